@@ -1,0 +1,1 @@
+"""Doors: HTTP API, live events, the command line, and the composition root."""

@@ -1,0 +1,1 @@
+"""Honest figures: one module a benchmark, run as ``python -m benchmarks.NAME``."""

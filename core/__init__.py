@@ -1,0 +1,1 @@
+"""Plumbing: settings, database, jobs, clock. Knows no factory and no ticket."""

@@ -1,0 +1,176 @@
+"""The database: pools for the app and the ingest role, and ``tx``, the only place where a transaction begins and ends.
+
+with database.tx(site_id=3) as conn:      # app role, sees site 3 alone
+    conn.execute(...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+from psycopg import Connection, sql
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from core.errors import ConfigError, Unavailable
+
+APP = "millwright_app"
+INGEST = "millwright_ingest"
+OWNER = "millwright_owner"
+CONNECT_S = 5
+
+
+class UnsafeRole(ConfigError):
+    """The application's database role is a superuser or owns the tables, so that row-level security would not hold."""
+
+    code = "unsafe_role"
+
+
+class Database:
+    """DSNs of the three roles. Pools open lazily and belong to this process."""
+
+    def __init__(self, app: str, ingest: str, owner: str, *, statement_timeout_s: float = 30.0, max_size: int = 8):
+        self.app_dsn, self.ingest_dsn, self.owner_dsn = app, ingest, owner
+        self.statement_timeout_s = statement_timeout_s
+        self.max_size = max_size
+
+    @cached_property
+    def app(self) -> ConnectionPool:
+        return self._pool(self.app_dsn, APP)
+
+    @cached_property
+    def ingest(self) -> ConnectionPool:
+        return self._pool(self.ingest_dsn, INGEST)
+
+    @contextmanager
+    def tx(self, *, site_id: int | None = None) -> Iterator[Connection]:
+        """One transaction as the app role on one site (None = identity and clock only); rolls back on error."""
+        with tx(self.app, site_id=site_id) as conn:
+            yield conn
+
+    @contextmanager
+    def ingest_tx(self) -> Iterator[Connection]:
+        """One transaction as the ingest role, which hears all sites."""
+        with tx(self.ingest) as conn:
+            yield conn
+
+    def connect(self, *, role: str = APP) -> Connection:
+        """A connection of one's own in autocommit, for LISTEN; the caller closes it."""
+        dsn = {APP: self.app_dsn, INGEST: self.ingest_dsn, OWNER: self.owner_dsn}[role]
+        conn = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S)
+        _become(conn, role)
+        return conn
+
+    def close(self) -> None:
+        for name in ("app", "ingest"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def _pool(self, dsn: str, role: str) -> ConnectionPool:
+        def configure(conn: Connection) -> None:
+            _become(conn, role)
+            conn.execute(
+                sql.SQL("set statement_timeout = {}").format(sql.Literal(int(self.statement_timeout_s * 1000)))
+            )
+
+        return ConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=self.max_size,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_S,
+                "keepalives_idle": 5,
+                "tcp_user_timeout": 10_000,
+            },
+            configure=configure,
+            check=ConnectionPool.check_connection,
+            timeout=CONNECT_S,
+            open=True,
+        )
+
+
+@contextmanager
+def tx(pool: ConnectionPool, *, site_id: int | None = None) -> Iterator[Connection]:
+    """One transaction on a pooled connection; the site holds until its end and never leaks into the next.
+
+    Raises Unavailable when no connection comes in time.
+    """
+    try:
+        conn = pool.getconn()
+    except PoolTimeout as error:
+        raise Unavailable("The database does not answer in time. Try again soon.") from error
+    try:
+        with conn.transaction():
+            use_site(conn, site_id)
+            yield conn
+    finally:
+        pool.putconn(conn)
+
+
+def use_site(conn: Connection, site_id: int | None) -> None:
+    """Set the current site for the rest of the transaction."""
+    conn.execute("select set_config('app.site_id', %s, true)", ("" if site_id is None else str(site_id),))
+
+
+def site_ids(conn: Connection) -> list[int]:
+    """Every site, oldest first."""
+    return [row[0] for row in conn.execute("select site_id from sites order by site_id")]
+
+
+def _become(conn: Connection, role: str) -> None:
+    """Log-ins of one's own server may be members of our roles instead of being them."""
+    row = conn.execute("select current_user = %s", (role,)).fetchone()
+    if not (row and row[0]):
+        conn.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+
+
+def migrate(owner_dsn: str) -> str:
+    """Bring the schema to the newest version; returns it. Safe to run again and from several processes at once."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = create_engine(
+        "postgresql+psycopg://",
+        poolclass=NullPool,
+        creator=lambda: psycopg.connect(owner_dsn, connect_timeout=CONNECT_S),
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("select pg_advisory_lock(7418529)")
+        connection.commit()
+        ensure_roles(connection.connection.driver_connection)  # type: ignore[arg-type]
+        connection.commit()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        row = connection.exec_driver_sql("select version_num from alembic_version").fetchone()
+        connection.exec_driver_sql("select pg_advisory_unlock(7418529)")
+    engine.dispose()
+    return str(row[0]) if row else "none"
+
+
+def ensure_roles(conn: Connection) -> None:
+    """On one's own server, make the group roles that the policies name, if the log-in may."""
+    have = {row[0] for row in conn.execute("select rolname from pg_roles where rolname like 'millwright_%'")}
+    for role in (APP, INGEST):
+        if role not in have:
+            conn.execute(sql.SQL("create role {} nologin nosuperuser nobypassrls").format(sql.Identifier(role)))
+            conn.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+
+
+def refuse_unsafe_role(conn: Connection) -> None:
+    """Raise UnsafeRole when row-level security would not hold for this connection."""
+    row = conn.execute(
+        """select r.rolsuper or r.rolbypassrls or exists (
+             select 1 from pg_class c where c.relname = 'tickets' and c.relowner = r.oid)
+           from pg_roles r where r.rolname = current_user"""
+    ).fetchone()
+    if row is None or row[0]:
+        raise UnsafeRole

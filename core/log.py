@@ -1,0 +1,48 @@
+"""Structured logs: text for people, JSON for collectors. Secrets never reach a line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+SECRET_KEYS = frozenset({"password", "secret", "token", "authorization", "cookie", "dsn", "key"})
+
+
+def redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blank every value whose key names a secret."""
+    for key in event:
+        if key.lower() in SECRET_KEYS:
+            event[key] = "•••"
+    return event
+
+
+def configure(level: str = "INFO", fmt: str = "text") -> None:
+    """Set up logging of this process: one line an event on stderr."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if fmt == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+
+
+def get(name: str) -> Any:
+    """A logger bound to the room's name."""
+    return structlog.get_logger(name).bind(room=name)

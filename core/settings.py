@@ -1,0 +1,65 @@
+"""One frozen Settings from the environment (``MILLWRIGHT_*``) or ``millwright.toml``."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """What can be set. Every field has a heading in ``docs/settings.md`` (a test checks it)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="MILLWRIGHT_", toml_file="millwright.toml", frozen=True, extra="ignore"
+    )
+
+    data_dir: Path = Field(Path(".millwright"), description="Where an instance keeps its data and secrets.")
+    host: str = Field("127.0.0.1", description="Address the web server binds to.")
+    port: int = Field(
+        8080, description="Preferred web port; the next free one is taken and remembered.", ge=0, le=65535
+    )
+    database_url: str | None = Field(None, description="PostgreSQL DSN of your own server; unset = embedded.")
+    database_owner_url: str | None = Field(None, description="DSN that may migrate; unset = database_url.")
+    database_ingest_url: str | None = Field(None, description="DSN of the ingest role; unset = database_url.")
+    broker_url: str | None = Field(None, description="mqtt://user:password@host:port; unset = managed broker.")
+    broker_port: int = Field(1883, description="Preferred port of the managed broker.", ge=0, le=65535)
+    broker_kind: str = Field("auto", description="Managed broker: auto, mosquitto or amqtt.")
+    site: str = Field("plant", description="Code of the first site, made at first start.")
+    site_name: str = Field("My plant", description="Name of the first site.")
+    timezone: str = Field("UTC", description="Time zone of the first site (IANA name).")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_format: str = Field("text", description="text for people, json for collectors.")
+    ingest_batch_rows: int = Field(10_000, description="Most samples a commit.", ge=1)
+    ingest_linger_s: float = Field(0.1, description="Longest wait for a fuller batch, in seconds.", gt=0)
+    ingest_queue_messages: int = Field(5_000, description="Messages held in memory before back-pressure.", ge=1)
+    detector_poll_s: float = Field(2.0, description="Look for new samples at least this often, in seconds.", gt=0)
+    detector_snapshot_s: float = Field(30.0, description="Save detector state at least this often, in seconds.", gt=0)
+    verify_hours: float = Field(12.0, description="Plant hours of healthy running data a repair must show.", gt=0)
+    verify_limit_hours: float = Field(72.0, description="Plant hours after which a person is asked instead.", gt=0)
+    statement_timeout_s: float = Field(30.0, description="Longest database statement, in seconds.", gt=0)
+    instance_factor: float = Field(1.0, description="Speed of the plant clock at first start (1 = live).", gt=0)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the hook's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""Judgement: from samples to findings."""

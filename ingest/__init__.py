@@ -1,0 +1,1 @@
+"""How to keep what was heard."""

@@ -1,0 +1,1 @@
+"""From finding to plan: alarms, predictions, decisions, repair verification."""

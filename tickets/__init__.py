@@ -1,0 +1,1 @@
+"""The ticket core. Knows assets, no sensors."""
