@@ -64,6 +64,10 @@ class Database:
         _become(conn, role)
         return conn
 
+    def app_dsn_is(self, role: str) -> bool:
+        """Whether the app DSN logs in as ``role`` itself rather than as a member of it."""
+        return psycopg.conninfo.conninfo_to_dict(self.app_dsn).get("user") == role
+
     def close(self) -> None:
         for name in ("app", "ingest"):
             if name in self.__dict__:

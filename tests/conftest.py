@@ -1,0 +1,154 @@
+"""Real parts for every test: one embedded PostgreSQL a worker, a fresh database a test, a real mosquitto."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from core.database import Database, migrate
+from core.embedded import Durability, EmbeddedServer
+from core.secrets import Secrets, load_or_create
+
+TEMPLATE = "millwright_template"
+CLONES = count(1)
+
+
+def missing(part: str, remedy: str) -> None:
+    """Skip for want of a system part; in CI that is a failure."""
+    if os.environ.get("MILLWRIGHT_REQUIRE_ALL") == "1":
+        pytest.fail(f"{part} is missing. {remedy}")
+    pytest.skip(f"{part} is missing. {remedy}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """The worker's PostgreSQL, with a migrated template database; its data are thrown away."""
+    data_dir = tmp_path_factory.mktemp("pg")
+    embedded = EmbeddedServer(data_dir, load_or_create(data_dir), durability=Durability.THROWAWAY)
+    embedded.start()
+    try:
+        with psycopg.connect(embedded.dsn("postgres", database="postgres"), autocommit=True) as conn:
+            conn.execute(sql.SQL("create database {} owner millwright_owner").format(sql.Identifier(TEMPLATE)))
+        migrate(embedded.dsn("millwright_owner", database=TEMPLATE))
+        yield embedded
+    finally:
+        embedded.destroy()
+
+
+@pytest.fixture
+def database(server: EmbeddedServer) -> Iterator[Database]:
+    """A database of the test's own, cloned from the template."""
+    name = f"test_{os.getpid()}_{next(CLONES)}"
+    admin = server.dsn("postgres", database="postgres")
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(
+            sql.SQL("create database {} template {} owner millwright_owner").format(
+                sql.Identifier(name), sql.Identifier(TEMPLATE)
+            )
+        )
+    dsns = server.dsns(database=name)
+    handle = Database(dsns.app, dsns.ingest, dsns.owner)
+    try:
+        yield handle
+    finally:
+        handle.close()
+        with psycopg.connect(admin, autocommit=True) as conn:
+            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def superuser(server: EmbeddedServer, database: Database) -> Iterator[Connection]:
+    """A superuser's connection to the test's database, for looking behind the policies."""
+    name = psycopg.conninfo.conninfo_to_dict(database.app_dsn)["dbname"]
+    with psycopg.connect(server.dsn("postgres", database=str(name)), autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture
+def site(database: Database) -> int:
+    """A site's id."""
+    with database.tx() as conn:
+        row = conn.execute("insert into sites (code, name) values ('plant', 'Test plant') returning site_id").fetchone()
+    assert row
+    return int(row[0])
+
+
+class RolledBack(Exception):
+    """Ends the test's transaction."""
+
+
+@pytest.fixture
+def conn(database: Database, site: int) -> Iterator[Connection]:
+    """The app role in a transaction on ``site`` that is rolled back at the end."""
+    try:
+        with database.tx(site_id=site) as connection:
+            yield connection
+            raise RolledBack
+    except RolledBack:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class RunningBroker:
+    host: str
+    port: int
+    folder: Path
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, *, within_s: float = 10.0) -> None:
+    """Return when something listens on the loopback port; raises TimeoutError."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[RunningBroker]:
+    """A real mosquitto on a free loopback port that lets anybody in."""
+    program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+    if program is None:
+        missing("mosquitto", "Install it: apt-get install mosquitto")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    port = free_port()
+    config = folder / "mosquitto.conf"
+    user = "user root\n" if os.geteuid() == 0 else ""
+    config.write_text(
+        f"{user}listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 200\n"
+        f"persistence true\npersistence_location {folder}/\n"
+    )
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([str(program), "-c", str(config)], stdout=log, stderr=log)
+        try:
+            wait_for_port(port)
+            yield RunningBroker("127.0.0.1", port, folder)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
+    return load_or_create(tmp_path_factory.mktemp("secrets"))
