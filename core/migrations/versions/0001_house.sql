@@ -227,7 +227,7 @@ create table detector_requests (
   request_id bigint generated always as identity primary key,
   site_id    int not null default current_site(),
   asset_id   int not null references assets,
-  action     text not null check (action in ('relearn')),
+  action     text not null check (action in ('relearn', 'intervention')), -- intervention: keep the baseline, forget the evidence
   at         timestamptz not null,
   done_at    timestamptz
 );
@@ -240,6 +240,7 @@ create table findings (
   version       text not null,
   kind          text not null check (kind in ('machine', 'sensor')),
   mode          text,
+  subject       text not null default '', -- id of the signal that says most: two sensors may fail at once
   started_at    timestamptz not null,
   at            timestamptz not null,
   surprise      float8 not null,
@@ -247,7 +248,7 @@ create table findings (
   health        float8 not null,
   contributions jsonb not null,
   sentence      jsonb not null,
-  unique (asset_id, detector, kind, at, active)
+  unique (asset_id, detector, kind, at, active, subject)
 );
 create index findings_asset on findings (asset_id, at);
 
@@ -262,7 +263,8 @@ create table alarms (
   state         text not null default 'active' check (state in ('active', 'acknowledged', 'shelved', 'cleared')),
   detector      text not null,
   severity      smallint not null default 2 check (severity between 1 and 4),
-  raised_at     timestamptz not null,
+  started_at    timestamptz not null, -- since when the deviation lasts
+  raised_at     timestamptz not null, -- when it was detected
   last_at       timestamptz not null,
   cleared_at    timestamptz,
   acked_by      text,
@@ -273,6 +275,9 @@ create table alarms (
   surprise      float8 not null,
   health        float8 not null,
   findings      int not null default 1,
+  returns       int not null default 0, -- how often it came back after it had ended: chatter
+  returned_at   timestamptz, -- since when nothing deviates; null = deviating
+  deviating     jsonb not null default '[]', -- detectors whose finding is active
   contributions jsonb not null default '{}',
   sentence      jsonb not null default '{}',
   diagnosis     jsonb not null default '[]',
@@ -282,12 +287,12 @@ create unique index alarms_one_open on alarms (asset_id, kind, mode) where state
 create index alarms_recent on alarms (site_id, raised_at desc);
 
 create table health_points (
-  asset_id int not null references assets,
-  mode     text not null,
+  alarm_id int not null references alarms,
   site_id  int not null default current_site(),
+  detector text not null,
   at       timestamptz not null,
   health   float8 not null,
-  primary key (asset_id, mode, at)
+  primary key (alarm_id, detector, at)
 );
 
 create table predictions (
@@ -330,11 +335,13 @@ create table verifications (
   site_id    int not null default current_site(),
   asset_id   int not null references assets,
   mode       text not null,
+  alarm_id   int references alarms,
   started_at timestamptz not null,
   deadline   timestamptz not null,
   status     text not null default 'running' check (status in ('running', 'healthy', 'unhealthy', 'needs_person')),
   attempt    int not null default 1,
   evidence   jsonb not null default '{}',
+  checked_at timestamptz,
   settled_at timestamptz
 );
 
