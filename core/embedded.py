@@ -143,6 +143,18 @@ class EmbeddedServer:
         return self.home / "cluster"
 
     @property
+    def host(self) -> str:
+        """The folder of the Unix socket, as a connection string's host. Raises DatabaseDown before the first start."""
+        if self._sockets is None:
+            raise DatabaseDown("The embedded database has not been started.")
+        return str(self._sockets)
+
+    @property
+    def listen_port(self) -> int:
+        """The port in a connection string: of 127.0.0.1 where one was asked for, and in the socket's name."""
+        return self.port or SOCKET_PORT
+
+    @property
     def pid(self) -> int | None:
         """Pid of the running postmaster."""
         return self.child.pid if self.child and self.child.poll() is None else None
@@ -161,14 +173,17 @@ class EmbeddedServer:
         self._sockets = places.socket_folder(self.home, instance_id=self.secrets.instance_id, user=self.user)
         self._configure(self._sockets)
         self._launch(binaries, deadline)
-        with psycopg.connect(self.dsn(SUPERUSER, database="postgres"), autocommit=True, connect_timeout=5) as conn:
-            _sync_roles(conn, self.secrets)
+        try:
+            with psycopg.connect(self.dsn(SUPERUSER, database="postgres"), autocommit=True, connect_timeout=5) as conn:
+                _sync_roles(conn, self.secrets)
+        except psycopg.Error as error:
+            raise DatabaseDown(f"The embedded database started, but its roles cannot be set up: {error}") from error
         return self.dsns()
 
     def stop(self, *, within_s: float = 10.0) -> None:
         """Fast shutdown (open transactions roll back); harder when it takes longer than ``within_s``."""
         if self.child:
-            self.child.stop((signal.SIGINT, within_s), (signal.SIGQUIT, 2.0))
+            self.child.stop((signal.SIGINT, within_s), (signal.SIGQUIT, 1.0))
             self.child = None
 
     def poll(self) -> int | None:
@@ -195,12 +210,8 @@ class EmbeddedServer:
 
     def dsn(self, role: str, *, database: str = DATABASE) -> str:
         """One connection string, for psycopg or psql."""
-        if self._sockets is None:
-            raise DatabaseDown("The embedded database has not been started.")
         password = getattr(self.secrets, ROLES.get(role, "db_superuser"))
-        return make_conninfo(
-            host=str(self._sockets), port=self.port or SOCKET_PORT, user=role, password=password, dbname=database
-        )
+        return make_conninfo(host=self.host, port=self.listen_port, user=role, password=password, dbname=database)
 
     def destroy(self) -> None:
         """Stop, and delete the cluster with all its data."""
@@ -244,7 +255,7 @@ class EmbeddedServer:
         values = CONFIGURATION | (THROWAWAY if self.durability is Durability.THROWAWAY else {}) | self.settings
         values |= {
             "listen_addresses": "127.0.0.1" if self.port else "",
-            "port": str(self.port or SOCKET_PORT),
+            "port": str(self.listen_port),
             "unix_socket_directories": str(sockets),
         }
         ours = self.cluster / "millwright.conf"

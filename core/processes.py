@@ -132,14 +132,30 @@ def spawn(
     return Child(process, log, time.monotonic())
 
 
+def python_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Our environment, in which `python -m core.…` also works from a checkout that is not installed."""
+    root = str(Path(__file__).resolve().parents[1])
+    path = os.environ.get("PYTHONPATH", "")
+    found = dict(os.environ) | dict(more or {})
+    if root not in path.split(os.pathsep):
+        found["PYTHONPATH"] = root + (os.pathsep + path if path else "")
+    return found
+
+
 def rotate(log: Path, *, most_bytes: int = LOG_BYTES) -> bool:
-    """Copy a log over ``most_bytes`` to ``NAME.1`` and empty it in place; True when it did."""
+    """Copy a log over ``most_bytes`` to ``NAME.1`` and empty it in place; True when it did.
+
+    On a full disk the old lines are given up rather than the space.
+    """
     if not log.exists() or log.stat().st_size <= most_bytes:
         return False
     old = log.with_name(log.name + ".1")
-    with log.open("rb") as source, old.open("wb") as target:
-        while chunk := source.read(1 << 20):
-            target.write(chunk)
+    try:
+        with log.open("rb") as source, old.open("wb") as target:
+            while chunk := source.read(1 << 20):
+                target.write(chunk)
+    except OSError:
+        old.unlink(missing_ok=True)
     os.truncate(log, 0)
     return True
 
