@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from core import places
@@ -40,7 +41,7 @@ class Ports:
         wanted: list[int] = [kept[name]] if name in kept else []
         start = preferred or _any(host)
         taken = {port for other, port in kept.items() if other != name}
-        for port in (*wanted, *range(start, min(start + TRIES, 65536))):
+        for port in chain(wanted, range(start, min(start + TRIES, 65536))):
             if port not in taken and self._claim(host, port):
                 self._keep(kept | {name: port})
                 return port

@@ -12,6 +12,7 @@ from core.errors import ConfigError
 
 NAME = "secrets.json"
 PRIVATE = 0o600
+LASTING = frozenset({"instance_id", "db_superuser"})  # the database cluster was made with them
 
 
 class SecretsExposed(ConfigError):
@@ -89,6 +90,8 @@ def _read(path: Path) -> tuple[Secrets, bool]:
         names = {name: kept[name] for name in Secrets.__slots__ if name in kept}
         if not all(isinstance(value, str) and value for value in names.values()):
             raise ValueError("a secret is no text")
+        if not names.keys() >= LASTING:
+            raise ValueError(f"{' and '.join(sorted(LASTING - names.keys()))} missing")
     except (ValueError, TypeError) as error:
         raise SecretsDamaged(
             f"The secrets file {path} cannot be read ({error}). Put it back from a backup; without it the embedded "
