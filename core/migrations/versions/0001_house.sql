@@ -64,6 +64,8 @@ create table devices (
   revoked_at    timestamptz,
   unique (site_id, name)
 );
+-- the broker knows names without sites: one living device a name
+create unique index devices_one_name on devices (name) where revoked_at is null;
 
 create table assets (
   asset_id    int generated always as identity primary key,
@@ -441,6 +443,8 @@ create table tickets (
   responded_at  timestamptz,
   done_at       timestamptz,
   closed_at     timestamptz,
+  held_from     text, -- the state that on_hold goes back to
+  hold_reason   text,
   verdict       text check (verdict in ('confirmed', 'other_fault', 'nothing_found', 'sensor')),
   failure_code  text,
   fields        jsonb not null default '{}',
@@ -481,7 +485,8 @@ create table sla_clocks (
   ticket_id   int not null references tickets,
   kind        text not null check (kind in ('response', 'resolution')),
   calendar_id int references calendars, -- null = around the clock
-  target_s    float8 not null,
+  target_s    float8 not null check (target_s > 0),
+  basis       text not null default 'policy' check (basis in ('policy', 'forecast')), -- what set the target
   warn_fraction float8 not null,
   used_s      float8 not null default 0, -- consumed before running_since
   running_since timestamptz, -- null = paused or stopped
@@ -493,6 +498,7 @@ create table sla_clocks (
   generation  int not null default 1, -- a timer of an older generation does nothing
   unique (ticket_id, kind)
 );
+create index sla_clocks_due on sla_clocks (site_id, warn_at) where running_since is not null and breached_at is null;
 
 create table articles (
   article_id  int generated always as identity primary key,

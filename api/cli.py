@@ -1,0 +1,84 @@
+"""The `millwright` command: one table of verbs, each in a module that is loaded when its verb is called.
+
+A gateway has the base distribution alone; verbs of the extra `server` say so where it is not installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.errors import MillwrightError
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """``module:function`` is called with the remaining arguments and returns the exit code."""
+
+    target: str
+    summary: str
+
+
+VERBS = {
+    "up": Verb("api.commands.run:up", "start everything: database, broker, ingest, detectors, jobs, web"),
+    "demo": Verb("api.commands.demo:demo", "a living plant in a data directory of its own"),
+    "ingest": Verb("api.commands.run:ingest", "run ingest alone"),
+    "detect": Verb("api.commands.run:detect", "run the detectors alone"),
+    "worker": Verb("api.commands.run:worker", "run the job worker alone"),
+    "serve": Verb("api.commands.run:serve", "run API and web alone"),
+    "gateway": Verb("edge.gateway:main", "hear machines, spool on disk, send on; `gateway check FILE` validates"),
+    "migrate": Verb("api.commands.run:migrate", "bring the database schema to this version"),
+    "doctor": Verb("api.commands.run:doctor", "say in words what is wrong"),
+    "reset": Verb("api.commands.run:reset", "delete this instance's data"),
+    "user": Verb("api.commands.people:user", "add a person, set a password, list people"),
+    "link": Verb("api.commands.people:link", "print a sign-in link (single use, 15 minutes)"),
+    "token": Verb("api.commands.people:token", "make an API token"),
+    "device": Verb("api.commands.people:device", "register or revoke a device; prints how to publish"),
+    "publish": Verb("api.commands.publish:publish", "play a recorded table through the real broker"),
+    "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
+}
+
+
+def usage() -> str:
+    """The list of verbs."""
+    lines = [f"  {name:<9} {verb.summary}" for name, verb in VERBS.items()]
+    return "usage: millwright VERB [options]   (millwright VERB --help)\n\n" + "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; errors of ours are one sentence and exit code 1."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    verb = VERBS.get(arguments[0])
+    if verb is None:
+        print(f"millwright: there is no verb {arguments[0]!r}.\n\n{usage()}", file=sys.stderr)
+        return 2
+    try:
+        return _load(verb)(arguments[1:])
+    except MillwrightError as error:
+        print(f"millwright: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _load(verb: Verb) -> Callable[[list[str]], int]:
+    module, function = verb.target.split(":")
+    try:
+        found: Callable[[list[str]], int] = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in {"api", "core", "edge", "ingest", "plant"}:
+            raise
+        raise MillwrightError(
+            f"This verb needs the package {error.name!r}: install the server set with "
+            "`pip install 'millwright[server]'`."
+        ) from error
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

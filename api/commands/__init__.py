@@ -1,0 +1,1 @@
+"""The verbs of the `millwright` command, one file a family."""

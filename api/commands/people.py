@@ -1,0 +1,168 @@
+"""Verbs for who may come in: people, sign-in links, tokens, devices."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from datetime import timedelta
+
+from psycopg import Connection
+
+from api import identity, members
+from api.commands.run import instance_of, say
+from api.instance import Instance
+from api.policies import ROLES
+from core import clock
+from core.errors import NotFound
+from core.settings import settings
+
+LINK_MINUTES = 15
+
+
+def user(argv: list[str]) -> int:
+    """Add a person, set a password, or list people."""
+    parser = argparse.ArgumentParser(prog="millwright user", description="People who may sign in.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    add = verbs.add_parser("add", help="add a person; prints a sign-in link")
+    add.add_argument("login")
+    add.add_argument("--name", help="name shown to others (default: the login)")
+    add.add_argument("--role", choices=sorted(ROLES), default="requester")
+    add.add_argument("--locale", choices=("en", "zh"), default="en")
+    add.add_argument("--site", help="site code (default: the first site)")
+    password = verbs.add_parser("password", help="set a password; asks for it, or reads one line from standard input")
+    password.add_argument("login")
+    verbs.add_parser("list", help="list people and their roles")
+    arguments = parser.parse_args(argv)
+    instance = instance_of(settings())
+    {"add": _add, "password": _password, "list": _list}[arguments.verb](instance, arguments)
+    return 0
+
+
+def _add(instance: Instance, arguments: argparse.Namespace) -> None:
+    with instance.database.tx() as conn:
+        identity.create_user(
+            conn,
+            login=arguments.login,
+            name=arguments.name or arguments.login,
+            role=arguments.role,
+            site_id=site_of(conn, arguments.site),
+            locale=arguments.locale,
+        )
+        secret = identity.create_link(conn, arguments.login, now=clock.wall_now())
+    say(f"{arguments.login} may sign in as {arguments.role}: {link_sentence(address_of(instance), secret)}")
+
+
+def _password(instance: Instance, arguments: argparse.Namespace) -> None:
+    entered = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    with instance.database.tx() as conn:
+        identity.set_password(conn, arguments.login, entered)
+    say(f"the password of {arguments.login} is set; older sessions have ended")
+
+
+def _list(instance: Instance, _arguments: argparse.Namespace) -> None:
+    with instance.database.tx() as conn:
+        rows = conn.execute(
+            """select u.login, u.name, s.code, m.role, u.disabled_at is not null from users u
+               left join memberships m using (user_id) left join sites s using (site_id) order by 1, 3"""
+        ).fetchall()
+    for login, name, site, role, disabled in rows:
+        print(f"{login:<20} {site or '-':<12} {role or '-':<10} {name}{'   (disabled)' if disabled else ''}")
+
+
+def link(argv: list[str]) -> int:
+    """Print a sign-in link of a person."""
+    parser = argparse.ArgumentParser(prog="millwright link", description="A sign-in link: once, 15 minutes.")
+    parser.add_argument("login", nargs="?", default="admin")
+    arguments = parser.parse_args(argv)
+    instance = instance_of(settings())
+    with instance.database.tx() as conn:
+        secret = identity.create_link(conn, arguments.login, now=clock.wall_now())
+    print(link_sentence(address_of(instance), secret))
+    return 0
+
+
+def token(argv: list[str]) -> int:
+    """Make an API token; it is shown once."""
+    parser = argparse.ArgumentParser(prog="millwright token", description="An API token of a person or agent.")
+    parser.add_argument("login")
+    parser.add_argument("--name", default="command line", help="what it is for")
+    parser.add_argument("--days", type=int, help="valid for so many days (default: until revoked)")
+    arguments = parser.parse_args(argv)
+    instance = instance_of(settings())
+    now = clock.wall_now()
+    until = now + timedelta(days=arguments.days) if arguments.days else None
+    with instance.database.tx() as conn:
+        print(identity.create_token(conn, arguments.login, name=arguments.name, now=now, expires_at=until))
+    return 0
+
+
+def device(argv: list[str]) -> int:
+    """Register a device, revoke one, or list them."""
+    parser = argparse.ArgumentParser(prog="millwright device", description="Machines and gateways that may publish.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for name, summary in (("add", "register; prints its password once"), ("revoke", "refuse it from now on")):
+        verb = verbs.add_parser(name, help=summary)
+        verb.add_argument("name")
+        verb.add_argument("--site", help="site code (default: the first site)")
+    listing = verbs.add_parser("list", help="list devices")
+    listing.add_argument("--site", help="site code (default: the first site)")
+    arguments = parser.parse_args(argv)
+    instance = instance_of(settings())
+    with instance.database.tx() as conn:
+        site_id = site_of(conn, arguments.site)
+    {"add": _device_add, "revoke": _device_revoke, "list": _device_list}[arguments.verb](instance, arguments, site_id)
+    return 0
+
+
+def _device_add(instance: Instance, arguments: argparse.Namespace, site_id: int) -> None:
+    with instance.database.tx(site_id=site_id) as conn:
+        password = members.register_device(conn, arguments.name)
+        row = conn.execute("select code from sites where site_id = %s", (site_id,)).fetchone()
+    code = row[0] if row else ""
+    found = instance.endpoints
+    where = f"-h {found.broker_host} -p {found.broker_port}" if found and found.broker_host else "-h BROKER"
+    say(f"registered; the password is shown this once: {password}")
+    say("try it:")
+    print(
+        f"  mosquitto_pub {where} -q 1 -u {arguments.name} -P {password} "
+        f'-t mw/v1/{code}/{arguments.name}/s/temperature -m \'{{"v": 21.5, "u": "°C"}}\''
+    )
+    say("an unknown tag waits in the console under Quarantine, where a click binds it to a signal")
+
+
+def _device_revoke(instance: Instance, arguments: argparse.Namespace, site_id: int) -> None:
+    with instance.database.tx(site_id=site_id) as conn:
+        found = [each for each in members.devices(conn) if each.name == arguments.name and not each.revoked_at]
+        if not found:
+            raise NotFound(f"There is no living device {arguments.name!r} on this site. See `millwright device list`.")
+        members.revoke_device(conn, found[0].device_id)
+    say(f"{arguments.name} is revoked")
+
+
+def _device_list(instance: Instance, _arguments: argparse.Namespace, site_id: int) -> None:
+    with instance.database.tx(site_id=site_id) as conn:
+        for each in members.devices(conn):
+            print(f"{each.name:<32} {'revoked' if each.revoked_at else 'may publish'}")
+
+
+def site_of(conn: Connection, code: str | None) -> int:
+    """The site's id; the first one without a code. Raises NotFound."""
+    row = conn.execute(
+        "select site_id from sites where code = coalesce(%s, code) order by site_id limit 1", (code,)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"There is no site {code!r}." if code else "There is no site yet: start `millwright up` once.")
+    return int(row[0])
+
+
+def address_of(instance: Instance) -> str:
+    """Where the console is."""
+    found = instance.endpoints
+    return found.address if found else f"http://{instance.settings.host}:{instance.settings.port}"
+
+
+def link_sentence(address: str, secret: str) -> str:
+    """How a sign-in link is shown."""
+    until = clock.wall_now() + timedelta(minutes=LINK_MINUTES)
+    return f"{address}/#/link/{secret}   (once, until {until:%H:%M} UTC, on this machine only)"

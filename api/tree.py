@@ -1,0 +1,170 @@
+"""``millwright up``: the database, the broker and the parts as one supervised tree of processes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import httpx
+import psycopg
+from psycopg import Connection
+
+from api import up
+from api.instance import Endpoints, Instance
+from api.supervisor import CommandPart, ServerPart, Supervisor
+from core import log
+from core.broker import Broker, BrokerInfo, Kind
+from core.database import INGEST, Database
+from core.embedded import EmbeddedServer
+from core.errors import Unavailable
+from core.lock import Lock
+from core.ports import Ports
+
+DEVICES = "millwright_devices"
+READY_S = 60.0
+logger = log.get("up")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A tree that serves. ``first`` says whether this was the instance's first start."""
+
+    instance: Instance
+    address: str
+    broker: BrokerInfo | None
+    supervisor: Supervisor
+    first: bool
+
+
+def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callable[[str], None]) -> None:
+    """Start everything, call ``on_ready`` when the web answers, and keep it running until a signal."""
+    instance.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with Lock(instance.data_dir) as lock, Supervisor(instance.data_dir) as supervisor:
+        ports = Ports(instance.data_dir)
+        port = ports.choose("web", instance.settings.port, host=instance.settings.host)
+        address = f"http://{instance.settings.host}:{port}"
+        lock.tell(address)
+        server = _database(instance, supervisor, say)
+        database = _handle(instance, server)
+        say("bringing the schema up to date …")
+        owner = server.dsns().owner if server else database.owner_dsn
+        first = up.prepare(instance, owner_dsn=owner, database=database)
+        broker = _broker(instance, supervisor, ports, database, say)
+        _endpoints(address, server, broker).write(instance.data_dir)
+        _parts(instance, supervisor, port)
+        if broker:
+            supervisor.every(1.0, DeviceWatch(database, broker).look)
+        _until_it_answers(address, supervisor)
+        if not supervisor.stopping:
+            on_ready(Running(instance, address, broker.info if broker else None, supervisor, first))
+        supervisor.run()
+        say("stopping …")
+        database.close()
+
+
+def _database(instance: Instance, supervisor: Supervisor, say: Callable[[str], None]) -> EmbeddedServer | None:
+    if instance.settings.database_url:
+        say("using your own database server")
+        return None
+    server = EmbeddedServer(instance.data_dir, instance.secrets)
+    say("starting the embedded PostgreSQL …")
+    supervisor.start(ServerPart("database", server, server.log))
+    return server
+
+
+def _handle(instance: Instance, server: EmbeddedServer | None) -> Database:
+    if server is None:
+        return instance.database
+    dsns = server.dsns()
+    return Database(dsns.app, dsns.ingest, dsns.owner, statement_timeout_s=instance.settings.statement_timeout_s)
+
+
+def _broker(
+    instance: Instance, supervisor: Supervisor, ports: Ports, database: Database, say: Callable[[str], None]
+) -> Broker | None:
+    if instance.settings.broker_url:
+        say("using your own broker")
+        return None
+    with database.ingest_tx() as conn:
+        users = device_users(conn)
+    broker = Broker(
+        instance.data_dir,
+        instance.secrets,
+        port=ports.choose("broker", instance.settings.broker_port),
+        kind=Kind(instance.settings.broker_kind),
+        users=users,
+    )
+    supervisor.start(ServerPart("broker", broker, broker.log_file))
+    say(f"broker: {broker.info.kind} {broker.info.version} on port {broker.info.port}")
+    if broker.info.lossy:
+        say(f"note: {broker.info.lossy}")
+    return broker
+
+
+def _endpoints(address: str, server: EmbeddedServer | None, broker: Broker | None) -> Endpoints:
+    return Endpoints(
+        address=address,
+        database_host=server.host if server else "",
+        database_port=server.listen_port if server else 0,
+        broker_kind=str(broker.info.kind) if broker else "external",
+        broker_host=broker.info.host if broker else "",
+        broker_port=broker.info.port if broker else 0,
+    )
+
+
+def _parts(instance: Instance, supervisor: Supervisor, port: int) -> None:
+    environment = {"MILLWRIGHT_DATA_DIR": str(instance.data_dir), "PYTHONUNBUFFERED": "1"}
+    verbs = {
+        "ingest": ["ingest"],
+        "detect": ["detect"],
+        "worker": ["worker"],
+        "serve": ["serve", "--host", instance.settings.host, "--port", str(port)],
+    }
+    for name, arguments in verbs.items():
+        command = [sys.executable, "-m", "api.cli", *arguments]
+        supervisor.start(CommandPart(name, command, instance.data_dir / "logs" / f"{name}.log", environment))
+
+
+def _until_it_answers(address: str, supervisor: Supervisor) -> None:
+    """Wait for the web server. Raises Unavailable with where to look when it does not come."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline and not supervisor.stopping:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{address}/health/live", timeout=2.0).status_code == 200:
+                return
+        time.sleep(0.05)
+    if not supervisor.stopping:
+        logs = ", ".join(part.log_file for part in supervisor.status().parts)
+        raise Unavailable(f"The web server does not answer at {address} within {READY_S:.0f} s. Look into {logs}.")
+
+
+def device_users(conn: Connection) -> list[tuple[str, str]]:
+    """Broker users: name and password hash of every device that is not revoked (ingest role: all sites)."""
+    return conn.execute("select name, secret_hash from devices where revoked_at is null order by name").fetchall()
+
+
+class DeviceWatch:
+    """Tells the broker when devices were registered or revoked."""
+
+    def __init__(self, database: Database, broker: Broker) -> None:
+        self.database, self.broker = database, broker
+        self._conn: Connection | None = None
+
+    def look(self) -> None:
+        """One short look; a database that is away is asked again at the next."""
+        try:
+            if self._conn is None:
+                self._conn = self.database.connect(role=INGEST)
+                self._conn.execute(f"listen {DEVICES}")
+                self._refresh(self._conn)
+            elif any(True for _ in self._conn.notifies(timeout=0)):
+                self._refresh(self._conn)
+        except psycopg.OperationalError as error:
+            logger.warning("devices not read", why=str(error))
+            self._conn = None
+
+    def _refresh(self, conn: Connection) -> None:
+        self.broker.refresh(device_users(conn))
