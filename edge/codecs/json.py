@@ -1,0 +1,206 @@
+"""The house's own JSON: one sample, or columns of many. Pure.
+
+    {"v": 3.2, "t": "2026-01-01T00:00:00Z", "u": "mm/s", "q": "good", "epoch": "a1", "seq": 12}
+    {"epoch": "a1", "seq": 17, "d": [{"s": "P-101/vibration", "u": "mm/s", "t0": µs, "dt": [µs…], "v": […], "q": […]}]}
+
+The way is short for a good message. A batch that does not fit goes to ``edge.codecs.salvage``, which keeps its good
+samples and says what is wrong with the others.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import numpy as np
+
+from edge.codecs.salvage import salvage
+from edge.delivery import Lane, Message, reading
+from edge.reasons import DecodeError, Reason
+from edge.topics import clean_tag
+from plant.model import Quality, Reading
+
+NAME = "json"
+MAX_BYTES = 1 << 20  # inclusive
+MAX_US = 1 << 61  # times and offsets stay far from int64's end, so that their sum cannot overflow
+EXACT = float(1 << 53)  # beyond it an integer may not be kept exactly
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)?\Z", re.ASCII)
+_QUALITY = {"good": Quality.GOOD, "uncertain": Quality.UNCERTAIN, "bad": Quality.BAD}
+
+
+class _Sample(msgspec.Struct, gc=False):
+    v: float | None
+    t: str | None = None
+    t_us: int | None = None
+    t_ms: int | None = None
+    t_s: int | None = None
+    u: str | None = None
+    q: str = "good"
+    epoch: str | None = None
+    seq: int | None = None
+
+
+class _Series(msgspec.Struct, gc=False, omit_defaults=True):
+    s: str
+    t0: int
+    dt: list[int]
+    v: list[float]
+    u: str | None = None
+    q: list[int] | None = None
+
+
+class _Batch(msgspec.Struct, gc=False, omit_defaults=True):
+    d: list[_Series]
+    epoch: str | None = None
+    seq: int | None = None
+    hist: bool = False
+
+
+class _Unfit(Exception):
+    """The short way does not fit; take the long one."""
+
+
+_decode_sample = msgspec.json.Decoder(_Sample).decode
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def decode(payload: bytes, *, source: str, tag: str | None, heard_us: int) -> Message:
+    """The readings of a payload; ``tag`` is the topic's tag for a single sample, None for a batch.
+
+    A sample without time gets ``heard_us`` and quality *uncertain*. Raises DecodeError.
+    """
+    if len(payload) > MAX_BYTES:
+        raise DecodeError(Reason.TOO_LARGE, f"{len(payload)} bytes; the most is {MAX_BYTES}.")
+    try:
+        if not payload.isascii():
+            payload.decode()
+        return _batch(payload, source) if tag is None else _sample(payload, source, clean_tag(tag), heard_us)
+    except UnicodeDecodeError as error:
+        raise DecodeError(Reason.HOSTILE_TEXT, f"The payload is not UTF-8 at byte {error.start}.") from None
+
+
+def encode(message: Message) -> bytes:
+    """A batch payload. Values that are not finite become null. Raises DecodeError when the message has faults."""
+    if message.faults:
+        raise DecodeError(Reason.MALFORMED, "A message with faults cannot be sent on.")
+    series = [_columns(each) for each in message.readings]
+    return _encode(_Batch(series, message.epoch, message.seq, hist=message.lane is Lane.HISTORY))
+
+
+def _columns(each: Reading) -> _Series:
+    start = int(each.at_us[0]) if len(each.at_us) else 0
+    quality = each.quality.tolist() if each.quality.any() else None
+    return _Series(each.tag, start, (each.at_us - start).tolist(), each.values.tolist(), each.unit, quality)
+
+
+def _batch(payload: bytes, source: str) -> Message:
+    try:
+        heard = _decode_batch(payload)
+        readings = tuple([_series(each, source) for each in heard.d])
+    except (msgspec.DecodeError, RecursionError, OverflowError, _Unfit) as error:
+        return salvage(payload, source=source, hint=str(error))
+    _check_sequence(heard.epoch, heard.seq)
+    return Message(readings, (), heard.epoch, heard.seq, Lane.HISTORY if heard.hist else Lane.LIVE)
+
+
+def _series(heard: _Series, source: str) -> Reading:
+    count = len(heard.v)
+    if len(heard.dt) != count or not -MAX_US < heard.t0 < MAX_US or not heard.s.isprintable() or not heard.s:
+        raise _Unfit("lengths, t0 or tag")
+    offsets = np.array(heard.dt, np.int64)
+    values = np.array(heard.v, np.float64)
+    if count and (np.abs(values).max() >= EXACT or offsets.max() >= MAX_US or offsets.min() <= -MAX_US):
+        raise _Unfit("a number beyond its range")
+    quality = np.zeros(count, np.uint8) if heard.q is None else _quality(heard.q, count)
+    return Reading(source, clean_tag(heard.s), offsets + heard.t0, values, quality, heard.u)
+
+
+def _quality(codes: list[int], count: int) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    column = np.array(codes, np.uint8)
+    if len(column) != count or (count and column.max() > Quality.BAD):
+        raise _Unfit("quality codes")
+    return column
+
+
+def _sample(payload: bytes, source: str, tag: str, heard_us: int) -> Message:
+    try:
+        heard = _decode_sample(payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _why(payload, str(error)) from None
+    _check_sequence(heard.epoch, heard.seq)
+    quality = _QUALITY.get(heard.q)
+    if quality is None:
+        raise DecodeError(Reason.MALFORMED, f"q is {heard.q[:40]!a}, not good, uncertain or bad.")
+    value = _value(heard.v, quality, payload)
+    at_us = _time(heard)
+    if at_us is None:
+        at_us, quality = heard_us, max(quality, Quality.UNCERTAIN)
+    return Message((reading(source, tag, at_us, value, quality, heard.u),), (), heard.epoch, heard.seq)
+
+
+def _value(heard: float | None, quality: Quality, payload: bytes) -> float:
+    """A bad sample may say that there is no value."""
+    if heard is None and quality is Quality.BAD:
+        return math.nan
+    if heard is None:
+        raise DecodeError(Reason.NOT_A_NUMBER, "The value is null, which only quality bad allows.")
+    if abs(heard) >= EXACT and not _is_exact(payload):
+        raise DecodeError(Reason.NOT_A_NUMBER, "The integer is too large to be kept exactly.")
+    return heard
+
+
+def _time(heard: _Sample) -> int | None:
+    numbers = [
+        value * factor
+        for value, factor in ((heard.t_us, 1), (heard.t_ms, 1_000), (heard.t_s, 1_000_000))
+        if value is not None
+    ]
+    if len(numbers) + (heard.t is not None) > 1:
+        raise DecodeError(Reason.BAD_TIME, "More than one of t, t_us, t_ms and t_s is given.")
+    if heard.t is not None:
+        return parse_time(heard.t)
+    if numbers and not -MAX_US < numbers[0] < MAX_US:
+        raise DecodeError(Reason.BAD_TIME, f"{numbers[0]} µs since 1970 is no time.")
+    return numbers[0] if numbers else None
+
+
+def parse_time(text: str) -> int:
+    """µs since epoch of an RFC 3339 time. Raises DecodeError (bad_time, time_without_zone)."""
+    found = _RFC3339.match(text)
+    if found is None:
+        raise DecodeError(Reason.BAD_TIME, f"{text[:60]!a} is no RFC 3339 time.")
+    if found[2] is None:
+        raise DecodeError(Reason.TIME_WITHOUT_ZONE, f"{text[:60]!a} has no time zone.")
+    try:
+        return (datetime.fromisoformat(text.upper()) - _EPOCH) // _US
+    except (ValueError, OverflowError) as error:
+        raise DecodeError(Reason.BAD_TIME, f"{text[:60]!a} is no time: {error}.") from None
+
+
+def _check_sequence(epoch: str | None, seq: int | None) -> None:
+    if epoch is None and seq is None:
+        return
+    if epoch is None or seq is None or not 0 < seq < MAX_US or not 0 < len(epoch) <= 64 or not epoch.isprintable():
+        raise DecodeError(Reason.BAD_SEQUENCE, f"epoch {str(epoch)[:80]!a} with seq {str(seq)[:40]}.")
+
+
+class _Loose(msgspec.Struct):
+    v: msgspec.Raw = msgspec.Raw(b"")
+
+
+def _is_exact(payload: bytes) -> bool:
+    text = bytes(msgspec.json.decode(payload, type=_Loose).v)
+    return not text.lstrip(b"-").isdigit() or int(float(text)) == int(text)
+
+
+def _why(payload: bytes, error: str) -> DecodeError:
+    """The reason of a single sample that does not fit: a value that is no number, or anything else."""
+    no_number = re.search(rb'"v"\s*:\s*(NaN|[-+]?Infinity)', payload) is not None
+    if no_number or "`$.v`" in error:
+        return DecodeError(Reason.NOT_A_NUMBER, error)
+    return DecodeError(Reason.MALFORMED, error)

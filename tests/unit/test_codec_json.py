@@ -1,0 +1,232 @@
+"""The house's JSON: what each kind of bad input is called, and that a bad value costs no good one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from edge import topics
+from edge.codecs.json import decode, parse_time
+from edge.delivery import Lane
+from edge.reasons import SENTENCES, DecodeError, Reason
+from plant.model import Quality
+
+NOW = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+
+
+def _sample(payload: bytes) -> tuple[int, float, int]:
+    message = decode(payload, source="gw", tag="P-101/vibration", heard_us=NOW)
+    (reading,) = message.readings
+    return int(reading.at_us[0]), float(reading.values[0]), int(reading.quality[0])
+
+
+def _refused(payload: bytes, tag: str | None) -> Reason:
+    with pytest.raises(DecodeError) as caught:
+        decode(payload, source="gw", tag=tag, heard_us=NOW)
+    return caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b'{"v":3.2,"t":"2026-01-01T00:00:00Z"}', (NOW, 3.2, Quality.GOOD)),
+        (b'{"v":3,"t":"2026-01-01T08:00:00.5+08:00"}', (NOW + 500_000, 3.0, Quality.GOOD)),
+        (b'{"v":-1e-3,"t_us":1767225600000001}', (NOW + 1, -0.001, Quality.GOOD)),
+        (b'{"v":1,"t_ms":1767225600001}', (NOW + 1_000, 1.0, Quality.GOOD)),
+        (b'{"v":1,"t_s":1767225601}', (NOW + 1_000_000, 1.0, Quality.GOOD)),
+        (b'{"v":1,"t_s":0,"q":"bad"}', (0, 1.0, Quality.BAD)),
+        (b'{"v":9007199254740992,"t_s":0}', (0, 2.0**53, Quality.GOOD)),
+        (b'{"v":1e300,"t_s":0}', (0, 1e300, Quality.GOOD)),
+        (b'{"v":1,"t_s":0,"new_field":[{}]}', (0, 1.0, Quality.GOOD)),
+    ],
+)
+def test_single_samples(payload: bytes, expected: tuple[int, float, int]) -> None:
+    assert _sample(payload) == expected
+
+
+def test_no_time_means_time_of_arrival_and_uncertain() -> None:
+    assert _sample(b'{"v":1}') == (NOW, 1.0, Quality.UNCERTAIN)
+    assert _sample(b'{"v":1,"q":"bad"}') == (NOW, 1.0, Quality.BAD)
+
+
+def test_a_bad_sample_may_have_no_value() -> None:
+    at, value, quality = _sample(b'{"v":null,"q":"bad","t_s":1}')
+    assert (at, quality) == (1_000_000, Quality.BAD)
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", Reason.MALFORMED),
+        (b"3.2", Reason.MALFORMED),
+        (b"{}", Reason.MALFORMED),
+        (b'{"v":1', Reason.MALFORMED),
+        (b'{"v":1}x', Reason.MALFORMED),
+        (b'{"v":1,"q":"fine"}', Reason.MALFORMED),
+        (b'{"v":1,"q":0}', Reason.MALFORMED),
+        (b'{"v":1,"u":5}', Reason.MALFORMED),
+        (b'{"v":1,"t":5}', Reason.MALFORMED),
+        (b'{"v":1,"t_s":1.5}', Reason.MALFORMED),
+        (b'{"v":1,"t_s":true}', Reason.MALFORMED),
+        (b'{"v":NaN}', Reason.NOT_A_NUMBER),
+        (b'{"v":-Infinity}', Reason.NOT_A_NUMBER),
+        (b'{"v":1e999}', Reason.NOT_A_NUMBER),
+        (b'{"v":"3.2"}', Reason.NOT_A_NUMBER),
+        (b'{"v":"12,5"}', Reason.NOT_A_NUMBER),
+        (b'{"v":true}', Reason.NOT_A_NUMBER),
+        (b'{"v":null}', Reason.NOT_A_NUMBER),
+        (b'{"v":[1]}', Reason.NOT_A_NUMBER),
+        (b'{"v":9007199254740993}', Reason.NOT_A_NUMBER),
+        (b'{"v":1,"t":"2026-01-01T00:00:00"}', Reason.TIME_WITHOUT_ZONE),
+        (b'{"v":1,"t":"yesterday"}', Reason.BAD_TIME),
+        (b'{"v":1,"t":"2026-13-01T00:00:00Z"}', Reason.BAD_TIME),
+        (b'{"v":1,"t":"2026-W01-1T00:00:00Z"}', Reason.BAD_TIME),
+        (b'{"v":1,"t":"2026-01-01T00:00:60Z"}', Reason.BAD_TIME),
+        (b'{"v":1,"t_s":1,"t_ms":1000}', Reason.BAD_TIME),
+        (b'{"v":1,"t_us":9223372036854775808}', Reason.BAD_TIME),
+        (b'{"v":1,"t_s":99999999999999999999}', Reason.BAD_TIME),
+        (b'{"v":1,"epoch":"a"}', Reason.BAD_SEQUENCE),
+        (b'{"v":1,"seq":1}', Reason.BAD_SEQUENCE),
+        (b'{"v":1,"epoch":"a","seq":0}', Reason.BAD_SEQUENCE),
+        (b'{"v":1,"epoch":"","seq":1}', Reason.BAD_SEQUENCE),
+        (b'{"v":1,"epoch":"a\\u0000","seq":1}', Reason.BAD_SEQUENCE),
+        (b'{"v":1,"u":"\xff\xfe"}', Reason.HOSTILE_TEXT),
+        (b'{"v":1,"ignored":"\xc0\xaf"}', Reason.HOSTILE_TEXT),
+        (b'{"v":1,"u":"\\ud800"}', Reason.MALFORMED),
+        (b'{"a":' * 100_000, Reason.MALFORMED),
+    ],
+)
+def test_bad_single_samples_have_a_reason(payload: bytes, reason: Reason) -> None:
+    assert _refused(payload, "P-101/vibration") is reason
+
+
+@pytest.mark.parametrize("tag", ["", "a\x00b", "line\nbreak", "\u202eevil", "x" * 257, "\ud800"])
+def test_a_tag_that_cannot_be_shown_is_refused(tag: str) -> None:
+    assert _refused(b'{"v":1}', tag) is Reason.HOSTILE_TEXT
+
+
+def _batch(series: bytes, head: bytes = b'"epoch":"a","seq":1,') -> bytes:
+    return b"{" + head + b'"d":[' + series + b"]}"
+
+
+GOOD = b'{"s":"g","t0":0,"dt":[0,1],"v":[1,2.5]}'
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"[]", Reason.MALFORMED),
+        (b"{}", Reason.MALFORMED),
+        (b'{"d":{}}', Reason.MALFORMED),
+        (_batch(GOOD)[:-1], Reason.MALFORMED),
+        (_batch(GOOD, b'"hist":1,'), Reason.MALFORMED),
+        (_batch(GOOD, b'"epoch":"a",'), Reason.BAD_SEQUENCE),
+        (_batch(GOOD, b'"epoch":"a","seq":"1",'), Reason.BAD_SEQUENCE),
+        (_batch(GOOD, b'"epoch":"a","seq":-1,'), Reason.BAD_SEQUENCE),
+        (_batch(GOOD, b'"epoch":"a","seq":99999999999999999999,'), Reason.BAD_SEQUENCE),
+        (_batch(GOOD, b'"x":"\xff",'), Reason.HOSTILE_TEXT),
+        ('{"d":[]}'.encode("utf-16"), Reason.HOSTILE_TEXT),
+        (b"\xef\xbb\xbf" + _batch(GOOD), Reason.MALFORMED),
+        (b"[" * 200_000, Reason.MALFORMED),
+    ],
+)
+def test_a_batch_that_cannot_be_trusted_is_refused_whole(payload: bytes, reason: Reason) -> None:
+    assert _refused(payload, None) is reason
+
+
+@pytest.mark.parametrize(
+    ("series", "reason", "count"),
+    [
+        (b"7", Reason.MALFORMED, 1),
+        (b'{"t0":0,"dt":[0],"v":[1]}', Reason.MALFORMED, 1),
+        (b'{"s":"b","dt":[0],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":1.5,"dt":[0],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":0,"dt":[0.5],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":0,"dt":[true],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":9223372036854775807,"dt":[1],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":0,"dt":[9223372036854775808],"v":[1]}', Reason.BAD_TIME, 1),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1,2,3]}', Reason.WRONG_LENGTH, 3),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1],"q":[]}', Reason.WRONG_LENGTH, 1),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1],"q":[3]}', Reason.MALFORMED, 1),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1],"q":[-1]}', Reason.MALFORMED, 1),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1],"q":[999]}', Reason.MALFORMED, 1),
+        (b'{"s":"b","t0":0,"dt":[0],"v":[1],"u":7}', Reason.MALFORMED, 1),
+        (b'{"s":"b","t0":0,"dt":"0","v":[1]}', Reason.MALFORMED, 1),
+        (b'{"s":"b\\u0000","t0":0,"dt":[0],"v":[1]}', Reason.HOSTILE_TEXT, 1),
+        (b'{"s":"\\ud800","t0":0,"dt":[0],"v":[1]}', Reason.HOSTILE_TEXT, 1),
+    ],
+)
+def test_a_bad_series_costs_no_other_series(series: bytes, reason: Reason, count: int) -> None:
+    message = decode(_batch(series + b"," + GOOD), source="gw", tag=None, heard_us=NOW)
+    (good,) = message.readings
+    (fault,) = message.faults
+    assert (fault.reason, fault.readings) == (reason, count)
+    assert (message.epoch, message.seq) == ("a", 1)
+    assert good.tag == "g"
+    np.testing.assert_array_equal(good.values, [1, 2.5])
+
+
+@pytest.mark.parametrize(
+    "bad", [b"NaN", b"-Infinity", b'"12,5"', b"null", b"true", b"1e999", b"9007199254740993", b"[]"]
+)
+def test_a_bad_value_costs_no_other_value(bad: bytes) -> None:
+    series = b'{"s":"a","u":"mm/s","t0":10,"dt":[0,1,2],"v":[1,' + bad + b',3],"q":[0,1,2]}'
+    message = decode(_batch(series), source="gw", tag=None, heard_us=NOW)
+    (reading,) = message.readings
+    (fault,) = message.faults
+    assert (fault.reason, fault.tag, fault.readings) == (Reason.NOT_A_NUMBER, "a", 1)
+    np.testing.assert_array_equal(reading.at_us, [10, 12])
+    np.testing.assert_array_equal(reading.values, [1, 3])
+    np.testing.assert_array_equal(reading.quality, [0, 2])
+    assert reading.unit == "mm/s"
+
+
+def test_a_bad_sample_in_a_batch_may_have_no_value() -> None:
+    message = decode(_batch(b'{"s":"a","t0":0,"dt":[0],"v":[null],"q":[2]}'), source="gw", tag=None, heard_us=NOW)
+    assert message.faults == ()
+    assert math.isnan(message.readings[0].values[0])
+
+
+def test_hist_is_the_lane_of_history() -> None:
+    assert decode(_batch(GOOD, b'"hist":true,'), source="gw", tag=None, heard_us=NOW).lane is Lane.HISTORY
+    assert decode(_batch(GOOD), source="gw", tag=None, heard_us=NOW).lane is Lane.LIVE
+
+
+@pytest.mark.parametrize(
+    ("text", "us"),
+    [
+        ("1601-01-01T00:00:00Z", -11_644_473_600_000_000),
+        ("1969-12-31T23:59:59.999999Z", -1),
+        ("2038-01-19T03:14:08Z", 2**31 * 1_000_000),
+        ("9999-12-31T23:59:59Z", 253_402_300_799_000_000),
+        ("2026-03-29T02:30:00+01:00", 1_774_747_800_000_000),
+    ],
+)
+def test_times_are_exact(text: str, us: int) -> None:
+    assert parse_time(text) == us
+
+
+def test_topics_are_strict() -> None:
+    assert topics.parse("mw/v1/plant/gw-1/s/area/P-101/vibration") == topics.Address(
+        "plant", "gw-1", "area/P-101/vibration"
+    )
+    assert topics.parse("mw/v1/plant/gw-1/b") == topics.Address("plant", "gw-1", None)
+    for topic in (
+        "mw/v1/plant/gw-1/s",
+        "mw/v1/plant/gw-1/s/",
+        "mw/v1/plant/gw-1/b/x",
+        "mw/v2/p/d/b",
+        "mw/v1/p/../b",
+        "",
+    ):
+        with pytest.raises(DecodeError) as caught:
+            topics.parse(topic)
+        assert caught.value.reason is Reason.BAD_TOPIC
+
+
+def test_every_reason_has_a_sentence_in_both_languages() -> None:
+    assert set(SENTENCES) == set(Reason)
+    assert all(set(texts) == {"en", "zh"} and all(texts.values()) for texts in SENTENCES.values())
