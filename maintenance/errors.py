@@ -1,0 +1,17 @@
+"""What can go wrong in maintenance, in words."""
+
+from __future__ import annotations
+
+from core.errors import Conflict, Invalid
+
+
+class IllegalAlarmMove(Conflict):
+    """The alarm is not in a state that allows this. Reload and look at its state."""
+
+    code = "illegal_alarm_move"
+
+
+class BadShelf(Invalid):
+    """An alarm is shelved by a named owner, for a reason, until a time in the near future."""
+
+    code = "bad_shelf"

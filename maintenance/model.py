@@ -1,0 +1,139 @@
+"""The words of maintenance: alarm, diagnosis, forecast, decision, policy. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from plant.model import FailureMode, SignatureSignal
+
+Words = Mapping[str, str]  # language → text
+UNKNOWN = "unknown"
+LANGUAGES = ("en", "zh")
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom(SignatureSignal):
+    """A signature signal that also knows by which words its signal is called; no words: any of the quantity."""
+
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What it costs to act in time and to let it fail, in whole units of the currency."""
+
+    planned: float
+    failure: float
+    currency: str = "EUR"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode(FailureMode):
+    """A failure mode of the library, with what acting and failing cost."""
+
+    symptoms: tuple[Symptom, ...] = ()
+    cost: Cost = Cost(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """How one signal takes part: ``share`` 0..1 of the surprise, ``direction`` +1 rises, -1 falls, 0 not known."""
+
+    share: float
+    direction: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A failure mode that may explain the deviations; ``because`` are the signal ids that speak for it."""
+
+    mode: str
+    probability: float
+    because: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, as data: ``key`` names a template of ``sentences.toml``; a value may itself be given in both languages."""
+
+    key: str
+    values: Mapping[str, str | float | Words] = field(default_factory=dict)
+
+
+class Action(StrEnum):
+    OPEN = "open"
+    UPDATE = "update"
+    WAIT = "wait"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do about an alarm, with reasons in the order of their weight."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Remaining life in hours from when it was made, and the probability to fail within ``horizon_h``."""
+
+    p10_h: float
+    p50_h: float
+    p90_h: float
+    p_fail: float
+    horizon_h: float
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When to act. Times are plant time; chosen by reasoning on repair lead and shift length, not by tuning."""
+
+    persist_findings: int = 3  # a deviation said less often is watched
+    persist: timedelta = timedelta(hours=2)  # … or lasting shorter
+    horizon: timedelta = timedelta(days=7)  # one planning week
+    wait_limit: timedelta = timedelta(hours=48)  # even a slow deviation is looked at after this
+    act_health: float = 0.5  # health index below which nobody waits
+    mute: timedelta = timedelta(days=7)  # after "nothing found" or a rejection
+    mute_growth: float = 0.2  # health lost since the verdict that breaks the silence
+    refresh: timedelta = timedelta(hours=1)  # a forecast is made at most this often
+    clear_delay: timedelta = timedelta(hours=1)  # normal for this long before an alarm clears
+    reopen_within: timedelta = timedelta(hours=24)  # an alarm that comes back sooner is the same alarm
+    shelve_most: timedelta = timedelta(days=30)
+    deadline_share: float = 0.8  # of P10: the work should be done by then
+    deadline_least: timedelta = timedelta(hours=4)
+    deadline_move: float = 0.25  # a deadline moves when the forecast moved it by this share
+    precision_prior: tuple[float, float] = (4.0, 1.0)  # true and false orders believed before any verdict
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPolicy:
+    """When a repair counts as proven."""
+
+    verify: timedelta = timedelta(hours=12)  # running data that must look healthy
+    limit: timedelta = timedelta(hours=72)  # then a person is asked
+    unhealthy: timedelta = timedelta(hours=4)  # running data that must look ill
+    settle: timedelta = timedelta(minutes=30)  # after done and after each start: warming up
+    before: timedelta = timedelta(hours=12)  # running data before the repair to compare with
+    healed: float = 0.35  # at most this share of the deviation is left
+    ill: float = 0.65  # at least this share of it is left
+    least_deviation: float = 0.1  # of a band's half width: less cannot be told from nothing
+    inside: float = 0.8  # share of running data inside the limits
+
+
+def top(deviations: Mapping[int, Deviation], *, share: float, most: int) -> Sequence[int]:
+    """Signal ids of the strongest deviations that together hold ``share``, at most ``most``, strongest first."""
+    chosen: list[int] = []
+    held = 0.0
+    for signal_id, deviation in sorted(deviations.items(), key=lambda item: (-item[1].share, item[0])):
+        if len(chosen) >= most or held >= share:
+            break
+        chosen.append(signal_id)
+        held += deviation.share
+    return chosen

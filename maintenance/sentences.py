@@ -1,0 +1,76 @@
+"""Sentences as data → text in every language. Templates are in ``sentences.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from maintenance.model import LANGUAGES, Reason, Words
+
+FILE = Path(__file__).parent / "sentences.toml"
+GENERIC = "generic"
+WHOLE_FROM = 100.0  # larger numbers are said without decimals
+
+
+@cache
+def templates() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+    """Key → language → variants, richest first."""
+    document = tomllib.loads(FILE.read_text("utf-8"))
+    return {key: {language: tuple(entry[language]) for language in LANGUAGES} for key, entry in document.items()}
+
+
+def say(key: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The sentence in every language; a key that nobody described gives the generic sentence.
+
+    A value may be a number, a text, or a text in every language.
+    """
+    known = values or {}
+    variants = templates().get(key, templates()[GENERIC])
+    return {language: _fill(variants[language], known, language) for language in LANGUAGES}
+
+
+def reason(why: Reason, *, group: str = "decision") -> dict[str, str]:
+    """A reason of a decision (or of another group of templates) in every language."""
+    return say(f"{group}.{why.key}", why.values)
+
+
+def join(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Several sentences as one text."""
+    kept = list(parts)
+    return {language: (" " if language == "en" else "").join(part[language] for part in kept) for language in LANGUAGES}
+
+
+def both(words: Words) -> dict[str, str]:
+    """A plain copy with every language, for JSON."""
+    return {language: words[language] for language in LANGUAGES}
+
+
+def number(value: float) -> str:
+    """A number as people read it: at most three significant digits below a hundred."""
+    if abs(value) >= WHOLE_FROM:
+        return f"{value:,.0f}".replace(",", " ")
+    return f"{value:.3g}"
+
+
+def blanks(template: str) -> frozenset[str]:
+    """The names of a template's blanks."""
+    return frozenset(name for _, name, _, _ in Formatter().parse(template) if name)
+
+
+def _fill(variants: tuple[str, ...], values: Mapping[str, Any], language: str) -> str:
+    for template in variants:
+        if blanks(template) <= values.keys():
+            return template.format(**{name: _text(values[name], language) for name in blanks(template)})
+    return templates()[GENERIC][language][0]
+
+
+def _text(value: Any, language: str) -> str:
+    if isinstance(value, Mapping):
+        return str(value.get(language) or value.get("en") or "")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(float(value))
+    return str(value)
