@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plant.model import Floats
+Floats = npt.NDArray[np.float64]
 
 MIN_SAMPLES = 16
 
