@@ -177,11 +177,23 @@ create table message_ledger (
   primary key (site_id, source, epoch, seq)
 );
 
--- one row a flush: what the rollup job has to look at again, and what a source sent
+-- of an old epoch only this is left: every message up to `through` is stored, and its ledger rows are gone
+create table ledger_marks (
+  site_id  int not null,
+  source   text not null,
+  epoch    text not null,
+  through  bigint not null,
+  messages bigint not null,
+  samples  bigint not null,
+  primary key (site_id, source, epoch)
+);
+
+-- what a flush touched, one row a stretch of time: what the rollups and last values have to look at again
 create table ingest_batches (
   batch_id    bigint generated always as identity primary key,
   min_at      timestamptz not null,
   max_at      timestamptz not null,
+  signals     int[], -- null = any
   samples     int not null,
   quarantined int not null default 0,
   duplicates  int not null default 0,
@@ -205,6 +217,38 @@ create table quarantine (
   settled_as    text check (settled_as in ('released', 'dismissed'))
 );
 create index quarantine_open on quarantine (site_id, reason, source, tag) where settled_at is null;
+
+-- one row a source, written by ingest about once a second: rate, lag, what was refused
+create table source_status (
+  site_id        int not null references sites,
+  source         text not null,
+  kind           text not null default 'mqtt',
+  state          text not null default 'heard' check (state in ('heard', 'connected', 'lost')),
+  detail         text not null default '',
+  last_heard_at  timestamptz, -- wall time
+  last_sample_at timestamptz, -- plant time, the sample's own
+  lag_s          float8, -- plant time of arrival minus the sample's own, newest message
+  rate           float8 not null default 0, -- samples a second, over the last seconds
+  messages       bigint not null default 0, -- counts since the source was first heard
+  samples        bigint not null default 0,
+  quarantined    bigint not null default 0,
+  duplicates     bigint not null default 0,
+  unsequenced    bigint not null default 0, -- messages without epoch and seq: at least once
+  updated_at     timestamptz not null default now(),
+  primary key (site_id, source)
+);
+
+-- ingest reads bindings into memory and hears when they change
+create function tell_plant_changed() returns trigger language plpgsql as $$
+begin
+  perform pg_notify('millwright_plant', tg_table_name);
+  return null;
+end $$;
+create trigger tell after insert or update or delete on sites for each statement execute function tell_plant_changed();
+create trigger tell after insert or update or delete on devices for each statement execute function tell_plant_changed();
+create trigger tell after insert or update or delete on signals for each statement execute function tell_plant_changed();
+create trigger tell after insert or update or delete on bindings for each statement execute function tell_plant_changed();
+create trigger tell after insert or update or delete on sources for each statement execute function tell_plant_changed();
 
 -- judgement
 
@@ -360,6 +404,22 @@ create table verdicts (
   given_by     text not null,
   given_at     timestamptz not null
 );
+
+-- a person has said that an alarm is none: it is not sent again for a while, unless it grows
+create table mutes (
+  mute_id       int generated always as identity primary key,
+  site_id       int not null default current_site(),
+  asset_id      int not null references assets,
+  kind          text not null check (kind in ('machine', 'sensor')),
+  mode          text not null,
+  contributions jsonb not null default '{}',
+  why           text not null check (why in ('nothing_found', 'rejected')),
+  health        float8 not null,
+  ticket_id     int not null unique,
+  made_at       timestamptz not null,
+  until         timestamptz not null
+);
+create index mutes_asset on mutes (asset_id, until);
 
 -- tickets
 
@@ -556,18 +616,38 @@ end $$;
 revoke all on function ensure_sample_partition(date) from public;
 grant execute on function ensure_sample_partition(date) to millwright_ingest;
 
+-- retention: whole days go at once; returns how many
+create function drop_sample_partitions(before date) returns int language plpgsql security definer
+  set search_path = pg_catalog, public as $$
+declare found record; dropped int := 0;
+begin
+  for found in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'public.samples'::regclass and c.relname ~ '^samples_[0-9]{8}$'
+      and to_date(right(c.relname, 8), 'YYYYMMDD') < before
+  loop
+    execute format('drop table public.%I', found.relname);
+    dropped := dropped + 1;
+  end loop;
+  return dropped;
+end $$;
+revoke all on function drop_sample_partitions(date) from public;
+grant execute on function drop_sample_partitions(date) to millwright_ingest;
+
 -- grants and policies
 
 grant usage on schema public to millwright_app, millwright_ingest;
 grant select, insert, update, delete on all tables in schema public to millwright_app;
 grant usage, select on all sequences in schema public to millwright_app;
 -- the timeline is append-only, and samples enter by the ingest lane alone
-revoke update, delete on ticket_events, message_ledger, ingest_batches from millwright_app;
-revoke insert, update, delete on samples, last_values, rollups from millwright_app;
+revoke update, delete on ticket_events from millwright_app;
+revoke insert, update, delete on samples, last_values, rollups, message_ledger, ledger_marks, ingest_batches, source_status
+  from millwright_app;
 grant select on sites, plant_clock, devices, assets, signals, bindings, sources to millwright_ingest;
 grant select, insert on samples, message_ledger, ingest_batches, quarantine to millwright_ingest;
 grant update on quarantine to millwright_ingest;
-grant select, insert, update on last_values, rollups to millwright_ingest;
+grant select, insert, update on last_values, rollups, ledger_marks, source_status to millwright_ingest;
+grant delete on message_ledger, ingest_batches, rollups to millwright_ingest;
 grant update (rolled) on ingest_batches to millwright_ingest;
 grant usage, select on all sequences in schema public to millwright_ingest;
 
@@ -585,7 +665,8 @@ begin
     execute format('create policy site on %I to millwright_app using (site_id = current_site()) with check (site_id = current_site())', t);
   end loop;
   -- ingest hears all sites at once: it may see and write just these
-  foreach t in array array['devices', 'assets', 'signals', 'bindings', 'sources', 'samples', 'message_ledger', 'quarantine', 'last_values', 'rollups'] loop
+  foreach t in array array['devices', 'assets', 'signals', 'bindings', 'sources', 'samples', 'message_ledger', 'ledger_marks',
+                           'quarantine', 'last_values', 'rollups', 'source_status'] loop
     execute format('create policy ingest on %I to millwright_ingest using (true) with check (true)', t);
   end loop;
 end $$;
