@@ -44,6 +44,7 @@ NEWER_THAN = datetime(2025, 1, 1, tzinfo=UTC)
 MOSQUITTO_CONFIGS = ("/etc/mosquitto/mosquitto.conf", "/etc/mosquitto/conf.d/*.conf")
 VERSION, DROPPED = "$SYS/broker/version", "$SYS/broker/publish/messages/dropped"
 SYS_TOPICS = (VERSION, DROPPED)
+ENOUGH_QUEUED = 100_000
 UP = "Start it with `millwright up`."
 
 
@@ -249,13 +250,14 @@ def _lossy(access: BrokerAccess) -> list[Check]:
 
 def _bounded(access: BrokerAccess) -> list[Check]:
     """mosquitto's default keeps 1,000 messages for an absent subscriber and drops the rest without a word."""
-    remedy = "Set `max_queued_messages 0` and `persistence true` in mosquitto.conf."
+    remedy = "Set `max_queued_messages 10000000` and `persistence true` in mosquitto.conf."
     if access.host not in ("127.0.0.1", "::1", "localhost"):
         return [Check("broker", State.WARN, "We cannot see the queue limit of a broker on another machine.", remedy)]
     values = mosquitto_values([path for each in MOSQUITTO_CONFIGS for path in sorted(Path("/").glob(each[1:]))])
     limit = values.get("max_queued_messages", "1000")
-    if limit != "0":
+    if not limit.isdigit() or int(limit) < ENOUGH_QUEUED:
         sentence = f"mosquitto drops messages for an absent ingest beyond {limit} (max_queued_messages)."
+        sentence += " With 0, several 2.0 releases drop more instead of nothing." if limit == "0" else ""
         return [Check("broker", State.WARN, sentence, remedy)]
     return []
 

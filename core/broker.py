@@ -37,6 +37,8 @@ ACCOUNTS = ("millwright", "mosquitto", "nobody")
 OLDEST_MOSQUITTO = (2, 0)
 PACKET_BYTES = 2 * 1024 * 1024
 QUEUE_BYTES = 256 * 1024 * 1024
+# not 0 for "no limit": several mosquitto 2.0 then drop QoS 0 (#1956), everything (#2879) or the connection (#3244)
+QUEUE_MESSAGES = 100_000_000
 INFLIGHT = 5000
 POLL_S = 0.02
 log = structlog.get_logger(__name__)
@@ -262,7 +264,7 @@ persistence true
 persistence_location {home}/
 autosave_interval 60
 persistent_client_expiration 30d
-max_queued_messages 0
+max_queued_messages {QUEUE_MESSAGES}
 max_queued_bytes {QUEUE_BYTES}
 max_inflight_messages {inflight}
 max_packet_size {PACKET_BYTES}
