@@ -1,0 +1,143 @@
+"""Who does it: by the planner's word or by routing, always with the reasons kept on the ticket."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from tickets import definitions, engineers, lifecycle, store
+from tickets.clocks import enter, settle
+from tickets.lifecycle import Lifecycle
+from tickets.model import ASSIGNED, ON_HOLD, Actor, Step, Text, Ticket
+from tickets.notify import NoticeKind, planners, tell
+from tickets.routing import Choice, Ranking
+from tickets.rows import one
+
+SHOWN = 5  # places of the ranking kept in the event
+
+
+def assign(
+    conn: Connection,
+    actor: Actor,
+    ticket_id: int,
+    *,
+    assignee_id: int | None = None,
+    version: int | None,
+    now: datetime,
+) -> Ticket:
+    """Give the ticket to an engineer, or (None) to whom routing finds; on hold it stays on hold.
+
+    Nobody suitable: it stays as it is with the reason, and the planners are told.
+    Raises Stale, IllegalTransition, NotAllowed, NotFound.
+    """
+    ticket = store.lock(conn, ticket_id, version=version)
+    flow = definitions.of(conn, ticket)
+    permit(flow, ticket, actor)
+    if assignee_id is None:
+        return by_routing(conn, actor, ticket, flow, now)
+    return _by_word(conn, actor, ticket, flow, assignee_id, now)
+
+
+def permit(flow: Lifecycle, ticket: Ticket, actor: Actor) -> None:
+    """Raise unless the actor may assign the ticket as it stands."""
+    standing = ticket.held_from if ticket.status == ON_HOLD and ticket.held_from else ticket.status
+    someone = replace(ticket, status=standing, assignee_id=ticket.assignee_id or 0)
+    lifecycle.permit(flow, someone, actor, to=ASSIGNED)
+
+
+def by_routing(conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
+    """Assign to the best of the ranking, or note why there is nobody and tell the planners."""
+    ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now)
+    if ranking.best is None:
+        return _nobody(conn, actor, ticket, ranking, now)
+    details = {"how": "routing", "ranking": [_place(choice) for choice in ranking.choices[:SHOWN]]}
+    return _give(conn, actor, ticket, flow, ranking.best.engineer_id, ranking.reasons, details, now)
+
+
+def _by_word(
+    conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, assignee_id: int, now: datetime
+) -> Ticket:
+    one(
+        conn,
+        "select 1 from engineers where engineer_id = %s and active",
+        (assignee_id,),
+        missing=f"There is no active engineer {assignee_id} on this site.",
+    )
+    ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now)
+    known = next((choice.reasons for choice in ranking.choices if choice.engineer_id == assignee_id), None)
+    chosen: Text = {"en": f"Chosen by {actor.name}", "zh": f"由{actor.name}指定"}
+    unskilled: Text = {
+        "en": f"Has no entry for the skill “{ticket.skill}”",
+        "zh": f"未登记“{ticket.skill}”技能",
+    }
+    reasons = (chosen, *(known if known is not None else (unskilled,)))
+    return _give(conn, actor, ticket, flow, assignee_id, reasons, {"how": "choice"}, now)
+
+
+def _give(
+    conn: Connection,
+    actor: Actor,
+    ticket: Ticket,
+    flow: Lifecycle,
+    engineer_id: int,
+    reasons: tuple[Text, ...],
+    details: dict[str, Any],
+    now: datetime,
+) -> Ticket:
+    if ticket.assignee_id == engineer_id and ticket.status == ASSIGNED:
+        return ticket
+    former = ticket.assignee_user_id if ticket.assignee_id != engineer_id else None
+    ticket = settle(conn, ticket, now)
+    changes: dict[str, Any] = {"assignee_id": engineer_id, "assignment_reasons": reasons}
+    if ticket.status == ON_HOLD:
+        changes["held_from"] = ASSIGNED  # the next one has to accept it first
+    else:
+        changes["status"] = ASSIGNED
+        changes |= enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
+    details = {**details, "from": ticket.status, "to": changes.get("status", ticket.status)}
+    ticket = store.save(conn, ticket, actor, now, Step("assigned", changes, details))
+    _tell(conn, ticket, former, reasons, now)
+    return ticket
+
+
+def _nobody(conn: Connection, actor: Actor, ticket: Ticket, ranking: Ranking, now: datetime) -> Ticket:
+    step = Step("unassigned", {"assignment_reasons": ranking.reasons}, {"reasons": list(ranking.reasons)})
+    ticket = store.save(conn, ticket, actor, now, step)
+    key = f"unassigned:{ticket.ticket_id}:{ticket.event_count}"
+    tell(
+        conn,
+        planners(conn),
+        kind=NoticeKind.UNASSIGNED,
+        ticket=ticket,
+        key=key,
+        extra=ranking.nobody,
+        now=now,
+    )
+    return ticket
+
+
+def _tell(conn: Connection, ticket: Ticket, former: int | None, reasons: tuple[Text, ...], now: datetime) -> None:
+    extra = {lang: sep.join(reason[lang] for reason in reasons) for lang, sep in (("en", "; "), ("zh", "；"))}
+    mark = f"{ticket.ticket_id}:{ticket.event_count}"
+    tell(
+        conn,
+        [ticket.assignee_user_id],
+        kind=NoticeKind.ASSIGNED,
+        ticket=ticket,
+        key=f"assigned:{mark}",
+        extra=extra,
+        now=now,
+    )
+    tell(conn, [former], kind=NoticeKind.WITHDRAWN, ticket=ticket, key=f"withdrawn:{mark}", now=now)
+
+
+def _place(choice: Choice) -> dict[str, Any]:
+    return {
+        "engineer_id": choice.engineer_id,
+        "name": choice.name,
+        "cost": choice.cost,
+        "reasons": list(choice.reasons),
+    }

@@ -1,0 +1,123 @@
+"""Notices to people: one row a person and effect, written in the transaction of what they tell.
+
+The key makes an effect happen once: telling it again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from core import live
+from core.errors import NotFound
+from tickets.model import Text, Ticket
+
+
+class NoticeKind(StrEnum):
+    """What a notice is about."""
+
+    ASSIGNED = "assigned"
+    WITHDRAWN = "withdrawn"
+    UNASSIGNED = "unassigned"
+    SLA_WARNING = "sla_warning"
+    SLA_BREACHED = "sla_breached"
+    REOPENED = "reopened"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice in somebody's inbox."""
+
+    notification_id: int
+    at: datetime
+    kind: str
+    ticket_id: int | None
+    title: Text
+    body: Text
+    read_at: datetime | None
+
+
+TITLES: Mapping[NoticeKind, Text] = {
+    NoticeKind.ASSIGNED: {"en": "{ref} is yours", "zh": "{ref} 已指派给您"},
+    NoticeKind.WITHDRAWN: {"en": "{ref} is no longer yours", "zh": "{ref} 已转给他人"},
+    NoticeKind.UNASSIGNED: {"en": "{ref} has nobody", "zh": "{ref} 无人可派"},
+    NoticeKind.SLA_WARNING: {"en": "{ref}: {clock} time is running out", "zh": "{ref}：{clock_zh}时限将到"},
+    NoticeKind.SLA_BREACHED: {"en": "{ref}: {clock} time is over", "zh": "{ref}：{clock_zh}已超时"},
+    NoticeKind.REOPENED: {"en": "{ref} was reopened", "zh": "{ref} 已重新打开"},
+    NoticeKind.CLOSED: {"en": "{ref} is closed", "zh": "{ref} 已关闭"},
+    NoticeKind.CANCELLED: {"en": "{ref} was cancelled", "zh": "{ref} 已取消"},
+}
+CLOCK_ZH = {"response": "响应", "resolution": "解决"}
+STOPS = (("en", ". "), ("zh", "。"))
+
+
+def tell(
+    conn: Connection,
+    users: Iterable[int | None],
+    *,
+    kind: NoticeKind,
+    ticket: Ticket,
+    key: str,
+    now: datetime,
+    extra: Text | None = None,
+    clock: str = "",
+) -> int:
+    """Put one notice into each user's inbox, once for a ``key``; returns how many were new. None is nobody.
+
+    The body is the ticket's title and the sentence ``extra``; ``clock`` names the SLA clock where the title has one.
+    """
+    title = {
+        lang: text.format(ref=ticket.ref, clock=clock, clock_zh=CLOCK_ZH.get(clock, clock))
+        for lang, text in TITLES[kind].items()
+    }
+    body = {lang: ticket.title if extra is None else f"{ticket.title}{stop}{extra[lang]}" for lang, stop in STOPS}
+    new = 0
+    for user_id in sorted({user for user in users if user is not None}):
+        row = conn.execute(
+            """insert into notifications (user_id, ticket_id, key, kind, body, at) values (%s, %s, %s, %s, %s, %s)
+               on conflict (site_id, user_id, key) do nothing returning notification_id""",
+            (user_id, ticket.ticket_id, key, kind.value, Jsonb({"title": title, "body": body}), now),
+        ).fetchone()
+        if row:
+            live.announce(conn, "notification", row[0])
+            new += 1
+    return new
+
+
+def planners(conn: Connection) -> list[int]:
+    """Users who plan on this site; where there is none, its managers and administrators."""
+    rows = conn.execute(
+        """select m.user_id, m.role from memberships m join users u using (user_id)
+           where m.site_id = current_site() and u.disabled_at is null and m.role in ('planner', 'manager', 'admin')"""
+    ).fetchall()
+    return [user for user, role in rows if role == "planner"] or [user for user, _ in rows]
+
+
+def inbox(
+    conn: Connection, user_id: int, *, unread_only: bool = False, limit: int = 50, before: int | None = None
+) -> list[Notice]:
+    """A user's notices on this site, newest first; ``before`` a notification id."""
+    rows = conn.execute(
+        """select notification_id, at, kind, ticket_id, body->'title', body->'body', read_at from notifications
+           where user_id = %s and (not %s or read_at is null) and (%s::int is null or notification_id < %s)
+           order by notification_id desc limit %s""",
+        (user_id, unread_only, before, before, limit),
+    )
+    return [Notice(*row) for row in rows]
+
+
+def mark_read(conn: Connection, user_id: int, notification_id: int, *, now: datetime) -> None:
+    """The user has seen it; raises NotFound for somebody else's."""
+    updated = conn.execute(
+        "update notifications set read_at = coalesce(read_at, %s) where notification_id = %s and user_id = %s",
+        (now, notification_id, user_id),
+    )
+    if updated.rowcount == 0:
+        raise NotFound(f"You have no notice {notification_id} on this site.")

@@ -1,0 +1,252 @@
+"""The verbs of the ticket core: the only writer of tickets, whoever calls.
+
+Every verb locks the row, asks the life cycle, moves the clocks, writes row and event, and tells people, on the caller's
+connection: it all happens or none of it does.
+
+    open  assign  transition  comment  note_evidence  move_deadline  patch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+import tickets.jobs  # noqa: F401 - timers need their handlers registered
+from tickets import clocks, definitions, lifecycle, store, words
+from tickets.assigning import assign
+from tickets.errors import BadDeadline, NotAllowed, NotYours, TicketClosed
+from tickets.hooks import hooks
+from tickets.lifecycle import Allowed, Lifecycle
+from tickets.model import (
+    DONE,
+    ON_HOLD,
+    REOPENED,
+    SYSTEM,
+    TERMINAL,
+    VERIFYING,
+    Actor,
+    Audience,
+    Step,
+    Text,
+    Ticket,
+    TicketKind,
+    Verdict,
+)
+from tickets.notify import NoticeKind, planners, tell
+from tickets.opening import open  # noqa: A004
+
+__all__ = ["allowed", "assign", "comment", "move_deadline", "note_evidence", "open", "patch", "transition"]
+
+PLANNERS = frozenset({"planner", "manager", "admin"})
+MACHINES = frozenset({"system", "rule", "detector"})
+VERIFIED = frozenset({TicketKind.PREVENTIVE, TicketKind.CORRECTIVE})
+EDITS = {"title", "description", "priority", "fields"}
+NOTED = ("note", "reason", "verdict", "failure_code", "evidence")
+
+
+def allowed(conn: Connection, actor: Actor, ticket: Ticket) -> list[Allowed]:
+    """What the actor may do to the ticket now."""
+    return lifecycle.allowed(definitions.of(conn, ticket), ticket, actor)
+
+
+def transition(
+    conn: Connection,
+    actor: Actor,
+    ticket_id: int,
+    *,
+    to: str,
+    version: int | None = None,
+    fields: Mapping[str, Any] | None = None,
+    now: datetime,
+) -> Ticket:
+    """Move the ticket to the state ``to``. ``fields``: verdict, failure_code, note, reason, evidence.
+
+    An order with asset and mode that becomes *done* lands in *verifying* when a close guard is registered.
+    Raises Stale, IllegalTransition, NotAllowed, NotYours, MissingFields, InvalidFields.
+    """
+    given = dict(fields or {})
+    ticket = store.lock(conn, ticket_id, version=version)
+    flow = definitions.of(conn, ticket)
+    lifecycle.check(flow, ticket, actor, to=to, fields=given)
+    ticket = clocks.settle(conn, ticket, now)
+    ticket = _move(conn, actor, ticket, flow, to=to, fields=given, now=now)
+    if to == DONE and _waits_for_telemetry(ticket, flow):
+        ticket = _verify(conn, ticket, flow, now)
+    return ticket
+
+
+def comment(
+    conn: Connection, actor: Actor, ticket_id: int, *, text: str, audience: Audience | str, now: datetime
+) -> Ticket:
+    """Add a comment; it is taken in every state and does not change the version. Raises InvalidFields, NotAllowed."""
+    said = words.text("text", text)
+    try:
+        reader = Audience(audience)
+    except ValueError as error:
+        raise words.refuse("audience", "audience is internal or requester.", code="choice") from error
+    ticket = store.lock(conn, ticket_id)
+    if actor.part == "requester" and (ticket.requester_id != actor.actor_id or reader is Audience.INTERNAL):
+        raise NotAllowed("A requester comments on their own tickets, for the requester to read.")
+    return store.save(conn, ticket, actor, now, Step("comment", details={"text": said}, audience=reader))
+
+
+def note_evidence(
+    conn: Connection, actor: Actor, ticket_id: int, *, kind: str, body: Mapping[str, Any], now: datetime
+) -> Ticket:
+    """Add what was measured or seen (JSON) to the timeline; ``kind`` names its form. Raises InvalidFields."""
+    words.plain("body", body)
+    details = {"kind": words.text("kind", kind, longest=64), "body": dict(body)}
+    ticket = store.lock(conn, ticket_id)
+    return store.save(conn, ticket, actor, now, Step("evidence", details=details))
+
+
+def move_deadline(
+    conn: Connection, actor: Actor, ticket_id: int, *, resolve_by: datetime, reason: Text | str, now: datetime
+) -> Ticket:
+    """Move a preventive order's deadline, as its forecast moves; an event, never into the past.
+
+    What was breached stays breached. Raises BadDeadline, NotAllowed, TicketClosed.
+    """
+    if actor.part not in PLANNERS | MACHINES:
+        raise NotAllowed("Only planners and forecasts move a deadline.")
+    ticket = store.lock(conn, ticket_id)
+    _refuse_finished(ticket)
+    if ticket.kind is not TicketKind.PREVENTIVE:
+        raise BadDeadline(f"{ticket.ref} is {ticket.kind.value}: only preventive orders move with a forecast.")
+    if ticket.status in (DONE, VERIFYING):
+        raise BadDeadline(f"The work on {ticket.ref} is done; its resolution clock has stopped.")
+    if resolve_by.tzinfo is None or resolve_by <= now:
+        raise BadDeadline("A deadline needs a time zone and lies in the future: it is never moved into the past.")
+    if resolve_by == ticket.resolve_by:
+        return ticket
+    ticket = clocks.settle(conn, ticket, now)
+    clocks.aim(conn, ticket, resolve_by=resolve_by, now=now)
+    step = Step("deadline", {"resolve_by": resolve_by}, {"reason": reason}, Audience.REQUESTER)
+    return store.save(conn, ticket, actor, now, step)
+
+
+def patch(
+    conn: Connection,
+    actor: Actor,
+    ticket_id: int,
+    *,
+    changes: Mapping[str, Any],
+    version: int | None = None,
+    now: datetime,
+) -> Ticket:
+    """Edit title, description, priority (clocks get its targets) or fields (merged key by key; null removes).
+
+    Planners edit all; the assigned engineer description and fields. Raises Stale, InvalidFields, NotAllowed, NotYours.
+    """
+    ticket = store.lock(conn, ticket_id, version=version)
+    _refuse_finished(ticket)
+    _refuse_editor(actor, ticket, changes)
+    edited = _edits(ticket, changes)
+    if all(getattr(ticket, name) == value for name, value in edited.items()):
+        return ticket
+    ticket = clocks.settle(conn, ticket, now)
+    if edited.get("priority", ticket.priority) != ticket.priority:
+        edited |= clocks.retarget(conn, ticket, priority=edited["priority"], now=now)
+    return store.save(conn, ticket, actor, now, Step("edited", edited))
+
+
+# -- transitions ------------------------------------------------------------------------------------------------------
+
+
+def _move(
+    conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, *, to: str, fields: dict[str, Any], now: datetime
+) -> Ticket:
+    changes = _columns(ticket, flow, to=to, fields=fields, now=now)
+    changes |= clocks.enter(conn, ticket, flow.states[to], reason=fields.get("reason"), now=now)
+    details = {"from": ticket.status, "to": to} | {name: fields[name] for name in NOTED if fields.get(name)}
+    audience = Audience.REQUESTER if to in TERMINAL else Audience.INTERNAL
+    before, ticket = ticket, store.save(conn, ticket, actor, now, Step("transition", changes, details, audience))
+    _tell(conn, ticket, now)
+    for on_transition in hooks.on_transition:
+        on_transition(conn, before, ticket, now)
+    if to in TERMINAL:
+        for on_closed in hooks.on_closed:
+            on_closed(conn, ticket, now)
+    return ticket
+
+
+def _columns(ticket: Ticket, flow: Lifecycle, *, to: str, fields: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    changes: dict[str, Any] = {"status": to, "held_from": None, "hold_reason": None}
+    if to == ON_HOLD:
+        changes |= {"held_from": ticket.status, "hold_reason": fields.get("reason")}
+    if to == DONE:
+        changes["done_at"] = now
+    if to == REOPENED:
+        changes["done_at"] = None
+    if to == DONE or fields.get("verdict"):
+        verdict = fields.get("verdict")
+        changes |= {"verdict": Verdict(verdict) if verdict else None, "failure_code": fields.get("failure_code")}
+    if to in TERMINAL:
+        changes["closed_at"] = now
+    elif "response" in flow.states[to].stops and ticket.responded_at is None:
+        changes["responded_at"] = now
+    return changes
+
+
+def _waits_for_telemetry(ticket: Ticket, flow: Lifecycle) -> bool:
+    known = ticket.kind in VERIFIED and ticket.asset_id is not None and ticket.mode is not None
+    return known and hooks.close_guard is not None and VERIFYING in flow.states
+
+
+def _verify(conn: Connection, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
+    lifecycle.check(flow, ticket, SYSTEM, to=VERIFYING, fields={})
+    ticket = _move(conn, SYSTEM, ticket, flow, to=VERIFYING, fields={}, now=now)
+    if hooks.close_guard is not None:
+        hooks.close_guard.begin(conn, ticket, now)
+    return store.get(conn, ticket.ticket_id)
+
+
+def _tell(conn: Connection, ticket: Ticket, now: datetime) -> None:
+    people: dict[str, tuple[NoticeKind, list[int | None]]] = {
+        "reopened": (NoticeKind.REOPENED, [ticket.assignee_user_id, *planners(conn)]),
+        "closed": (NoticeKind.CLOSED, [ticket.assignee_user_id, ticket.requester_id]),
+        "cancelled": (NoticeKind.CANCELLED, [ticket.assignee_user_id, ticket.requester_id]),
+    }
+    if ticket.status in people:
+        kind, users = people[ticket.status]
+        key = f"{kind.value}:{ticket.ticket_id}:{ticket.event_count}"
+        tell(conn, users, kind=kind, ticket=ticket, key=key, now=now)
+
+
+# -- edits ------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_finished(ticket: Ticket) -> None:
+    if not ticket.is_open:
+        raise TicketClosed(f"{ticket.ref} is {ticket.status}; its timeline is finished. Open a new ticket.")
+
+
+def _refuse_editor(actor: Actor, ticket: Ticket, changes: Mapping[str, Any]) -> None:
+    if actor.part in PLANNERS | MACHINES:
+        return
+    if actor.part != "engineer":
+        raise NotAllowed("Only planners and the assigned engineer edit a ticket.")
+    if actor.actor_id is None or ticket.assignee_user_id != actor.actor_id:
+        raise NotYours
+    if not set(changes) <= {"description", "fields"}:
+        raise NotAllowed("An engineer edits the description and the fields; title and priority are the planner's.")
+
+
+def _edits(ticket: Ticket, changes: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(set(changes) - EDITS)
+    if unknown:
+        raise words.refuse(unknown[0], f"{unknown[0]!r} cannot be edited; {', '.join(sorted(EDITS))} can.")
+    edited: dict[str, Any] = {}
+    if "title" in changes:
+        edited["title"] = words.title(changes["title"])
+    if "description" in changes:
+        edited["description"] = words.text("description", changes["description"], needed=False)
+    if "priority" in changes:
+        edited["priority"] = words.priority(changes["priority"])
+    if "fields" in changes:
+        merged = {**ticket.fields, **words.fields(changes["fields"])}
+        edited["fields"] = words.fields({name: value for name, value in merged.items() if value is not None})
+    return edited
