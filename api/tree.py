@@ -12,7 +12,7 @@ import httpx
 import psycopg
 from psycopg import Connection
 
-from api import up
+from api import first
 from api.instance import Endpoints, Instance
 from api.supervisor import CommandPart, ServerPart, Supervisor
 from core import log
@@ -50,8 +50,7 @@ def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callabl
         server = _database(instance, supervisor, say)
         database = _handle(instance, server)
         say("bringing the schema up to date …")
-        owner = server.dsns().owner if server else database.owner_dsn
-        first = up.prepare(instance, owner_dsn=owner, database=database)
+        fresh = first.prepare(database, instance.settings)
         broker = _broker(instance, supervisor, ports, database, say)
         _endpoints(address, server, broker).write(instance.data_dir)
         _parts(instance, supervisor, port)
@@ -59,7 +58,7 @@ def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callabl
             supervisor.every(1.0, DeviceWatch(database, broker).look)
         _until_it_answers(address, supervisor)
         if not supervisor.stopping:
-            on_ready(Running(instance, address, broker.info if broker else None, supervisor, first))
+            on_ready(Running(instance, address, broker.info if broker else None, supervisor, fresh))
         supervisor.run()
         say("stopping …")
         database.close()

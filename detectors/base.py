@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -133,3 +133,12 @@ class DetectorFactory(Protocol):
     """A detector file registers one of these under its name (see ``core.registry``)."""
 
     def __call__(self, *, asset_id: int, site_id: int, asset_class: str, signals: Sequence[Signal]) -> Detector: ...
+
+
+class OnFinding(Protocol):
+    """What happens with a finding: called in the transaction that advances the asset's watermark.
+
+    ``conn`` is a database connection (typed loosely: judgement knows no database); it must not end the transaction.
+    """
+
+    def __call__(self, conn: Any, finding: Finding, now: datetime) -> object: ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import datetime
 
-from api.commands.run import instance_of, say
+from api.commands.parts import instance_of, say
 from core import clock as plant_clock
 from core.errors import Invalid
 from core.settings import settings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from api import cli
 from api.app import create_app
-from api.commands.run import say
+from api.commands.parts import say
 from core.database import Database
 from core.settings import settings
 

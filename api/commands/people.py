@@ -10,7 +10,7 @@ from datetime import timedelta
 from psycopg import Connection
 
 from api import identity, members
-from api.commands.run import instance_of, say
+from api.commands.parts import instance_of, say
 from api.identity import ROLES
 from api.instance import Instance
 from core import clock

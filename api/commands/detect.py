@@ -1,0 +1,16 @@
+"""The verb that runs the detectors alone."""
+
+from __future__ import annotations
+
+from api import up
+from api.commands.parts import start, stop_event
+from core import clock
+from detectors.runner import Runner
+
+
+def detect(argv: list[str]) -> int:
+    """Judge new samples and open orders until a signal says stop."""
+    instance = start("detect", "Judge new samples and open orders.", argv)
+    up.wire()
+    Runner(instance.database, clock.load, up.on_finding()).run_forever(stop_event())
+    return 0

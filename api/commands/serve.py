@@ -1,0 +1,33 @@
+"""The verb that serves API and web alone."""
+
+from __future__ import annotations
+
+import argparse
+
+import uvicorn
+
+from api import up
+from api.app import create_app
+from api.commands.parts import instance_of
+from core.settings import settings
+
+
+def serve(argv: list[str]) -> int:
+    """Serve until a signal says stop."""
+    parser = argparse.ArgumentParser(prog="millwright serve", description="Serve API and web.")
+    parser.add_argument("--host", default=settings().host, help="address to bind to (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=settings().port, help="port (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    instance = instance_of(settings())
+    up.wire()
+    uvicorn.run(
+        create_app(instance.database, settings=instance.settings),
+        host=arguments.host,
+        port=arguments.port,
+        log_level=instance.settings.log_level.lower(),
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # sign-in links and metrics are for this machine alone
+        timeout_graceful_shutdown=3,
+    )
+    return 0

@@ -1,0 +1,26 @@
+"""The verb that runs the job worker alone."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from api import up
+from api.commands.parts import start
+from core import jobs
+
+
+def worker(argv: list[str]) -> int:
+    """Run timers, verifications and notices until a signal says stop."""
+    instance = start("worker", "Run timers, verifications and notices.", argv)
+    up.wire()
+
+    async def work() -> None:
+        running = jobs.Worker(instance.database)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, running.stop)
+        await running.run()
+
+    asyncio.run(work())
+    return 0
