@@ -155,6 +155,7 @@ create table rollups (
   last      float8 not null,
   primary key (signal_id, width_s, bucket)
 );
+create index rollups_time on rollups (width_s, bucket);
 
 create table bands (
   signal_id int not null,

@@ -1,0 +1,35 @@
+"""What can be wrong with assets and signals."""
+
+from __future__ import annotations
+
+from core.errors import Conflict, Invalid, NotFound
+
+
+class AssetNotFound(NotFound):
+    """There is no such asset on this site."""
+
+    code = "asset_not_found"
+
+
+class SignalNotFound(NotFound):
+    """There is no such signal on this site."""
+
+    code = "signal_not_found"
+
+
+class CodeTaken(Conflict):
+    """This code is in use. Choose another, or change the one that has it."""
+
+    code = "code_taken"
+
+
+class QuantityFixed(Invalid):
+    """The quantity of a signal that exists cannot change: its samples would change their meaning. Make a new signal."""
+
+    code = "quantity_fixed"
+
+
+class BadRange(Invalid):
+    """The lower limit of a signal must lie below the upper one."""
+
+    code = "bad_range"

@@ -1,0 +1,189 @@
+"""Last values and rollups: caches beside the samples, always brought back to what the samples say. SQL, ingest role.
+
+A flush leaves rows in ``ingest_batches`` that say which stretch of time it touched. ``roll`` computes every touched
+minute afresh from the samples and every touched hour from the minutes, so late data are as right as timely ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+from psycopg import Connection
+
+from plant.model import SampleBatch
+from plant.telemetry import from_us, to_us
+
+MINUTE_US = 60_000_000
+HOUR_US = 3_600_000_000
+NARROW_US = 2 * MINUTE_US
+MOST_BATCHES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """A stretch of time, both ends included, that new samples fell into; ``signals`` None = any."""
+
+    min_us: int
+    max_us: int
+    signals: tuple[int, ...] | None
+    samples: int
+
+
+def touched(batch: SampleBatch) -> list[Touched]:
+    """What a flush touches, an entry an hour: a narrow stretch for any signal, a wide one names its signals."""
+    hours = batch.at_us // HOUR_US
+    found = []
+    for hour in np.unique(hours):
+        rows = hours == hour
+        low, high = int(batch.at_us[rows].min()), int(batch.at_us[rows].max())
+        wide = high - low > NARROW_US
+        signals = tuple(np.unique(batch.signal_id[rows]).tolist()) if wide else None
+        found.append(Touched(low, high, signals, int(rows.sum())))
+    return found
+
+
+def note(conn: Connection, stretches: Sequence[Touched], *, quarantined: int = 0, duplicates: int = 0) -> int:
+    """Write down what a flush touched, in its transaction; returns the highest batch id (0 when nothing was)."""
+    if not stretches:
+        return 0
+    signals = [None if each.signals is None else "{" + ",".join(map(str, each.signals)) + "}" for each in stretches]
+    row = conn.execute(
+        """with noted as (
+             insert into ingest_batches (min_at, max_at, signals, samples, quarantined, duplicates)
+             select low, high, signals::int[], samples,
+               case nr when 1 then %s else 0 end, case nr when 1 then %s else 0 end
+             from unnest(%s::timestamptz[], %s::timestamptz[], %s::text[], %s::int[])
+               with ordinality as t(low, high, signals, samples, nr)
+             returning batch_id)
+           select max(batch_id) from noted""",
+        (
+            quarantined,
+            duplicates,
+            [from_us(each.min_us) for each in stretches],
+            [from_us(each.max_us) for each in stretches],
+            signals,
+            [each.samples for each in stretches],
+        ),
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def upsert_latest(conn: Connection, batch: SampleBatch, *, site_ids: npt.NDArray[np.int16]) -> None:
+    """Newest sample of each signal (one row a signal); an older one than is there changes nothing."""
+    if not len(batch):
+        return
+    conn.execute(
+        """insert into last_values (signal_id, site_id, at, value, quality)
+           select * from unnest(%s::int[], %s::int[], %s::timestamptz[], %s::float8[], %s::int2[])
+           on conflict (signal_id) do update set at = excluded.at, value = excluded.value,
+             quality = excluded.quality, heard_at = now()
+           where excluded.at >= last_values.at""",
+        (
+            batch.signal_id.tolist(),
+            site_ids.tolist(),
+            [from_us(at) for at in batch.at_us.tolist()],
+            batch.value.tolist(),
+            batch.quality.tolist(),
+        ),
+    )
+
+
+def catch_up_latest(conn: Connection) -> None:
+    """After a crash: take last values from the samples of every stretch that was not yet rolled."""
+    conn.execute(
+        """insert into last_values (signal_id, site_id, at, value, quality)
+           select distinct on (s.signal_id) s.signal_id, s.site_id, s.at, s.value, s.quality
+           from (select min(min_at) as low, max(max_at) as high from ingest_batches where not rolled) as open
+             join samples s on s.at >= open.low and s.at <= open.high
+           order by s.signal_id, s.at desc
+           on conflict (signal_id) do update set at = excluded.at, value = excluded.value, quality = excluded.quality
+           where excluded.at > last_values.at"""
+    )
+
+
+def roll(conn: Connection, *, until_batch: int) -> int:
+    """Bring the rollups up to date with batches up to ``until_batch``; returns how many were looked at.
+
+    At most ``MOST_BATCHES`` a call, so that a transaction stays short: call again until it returns 0.
+    """
+    rows = conn.execute(
+        """select batch_id, min_at, max_at, signals from ingest_batches
+           where not rolled and batch_id <= %s order by batch_id limit %s""",
+        (until_batch, MOST_BATCHES),
+    ).fetchall()
+    for low, high, signals in _stretches((low, high, signals) for _, low, high, signals in rows):
+        _roll_minutes(conn, low, high, signals)
+        _roll_hours(conn, low, high, signals)
+    conn.execute("update ingest_batches set rolled = true where batch_id = any(%s)", ([row[0] for row in rows],))
+    return len(rows)
+
+
+def forget_batches(conn: Connection, *, older_than: timedelta) -> None:
+    """Delete what was rolled long ago."""
+    conn.execute("delete from ingest_batches where rolled and stored_at < now() - %s", (older_than,))
+
+
+Stretch = tuple[datetime, datetime, list[int] | None]
+
+
+def _stretches(rows: Iterable[tuple[datetime, datetime, list[int] | None]]) -> list[Stretch]:
+    """Half-open stretches of whole minutes; those for any signal are merged, the others gathered by hour."""
+    any_signal: list[list[int]] = []
+    named: dict[int, tuple[list[int], set[int]]] = {}
+    for low, high, signals in rows:
+        span = [to_us(low) // MINUTE_US * MINUTE_US, (to_us(high) // MINUTE_US + 1) * MINUTE_US]
+        if signals is None:
+            any_signal.append(span)
+            continue
+        seen, ids = named.setdefault(span[0] // HOUR_US, (span, set()))
+        seen[0], seen[1] = min(seen[0], span[0]), max(seen[1], span[1])
+        ids.update(signals)
+    merged = [(from_us(low), from_us(high), None) for low, high in _merge(any_signal)]
+    return merged + [(from_us(span[0]), from_us(span[1]), sorted(ids)) for span, ids in named.values()]
+
+
+def _merge(spans: list[list[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for span in sorted(spans):
+        if merged and span[0] <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], span[1])
+        else:
+            merged.append(list(span))
+    return merged
+
+
+def _roll_minutes(conn: Connection, low: datetime, high: datetime, signals: list[int] | None) -> None:
+    conn.execute(
+        """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
+           select signal_id, min(site_id), 60, date_bin('1 minute', at, 'epoch') as minute,
+             count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
+           from samples
+           where at >= %(low)s and at < %(high)s and quality < 2
+             and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+           group by signal_id, minute
+           on conflict (signal_id, width_s, bucket) do update
+             set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high,
+               last = excluded.last""",
+        {"low": low, "high": high, "ids": signals},
+    )
+
+
+def _roll_hours(conn: Connection, low: datetime, high: datetime, signals: list[int] | None) -> None:
+    conn.execute(
+        """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
+           select signal_id, min(site_id), 3600, date_bin('1 hour', bucket, 'epoch') as hour,
+             sum(n), sum(n * mean) / sum(n), min(low), max(high), (array_agg(last order by bucket desc))[1]
+           from rollups
+           where width_s = 60 and bucket >= date_bin('1 hour', %(low)s, 'epoch')
+             and bucket < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
+             and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+           group by signal_id, hour
+           on conflict (signal_id, width_s, bucket) do update
+             set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high,
+               last = excluded.last""",
+        {"low": low, "high": high, "ids": signals},
+    )
