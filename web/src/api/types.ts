@@ -1,0 +1,252 @@
+// Shapes of the HTTP API under /api/v1. Times are RFC 3339 UTC strings in plant time unless a name ends in `_ms`.
+
+export type Language = "en" | "zh";
+export type Words = { en: string; zh: string };
+export type Role = "device" | "requester" | "engineer" | "planner" | "manager" | "admin" | "agent";
+export type Health = "normal" | "watch" | "alarm" | "stale" | "unknown";
+export type Page<T> = { items: T[]; next: string | null };
+
+export type Me = {
+  user_id: number;
+  login: string;
+  name: string;
+  role: Role;
+  roles: Record<string, Role>;
+  site: { code: string; name: string; timezone: string };
+  locale: string;
+  engineer_id: number | null;
+};
+
+export type Clock = { now: string; factor: number; offset_s: number };
+
+export type Mode = { code: string; name: Words };
+export type AssetRef = { asset_id: number; code: string; name: string; criticality?: number; location?: string };
+export type TicketRef = { ticket_id: number; ref: string; status: TicketStatus };
+export type Contribution = { signal_id: number; code: string; name?: string; share: number; direction: number };
+
+export type AssetItem = {
+  asset_id: number;
+  code: string;
+  name: string;
+  asset_class: string;
+  criticality: number;
+  location: string;
+  level: string;
+  parent_id: number | null;
+  health: Health;
+  last_seen: string | null;
+  open_tickets: number;
+};
+
+export type Latest = { at: string; value: number; quality: "good" | "uncertain" | "bad" };
+export type Signal = {
+  signal_id: number;
+  code: string;
+  name: string;
+  quantity: string;
+  unit: string;
+  low: number | null;
+  high: number | null;
+  role: "measured" | "setpoint" | "state";
+  period_s: number;
+  latest: Latest | null;
+};
+
+export type Alarm = {
+  alarm_id: number;
+  asset?: AssetRef;
+  asset_id?: number;
+  mode: Mode | null;
+  state: string;
+  started_at: string;
+  detected_at?: string | null;
+  cleared_at?: string | null;
+  shelved_until?: string | null;
+  sentence?: Words | null;
+  contributions?: Contribution[];
+  ticket?: TicketRef | null;
+};
+
+export type Asset = AssetItem & { signals: Signal[]; alarms: Alarm[]; predictions: Prediction[] };
+
+export type Series = {
+  signal_id: number;
+  unit: string;
+  resolution: string;
+  at: number[];
+  value: (number | null)[];
+  min: (number | null)[] | null;
+  max: (number | null)[] | null;
+  bands: {
+    at: number[];
+    low: (number | null)[];
+    expected: (number | null)[];
+    high: (number | null)[];
+  } | null;
+};
+
+export type Prediction = {
+  prediction_id: number;
+  asset: AssetRef;
+  mode: Mode;
+  made_at: string;
+  detected_at?: string | null;
+  p10_h: number | null;
+  p50_h: number | null;
+  p90_h: number | null;
+  p_fail_horizon: number | null;
+  horizon_h: number;
+  risk: number;
+  health: number | null;
+  cost: { planned: number; failure: number; currency: string } | null;
+  sentence: Words;
+  contributions: Contribution[];
+  alarm_id: number | null;
+  ticket: TicketRef | null;
+  decision: { action: string; reasons: Words[] } | null;
+};
+
+export type TicketKind = "request" | "incident" | "corrective" | "preventive" | "inspection" | "sensor-fault";
+export type TicketStatus =
+  | "new"
+  | "assigned"
+  | "accepted"
+  | "arrived"
+  | "on_hold"
+  | "done"
+  | "verifying"
+  | "reopened"
+  | "closed"
+  | "cancelled";
+
+export type Sla = {
+  kind: string;
+  state: "running" | "paused" | "met" | "breached";
+  due_at: string | null;
+  target_s: number | null;
+  remaining_s: number | null;
+};
+
+export type Allowed = { to: TicketStatus; requires: string[]; label?: Words };
+export type Evidence = {
+  at?: string;
+  kind?: string;
+  text?: Words;
+  sentence?: Words;
+  contributions?: Contribution[];
+  body?: Record<string, unknown>;
+};
+
+export type VerificationSignal = {
+  signal_id: number;
+  code?: string;
+  name?: string;
+  state?: string;
+  ok?: boolean | null;
+  detail?: Words;
+};
+export type Verification = {
+  status: string;
+  started_at: string;
+  deadline: string | null;
+  detail: Words | null;
+  signals: VerificationSignal[];
+};
+
+export type Ticket = {
+  ticket_id: number;
+  ref: string;
+  kind: TicketKind;
+  status: TicketStatus;
+  priority: number | string;
+  title: string;
+  description: string;
+  asset: AssetRef | null;
+  mode: Mode | null;
+  assignee: { engineer_id: number; name: string } | null;
+  requester: { name: string } | string | null;
+  skill: string | null;
+  opened_at: string;
+  respond_by: string | null;
+  resolve_by: string | null;
+  sla: Sla[];
+  verdict: string | null;
+  fields: Record<string, unknown>;
+  version: number;
+  allowed: Allowed[];
+  articles: { article_id: number | string; title: Words }[];
+  assignment_reasons: Words[];
+  evidence: Evidence[];
+  verification: Verification | null;
+};
+
+export type TicketEvent = {
+  seq: number;
+  at: string;
+  actor: { kind: string; name: string };
+  kind: string;
+  audience: "internal" | "requester";
+  body: Record<string, unknown>;
+  hash: string;
+};
+
+export type Article = {
+  article_id: number | string;
+  asset_class: string;
+  mode: string | null;
+  title: Words;
+  body: Words;
+};
+
+export type Engineer = {
+  engineer_id: number;
+  name: string;
+  skills: string[];
+  on_shift: boolean;
+  open_jobs: number;
+};
+
+export type QuarantineRow = {
+  quarantine_id: number;
+  reason: string;
+  source: string;
+  tag: string | null;
+  count: number;
+  first_at: string;
+  last_at: string;
+  sample: unknown;
+  detail: Words | null;
+  bindable: boolean;
+};
+
+export type Notice = {
+  notification_id: number;
+  at: string;
+  kind?: string;
+  ticket_id: number | null;
+  title?: Words | string;
+  body?: Words | string | null;
+  read_at: string | null;
+};
+
+export type SystemPart = { name: string; state: string; since?: string | null; detail?: Words | string | null };
+export type SourceRate = { source: string; samples_s: number; last_seen: string | null; lag_s?: number | null };
+export type SystemReport = {
+  parts: SystemPart[];
+  lag_s: number | null;
+  rates: SourceRate[];
+  quarantine: Record<string, number>;
+  [fact: string]: unknown;
+};
+
+export type DetectorReport = {
+  detector: string;
+  version: string;
+  asset_id?: number;
+  asset?: AssetRef;
+  verdicts: Record<string, number>;
+  precision: number | null;
+  open?: number;
+};
+
+export type FailureCode = { code: string; asset_class: string; name: Words; skill?: string };

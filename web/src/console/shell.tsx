@@ -1,0 +1,132 @@
+// The planner's console: the frame around its pages.
+import { lazy, Suspense, useCallback, useEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { useLive } from "../api/live";
+import { usePredictions, useQuarantine } from "../api/queries";
+import type { Me } from "../api/types";
+import { useSpeech, type Key } from "../i18n";
+import { Account, LanguageSwitch, LiveLink, Notices, PlantClock, SchemeSwitch } from "../parts/chrome";
+import { Bones, Empty, Guard } from "../parts/states";
+import { Toasts } from "../parts/toasts";
+import { go, useRoute, type Route } from "../router";
+import "../styles/console.css";
+import { useListKeys } from "./list_keys";
+
+const Predictions = lazy(() => import("./predictions"));
+const PredictionPage = lazy(() => import("./prediction"));
+const Orders = lazy(() => import("./orders"));
+const Order = lazy(() => import("./order"));
+const NewTicket = lazy(() => import("./new_ticket"));
+const Assets = lazy(() => import("./assets"));
+const AssetPage = lazy(() => import("./asset"));
+const Quarantine = lazy(() => import("./quarantine"));
+const Detectors = lazy(() => import("./detectors"));
+const System = lazy(() => import("./system"));
+
+const PAGES = ["predictions", "orders", "assets", "quarantine", "detectors", "system"] as const;
+const RESTRICTED: Partial<Record<string, string[]>> = { system: ["planner", "admin"], quarantine: ["planner", "manager", "admin"] };
+
+export default function Console({ me, signOut }: { me: Me; signOut: () => void }) {
+  const { t } = useSpeech();
+  const route = useRoute();
+  const [help, setHelp] = useState(false);
+  const main = useRef<HTMLElement>(null);
+  const section = route.path[0] ?? "predictions";
+  useLive();
+  useListKeys(useCallback(() => setHelp((shown) => !shown), []));
+  useEffect(() => {
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [route.path.join("/")]);
+  return (
+    <div className="shell">
+      <a className="skip" href={`#${route.raw}`} onClick={() => main.current?.focus()}>{t("app.skip")}</a>
+      <header className="top">
+        <a className="brand" href="#/predictions"><img src="./icon.svg" alt="" /><span>Millwright</span></a>
+        <Search />
+        <span className="fill" />
+        <LiveLink />
+        <PlantClock />
+        <Notices ticketPath="/orders" />
+        <LanguageSwitch me={me} />
+        <SchemeSwitch />
+        <Account me={me} signOut={signOut}>
+          {me.engineer_id !== null && <a href="#/my">{t("nav.my")}</a>}
+        </Account>
+      </header>
+      <Side section={section} me={me} />
+      <main className="main" ref={main} tabIndex={-1} id="main">
+        <Guard key={route.path.join("/")} title={t("app.crashed")} button={t("app.reload")}>
+          <Suspense fallback={<Bones />}>{page(route, me, t("app.notFound"))}</Suspense>
+        </Guard>
+      </main>
+      {help && <div className="keys" role="status">{t("top.keys")}</div>}
+      <Toasts />
+    </div>
+  );
+}
+
+function page(route: Route, me: Me, notFound: string): ReactNode {
+  const [section = "predictions", id] = route.path;
+  const number = Number(id);
+  switch (section) {
+    case "predictions":
+      return id ? <PredictionPage predictionId={number} /> : <Predictions />;
+    case "orders":
+      if (id === "new") return <NewTicket />;
+      return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;
+    case "assets":
+      return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
+    case "quarantine":
+      return <Quarantine />;
+    case "detectors":
+      return <Detectors />;
+    case "system":
+      return <System />;
+    default:
+      return <Empty title={notFound} />;
+  }
+}
+
+function Side({ section, me }: { section: string; me: Me }) {
+  const { t } = useSpeech();
+  const predictions = usePredictions();
+  const may = (name: string) => RESTRICTED[name]?.includes(me.role) ?? true;
+  const count = (name: string) => (name === "predictions" ? predictions.data?.items.length : undefined);
+  return (
+    <nav className="side" aria-label={t("nav.label")}>
+      {PAGES.filter(may).map((name) => (
+        <a key={name} href={`#/${name}`} aria-current={section === name ? "page" : undefined}>
+          {t(`nav.${name}` as Key)}
+          {name === "quarantine" ? <QuarantineCount /> : count(name) ? <span className="count">{count(name)}</span> : null}
+        </a>
+      ))}
+      <a className="new" href="#/orders/new">{t("nav.new")}</a>
+    </nav>
+  );
+}
+
+function QuarantineCount() {
+  const rows = useQuarantine();
+  return rows.data?.length ? <span className="count">{rows.data.length}</span> : null;
+}
+
+function Search() {
+  const { t } = useSpeech();
+  const route = useRoute();
+  const asked = route.search.get("q") ?? "";
+  const [text, setText] = useState(asked);
+  useEffect(() => setText(asked), [asked]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    go(text.trim() ? `/orders?which=all&q=${encodeURIComponent(text.trim())}` : "/orders");
+  };
+  return (
+    <form role="search" className="search" onSubmit={submit}>
+      <input
+        id="search" className="search-input" type="search" aria-label={t("top.search")} placeholder={t("top.searchHint")}
+        value={text} onChange={(event) => setText(event.target.value)}
+        onKeyDown={(event) => event.key === "Escape" && event.currentTarget.blur()}
+      />
+    </form>
+  );
+}

@@ -1,0 +1,99 @@
+// Pieces of an order that both the console and the phone show: guide, evidence, and the repair check.
+import { useState } from "react";
+import { useArticle, useAsset } from "../api/queries";
+import { useNow } from "../api/clock";
+import type { Ticket, VerificationSignal } from "../api/types";
+import { useSpeech } from "../i18n";
+import { moment } from "../i18n/format";
+import { Markdown } from "./markdown";
+import { ToneMark } from "./marks";
+import { Await, Bones } from "./states";
+import { sentenceOf } from "./why";
+
+export function Guide({ ticket }: { ticket: Ticket }) {
+  const { t, say } = useSpeech();
+  const [chosen, setChosen] = useState(0);
+  const current = ticket.articles[chosen] ?? ticket.articles[0] ?? null;
+  const article = useArticle(current?.article_id ?? null);
+  if (!current) return <p className="soft">{t("order.noGuide")}</p>;
+  return (
+    <div className="stack">
+      {ticket.articles.length > 1 && (
+        <div className="row">
+          {ticket.articles.map((one, row) => (
+            <button key={one.article_id} className={`chip ${row === chosen ? "accent" : ""}`} aria-pressed={row === chosen} style={{ minHeight: 32, cursor: "pointer" }} onClick={() => setChosen(row)}>
+              {say(one.title)}
+            </button>
+          ))}
+        </div>
+      )}
+      <Await query={article} bones={<Bones rows={1} height={120} />}>
+        {(data) => <><h3>{say(data.title)}</h3><Markdown text={say(data.body)} /></>}
+      </Await>
+    </div>
+  );
+}
+
+/** Evidence after the first sentence, which the page has already said as the reason. */
+export function EvidenceList({ ticket }: { ticket: Ticket }) {
+  const speech = useSpeech();
+  const now = useNow();
+  const rest = ticket.evidence.filter((one) => sentenceOf(one) !== null).slice(1);
+  if (rest.length === 0) return null;
+  return (
+    <div>
+      <h3>{speech.t("order.evidence")}</h3>
+      <ul className="stack tight" style={{ marginTop: 4 }}>
+        {rest.map((one, row) => (
+          <li key={row}>
+            {one.at && <span className="soft small">{moment(one.at, now, speech)} </span>}
+            {speech.say(sentenceOf(one))}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+export function Verification({ ticket }: { ticket: Ticket }) {
+  const speech = useSpeech();
+  const { t, say, code } = speech;
+  const now = useNow();
+  const asset = useAsset(ticket.asset?.asset_id ?? null);
+  const check = ticket.verification;
+  if (!check) return <p>{t("verify.explain")}</p>;
+  const name = (one: VerificationSignal) =>
+    one.name || asset.data?.signals.find((signal) => signal.signal_id === one.signal_id)?.name || one.code || `#${one.signal_id}`;
+  return (
+    <div className="stack">
+      <div className="row between">
+        <ToneMark tone={["unhealthy", "failed", "reopened"].includes(check.status) ? "watch" : "calm"}>
+          <strong>{code("verify", check.status)}</strong>
+        </ToneMark>
+        <span className="soft small">{t("verify.since", { time: moment(check.started_at, now, speech) })}</span>
+      </div>
+      {check.detail && <p>{say(check.detail)}</p>}
+      {check.signals.length > 0 && (
+        <ul className="stack tight">
+          {check.signals.map((one) => (
+            <li key={one.signal_id} className="row between">
+              <span>{name(one)}</span>
+              {one.detail ? <span className="soft small">{say(one.detail)}</span> : <SignalVerdict one={one} />}
+            </li>
+          ))}
+        </ul>
+      )}
+      <p className="soft small">
+        {t("verify.explain")}
+        {check.deadline && ` ${t("verify.deadline", { time: moment(check.deadline, now, speech) })}.`}
+      </p>
+    </div>
+  );
+}
+
+function SignalVerdict({ one }: { one: VerificationSignal }) {
+  const { t } = useSpeech();
+  const ok = one.ok ?? (one.state === "healthy" ? true : one.state === "unhealthy" ? false : null);
+  if (ok === null) return <ToneMark tone="stale">{t("verify.signalWait")}</ToneMark>;
+  return <ToneMark tone={ok ? "calm" : "watch"}>{t(ok ? "verify.signalOk" : "verify.signalNot")}</ToneMark>;
+}
