@@ -1,0 +1,91 @@
+"""For machines that watch us: alive, ready, metrics. No sign-in; metrics only from this machine."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+from prometheus_client import CollectorRegistry, Gauge
+from starlette.concurrency import run_in_threadpool
+
+from api import auth, health
+from api.deps import router
+from api.policies import open_to_all
+from api.shapes import Output
+from core import metrics
+from core.database import Database, site_ids
+
+routes = router("health")  # under /api/v1
+bare = router("health")  # at the root, where orchestrators look
+OPEN = [open_to_all("a watchdog has no account; the answer holds no data")]
+LOCAL = [open_to_all("answered to this machine alone")]
+
+
+class CheckShown(Output):
+    name: str
+    ok: bool
+    detail: str
+
+
+class Health(Output):
+    """``status`` is "ok" or "unavailable" (then the HTTP status is 503)."""
+
+    status: str
+    checks: list[CheckShown]
+
+
+@bare.get("/health/live", dependencies=OPEN, operation_id="health_live")
+async def live() -> Health:
+    """The process answers; restart it when this fails."""
+    return Health(status="ok", checks=[])
+
+
+@bare.get("/health/ready", dependencies=OPEN, operation_id="health_ready")
+@routes.get("/health", dependencies=OPEN, operation_id="health")
+async def ready(request: Request, response: Response) -> Health:
+    """The instance can serve: database, schema and broker are there. Answers within 3 seconds, whatever hangs."""
+    probe: health.Probe = request.app.state.probe
+    checks = [await probe.database(), health.broker(request.app.state.settings.data_dir)]
+    fit = all(check.ok for check in checks)
+    response.status_code = 200 if fit else 503
+    return Health(status="ok" if fit else "unavailable", checks=[CheckShown.model_validate(each) for each in checks])
+
+
+@bare.get("/metrics", dependencies=LOCAL, response_class=Response, operation_id="metrics")
+async def prometheus(request: Request) -> Response:
+    """Prometheus text: this process, and what the other parts keep in the database."""
+    auth.require_loopback(request)
+    plant = await run_in_threadpool(_plant, request.app.state.database)
+    text, kind = metrics.exposition(plant)
+    return Response(text, media_type=kind)
+
+
+def _plant(database: Database) -> CollectorRegistry:
+    """Gauges of every site, read now."""
+    registry = CollectorRegistry()
+    rate = Gauge("millwright_source_samples_per_second", "Samples a second.", ["site", "source"], registry=registry)
+    lag = Gauge(
+        "millwright_source_lag_seconds", "Age of the newest sample at arrival.", ["site", "source"], registry=registry
+    )
+    kept = Gauge(
+        "millwright_source_samples", "Samples stored since first heard.", ["site", "source"], registry=registry
+    )
+    held = Gauge(
+        "millwright_quarantine_open", "Quarantined messages not yet settled.", ["site", "reason"], registry=registry
+    )
+    tickets = Gauge("millwright_tickets", "Tickets by status.", ["site", "status"], registry=registry)
+    behind = Gauge("millwright_detector_lag_seconds", "The slowest asset's judgement.", ["site"], registry=registry)
+    with database.tx() as conn:
+        sites = site_ids(conn)
+        codes = dict(conn.execute("select site_id, code from sites").fetchall())
+    for site_id in sites:
+        site = codes[site_id]
+        with database.tx(site_id=site_id) as conn:
+            for each in health.sources(conn):
+                rate.labels(site, each.source).set(each.samples_s)
+                lag.labels(site, each.source).set(each.lag_s or 0.0)
+                kept.labels(site, each.source).set(each.samples)
+            for reason, count in health.quarantine_counts(conn).items():
+                held.labels(site, reason).set(count)
+            for status, count in health.ticket_counts(conn).items():
+                tickets.labels(site, status).set(count)
+            behind.labels(site).set(health.detector_lag_s(conn) or 0.0)
+    return registry
