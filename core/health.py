@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from core.processes import pids
+from core.processes import command, pids
 
 TIME_ERROR = 5
 STA_UNSYNC = 0x0040
@@ -95,7 +95,7 @@ def listener(port: int) -> Listener | None:
     targets = {f"socket:[{inode}]" for inode in inodes}
     for pid in pids():
         if targets & _links(pid):
-            return Listener(pid, Path(f"/proc/{pid}/comm").read_text().strip())
+            return Listener(pid, command(pid))
     return Listener(None, "a process of another user")
 
 
@@ -108,7 +108,16 @@ def _listening(table: str, port: int) -> list[str]:
 
 
 def _links(pid: int) -> set[str]:
+    """What a process has open; empty when it is not ours to see. One that closes meanwhile hides no other."""
     try:
-        return {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+        entries = list(Path(f"/proc/{pid}/fd").iterdir())
     except OSError:
         return set()
+    return {target for entry in entries if (target := _target(entry))}
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

@@ -100,7 +100,7 @@ class Child:
 
 
 def spawn(
-    command: Sequence[str | Path],
+    arguments: Sequence[str | Path],
     *,
     log: Path,
     user: User | None = None,
@@ -120,7 +120,7 @@ def spawn(
     rotate(log)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *ids, *map(str, command)],
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *ids, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -181,6 +181,14 @@ def state(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return text[text.rindex(")") + 2]
+
+
+def command(pid: int) -> str:
+    """The short name of a process's program, or '' when there is none."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def tree(pid: int) -> list[int]:
