@@ -16,6 +16,7 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -38,6 +39,7 @@ TICK_S = 0.5
 STOP_S = 10.0
 PART_STOP_S = 3.0
 LAST_RESERVE_S = 3.0
+CHORE_END_S = 0.5
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 log = structlog.get_logger(__name__)
 
@@ -194,7 +196,7 @@ class Supervisor:
         return self._stopping
 
     def every(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do ``work`` that often while running: on the main thread, so keep it short. Its errors are logged."""
+        """Do ``work`` every so many seconds while running, on a thread of its own; it may start no children."""
         self._chores.append(_Chore(seconds, work))
 
     def start(self, part: Part) -> None:
@@ -210,11 +212,11 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch until SIGTERM, SIGINT or SIGHUP; the parts are stopped when the ``with`` block ends."""
+        for chore in self._chores:
+            chore.begin()
         while not self._stopping:
             for watched in self._parts:
                 self._look(watched)
-            for chore in self._chores:
-                chore.do()
             if time.monotonic() - self._written > 5 * TICK_S:
                 self._write()
             self._listen(TICK_S)
@@ -223,6 +225,8 @@ class Supervisor:
         """Stop all parts, last started first, within 10 s; what does not go is killed."""
         self._stopping = True
         deadline = time.monotonic() + STOP_S
+        for chore in self._chores:
+            chore.end()
         for watched in reversed(self._parts):
             if watched.state is not State.STOPPED:
                 watched.part.stop(self._patience(watched, deadline))
@@ -309,20 +313,30 @@ class Supervisor:
             log.warning("status.not_written", why=error.strerror)
 
 
-@dataclass(slots=True)
 class _Chore:
-    seconds: float
-    work: Callable[[], None]
-    due: float = 0.0
+    """Work done again and again on a thread of its own: a database that hangs must not hang the supervisor."""
 
-    def do(self) -> None:
-        if time.monotonic() < self.due:
-            return
-        self.due = time.monotonic() + self.seconds
-        try:
-            self.work()
-        except MillwrightError as error:
-            log.warning("chore.failed", why=error.message)
+    def __init__(self, seconds: float, work: Callable[[], None]) -> None:
+        self.seconds, self.work = seconds, work
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self) -> None:
+        if not self._thread.is_alive() and not self._ended.is_set():
+            self._thread.start()
+
+    def end(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join(CHORE_END_S)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self.work()
+            except (MillwrightError, OSError) as error:
+                log.warning("chore.failed", why=str(error))
+            self._ended.wait(self.seconds)
 
 
 def read_status(data_dir: Path) -> Status | None:

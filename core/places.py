@@ -7,6 +7,7 @@ under a closed folder such as ``/root`` is out of that account's reach: then the
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -66,7 +67,7 @@ def reachable(path: Path, user: User) -> bool:
 
 def state_root() -> Path:
     """A folder of root's that every account can enter, for what does not fit into the data directory."""
-    for root in (STATE, Path(tempfile.gettempdir()) / "millwright-state"):
+    for root in (STATE, _temporary()):
         try:
             root.mkdir(mode=0o711, parents=True, exist_ok=True)
         except OSError:
@@ -81,14 +82,31 @@ def socket_folder(home_dir: Path, *, instance_id: str, user: User | None) -> Pat
     """A folder for a Unix socket: ``home_dir/run``, or a short path elsewhere since the kernel allows 107 bytes."""
     path = home_dir / "run"
     if len(os.fsencode(path)) > SOCKET_PATH_MOST:
-        base = Path(os.environ.get("XDG_RUNTIME_DIR") or "/run") if os.geteuid() else Path("/run")
-        if not os.access(base, os.W_OK) or len(os.fsencode(base)) > SOCKET_PATH_MOST - 40:
-            base = Path(tempfile.gettempdir())
-        if len(os.fsencode(base)) > SOCKET_PATH_MOST - 40:
-            base = Path("/tmp")  # noqa: S108 - `own` refuses a folder that is not ours
-        path = base / f"millwright-{instance_id}"
+        path = _short_folder(instance_id)
     own(path, user)
     return path
+
+
+def forget(instance_id: str) -> None:
+    """Delete what an instance keeps outside its data directory; its servers must have stopped."""
+    if not instance_id:
+        return
+    for path in (STATE / instance_id, _temporary() / instance_id, _short_folder(instance_id)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()) / "millwright-state"
+
+
+def _short_folder(instance_id: str) -> Path:
+    """A short path of the instance's own: under the runtime folder, else the temporary one."""
+    runtime = Path("/run" if os.geteuid() == 0 else os.environ.get("XDG_RUNTIME_DIR") or "/run")
+    temporary = Path("/tmp")  # noqa: S108 - `own` refuses a folder that is not ours
+    name = f"millwright-{instance_id}"
+    bases = [base for base in (runtime, Path(tempfile.gettempdir())) if os.access(base, os.W_OK)]
+    return next((base / name for base in bases if len(os.fsencode(base / name)) <= SOCKET_PATH_MOST), temporary / name)
 
 
 def _allowed(folder: Path, user: User, other: int) -> bool:

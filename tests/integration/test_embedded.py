@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from core import places
 from core.embedded import CONFIGURATION, DatabaseDown, DatabaseInUse, Durability, EmbeddedServer
 from core.processes import User, alive, pss_mb, tree, working_in
 from core.secrets import NAME, load_or_create
@@ -27,6 +28,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 HOST_SCRIPT = """
 import sys, time
 from pathlib import Path
+from core import places
 from core.embedded import Durability, EmbeddedServer
 from core.secrets import load_or_create
 import core.places
@@ -315,6 +317,19 @@ def test_a_long_path_still_gets_a_socket(made: list[EmbeddedServer]) -> None:
     server.destroy()
     assert not Path(server.host).exists()
     shutil.rmtree(folder)
+
+
+def test_forgetting_leaves_nothing_outside_the_data_directory(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path, load_or_create(tmp_path), durability=Durability.THROWAWAY)
+    server.start()
+    home, sockets = server.home, Path(server.host)
+    server.stop()
+    places.forget(server.secrets.instance_id)
+    if home.is_relative_to(tmp_path):
+        assert home.exists()
+    else:
+        assert not home.parent.exists()
+    assert sockets.is_relative_to(home) or not sockets.exists()
 
 
 @as_root

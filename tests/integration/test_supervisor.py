@@ -151,6 +151,20 @@ def test_chores_are_done(tmp_path: Path) -> None:
         running(supervisor, lambda: until(lambda: len(done) >= 3))
 
 
+def test_a_chore_that_hangs_or_fails_holds_up_nothing(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def fail() -> None:
+        tries.append(1)
+        raise OSError("broken")
+
+    with Supervisor(tmp_path, every=[(0.05, threading.Event().wait), (0.05, fail)]) as supervisor:
+        supervisor.start(part(tmp_path, "a", SLEEP))
+        running(supervisor, lambda: until(lambda: len(tries) >= 3))
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+
+
 def test_a_stop_during_the_start_starts_nothing_more(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         os.kill(os.getpid(), signal.SIGINT)
