@@ -36,6 +36,8 @@ STATUS = "status.json"
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 STEADY_S = 60.0
 TICK_S = 0.5
+WAIT_TICK_S = 0.05
+STATUS_S = 2.5
 STOP_S = 10.0
 PART_STOP_S = 3.0
 LAST_RESERVE_S = 3.0
@@ -215,11 +217,16 @@ class Supervisor:
         for chore in self._chores:
             chore.begin()
         while not self._stopping:
-            for watched in self._parts:
-                self._look(watched)
-            if time.monotonic() - self._written > 5 * TICK_S:
-                self._write()
-            self._listen(TICK_S)
+            self._watch(TICK_S)
+
+    def wait_for(self, condition: Callable[[], bool], *, within_s: float) -> bool:
+        """Watch the parts until ``condition`` holds; False when the time is up or somebody asks us to stop."""
+        deadline = time.monotonic() + within_s
+        while not self._stopping and time.monotonic() < deadline:
+            if condition():
+                return True
+            self._watch(WAIT_TICK_S)
+        return False
 
     def stop(self) -> None:
         """Stop all parts, last started first, within 10 s; what does not go is killed."""
@@ -248,6 +255,14 @@ class Supervisor:
             for each in self._parts
         )
         return Status(os.getpid(), self._started, wall_now(), parts)
+
+    def _watch(self, seconds: float) -> None:
+        """Look at every part once, then sleep until something happens, at most ``seconds``."""
+        for watched in self._parts:
+            self._look(watched)
+        if time.monotonic() - self._written > STATUS_S:
+            self._write()
+        self._listen(seconds)
 
     def _look(self, watched: _Watched) -> None:
         """One step of a part: notice its end, or start it again when its time has come."""

@@ -110,6 +110,15 @@ def test_a_dead_part_comes_back_and_is_counted(tmp_path: Path) -> None:
     assert set(named(tmp_path).values()) == {State.STOPPED}
 
 
+def test_parts_are_watched_while_waiting_for_something(tmp_path: Path) -> None:
+    with Supervisor(tmp_path) as supervisor:
+        supervisor.start(part(tmp_path, "bad", [sys.executable, "-c", "raise SystemExit(3)"]))
+        assert supervisor.wait_for(lambda: supervisor.status().parts[0].restarts >= 2, within_s=20)
+        assert not supervisor.wait_for(lambda: False, within_s=0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert not supervisor.wait_for(lambda: False, within_s=60)
+
+
 def test_a_part_that_always_fails_is_tried_less_and_less(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         supervisor.start(part(tmp_path, "bad", [sys.executable, "-c", "raise SystemExit(3)"]))
