@@ -395,7 +395,7 @@ create table verifications (
 create table verdicts (
   verdict_id   int generated always as identity primary key,
   site_id      int not null default current_site(),
-  ticket_id    int not null unique,
+  ticket_id    int not null,
   alarm_id     int references alarms,
   asset_id     int not null references assets,
   detector     text not null,
@@ -403,7 +403,8 @@ create table verdicts (
   verdict      text not null check (verdict in ('confirmed', 'other_fault', 'nothing_found', 'sensor')),
   failure_code text,
   given_by     text not null,
-  given_at     timestamptz not null
+  given_at     timestamptz not null,
+  unique (ticket_id, alarm_id)
 );
 
 -- a person has said that an alarm is none: it is not sent again for a while, unless it grows
@@ -416,9 +417,10 @@ create table mutes (
   contributions jsonb not null default '{}',
   why           text not null check (why in ('nothing_found', 'rejected')),
   health        float8 not null,
-  ticket_id     int not null unique,
+  ticket_id     int not null,
   made_at       timestamptz not null,
-  until         timestamptz not null
+  until         timestamptz not null,
+  unique (ticket_id, kind, mode)
 );
 create index mutes_asset on mutes (asset_id, until);
 
@@ -663,7 +665,7 @@ begin
   loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
-    execute format('create policy site on %I to millwright_app using (site_id = current_site()) with check (site_id = current_site())', t);
+    execute format('create policy site on %I to millwright_app using (site_id = (select current_site())) with check (site_id = (select current_site()))', t);
   end loop;
   -- ingest hears all sites at once: it may see and write just these
   foreach t in array array['devices', 'assets', 'signals', 'bindings', 'sources', 'samples', 'message_ledger', 'ledger_marks',
