@@ -39,12 +39,14 @@ class Order(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alarm's life; ``returned_at`` is since when nothing deviates (None = deviating)."""
+    """An alarm's life. ``deviating_since``: this time without a break; ``returned_at``: since when nothing deviates
+    (None = deviating)."""
 
     state: AlarmState
     started_at: datetime
     raised_at: datetime
     last_at: datetime
+    deviating_since: datetime
     deviating: frozenset[str]
     findings: int = 1
     returns: int = 0
@@ -59,7 +61,7 @@ class Alarm:
 
 def raised(source: str, *, started_at: datetime, at: datetime) -> Alarm:
     """A new alarm: ``source`` (a detector) sees since ``started_at`` what it says at ``at``."""
-    return Alarm(AlarmState.ACTIVE, min(started_at, at), at, at, frozenset([source]))
+    return Alarm(AlarmState.ACTIVE, min(started_at, at), at, at, at, frozenset([source]))
 
 
 def same(alarm: Alarm, at: datetime, policy: Policy) -> bool:
@@ -75,6 +77,7 @@ def deviates(alarm: Alarm, source: str, *, at: datetime) -> Alarm:
         findings=alarm.findings + 1,
         returns=alarm.returns + again,
         returned_at=None,
+        deviating_since=at if again else alarm.deviating_since,
         last_at=max(alarm.last_at, at),
         deviating=alarm.deviating | {source},
     )

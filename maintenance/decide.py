@@ -134,7 +134,7 @@ def _sensor(situation: Situation, _policy: Policy) -> Decision | None:
 
 
 def _hasty(situation: Situation, policy: Policy) -> Decision | None:
-    lasting = situation.at - situation.alarm.raised_at
+    lasting = situation.at - situation.alarm.deviating_since
     said = situation.alarm.findings >= policy.persist_findings or lasting >= 3 * policy.persist
     if said and lasting >= policy.persist:
         return None
@@ -178,7 +178,7 @@ def _forecast_reasons(situation: Situation) -> tuple[Reason, ...]:
 
 
 def _lasting(situation: Situation) -> dict[str, str | float]:
-    return {"findings": situation.alarm.findings, "hours": (situation.at - situation.alarm.raised_at) / HOUR}
+    return {"findings": situation.alarm.findings, "hours": (situation.at - situation.alarm.deviating_since) / HOUR}
 
 
 def _day(when: datetime | None) -> str:

@@ -313,6 +313,7 @@ create table alarms (
   started_at    timestamptz not null, -- since when the deviation lasts
   raised_at     timestamptz not null, -- when it was detected
   last_at       timestamptz not null,
+  deviating_since timestamptz not null, -- this time without a break
   cleared_at    timestamptz,
   acked_by      text,
   acked_at      timestamptz,

@@ -1,0 +1,21 @@
+"""What runs by itself: alarms that time moves, and repairs being verified. Once a site, by one worker at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from core.jobs import every
+from maintenance import guard, service
+
+
+@every(seconds=5, name="maintenance.alarms")
+def settle_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    service.settle(conn, now)
+
+
+@every(seconds=5, name="maintenance.verify")
+def verify_repairs(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    guard.check_all(conn, now)

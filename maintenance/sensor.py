@@ -1,0 +1,160 @@
+"""A finding about a sensor: an order for instrumentation, never one about the machine. One transaction's work.
+
+A gateway that goes silent silences many sensors: the silent sensors of one asset share one order. The order closes by
+itself once all its sensors have been healthy for a while.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from psycopg import Connection
+
+from detectors.base import Finding, FindingKind
+from maintenance import alarms, decide, library, machine, orders, sentences, store
+from maintenance.alarms import AlarmState, Order
+from maintenance.decide import OrderStage, Situation
+from maintenance.model import UNKNOWN, Action, Decision, Policy, Reason
+from maintenance.orders import Case
+from maintenance.store import KeptAlarm
+from plant import assets
+from plant.model import Asset, Signal
+from tickets import service, words
+from tickets.model import SYSTEM, Ticket
+
+SILENT = "silent"
+DISTURBED = 3  # severity of a sensor alarm
+
+
+def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
+    """What a sensor finding leads to; None when it ends a fault nobody was told of. The asset is locked."""
+    asset, signals = assets.asset(conn, finding.asset_id), assets.signals(conn, finding.asset_id)
+    signal = next((each for each in signals if each.signal_id in finding.contributions), None)
+    if signal is None:
+        return None
+    mode = mode_of(signal, finding.failure_mode or "fault")
+    known = _known(conn, finding, mode, policy)
+    if not finding.active:
+        return _ended(conn, known, finding, policy) if known else None
+    kept = _attach(conn, finding, mode, known)
+    return _act(conn, asset, signal, kept, finding, now, policy)
+
+
+def mode_of(signal: Signal, fault: str) -> str:
+    """``sensor:<signal code>:<fault>``; a code too long or too strange for a mode is said by its id."""
+    mode = f"sensor:{signal.code}:{fault}"
+    return mode if words.CODE.match(mode) else f"sensor:{signal.signal_id}:{fault}"
+
+
+def _known(conn: Connection, finding: Finding, mode: str, policy: Policy) -> KeptAlarm | None:
+    since = finding.at - policy.reopen_within
+    found = [
+        each for each in store.alarms_of(conn, finding.asset_id, FindingKind.SENSOR, since=since) if each.mode == mode
+    ]
+    if not found:
+        return None
+    newest = max(found, key=lambda each: (each.alarm.cleared_at is None, each.alarm_id))
+    orders.lock(conn, newest.ticket_id)
+    return store.alarm(conn, newest.alarm_id)
+
+
+def _attach(conn: Connection, finding: Finding, mode: str, known: KeptAlarm | None) -> KeptAlarm:
+    if known is None:
+        life = alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at)
+        return store.add_alarm(conn, KeptAlarm(
+            0, finding.asset_id, FindingKind.SENSOR, mode, finding.detector, DISTURBED,
+            min(finding.surprise, store.SURE), finding.health, store.deviations(finding), store.sentence_json(finding),
+            (), None, life,
+        ))  # fmt: skip
+    life = alarms.deviates(known.alarm, finding.detector, at=finding.at)
+    return store.save_alarm(conn, replace(known, alarm=life, sentence=store.sentence_json(finding)))
+
+
+def _act(
+    conn: Connection, asset: Asset, signal: Signal, kept: KeptAlarm, finding: Finding, now: datetime, policy: Policy
+) -> Decision:
+    ticket = orders.lock(conn, kept.ticket_id)
+    unknown = library.mode(asset.asset_class, UNKNOWN)
+    decision = decide.decide(
+        Situation(
+            kind=FindingKind.SENSOR,
+            alarm=kept.alarm,
+            at=finding.at,
+            health=kept.health,
+            cost=unknown.cost,
+            precision=1.0,
+            order=orders.stage(ticket),
+            mute=machine.muted(conn, kept, finding.at),
+        ),
+        policy,
+    )
+    if decision.action is Action.OPEN:
+        ticket = _join(conn, kept, signal, finding, now) or _open(conn, asset, signal, kept, finding, decision, now)
+        kept = store.save_alarm(conn, replace(kept, ticket_id=ticket.ticket_id))
+    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
+    return decision
+
+
+def _open(
+    conn: Connection,
+    asset: Asset,
+    signal: Signal,
+    kept: KeptAlarm,
+    finding: Finding,
+    decision: Decision,
+    now: datetime,
+) -> Ticket:
+    unknown = library.mode(asset.asset_class, UNKNOWN)
+    case = Case(asset, [signal], kept, finding, unknown, decision, None, 0.0)
+    key = f"sensor.{finding.failure_mode}"
+    fault = sentences.say(key if key in sentences.templates() else "sensor.fault")
+    return orders.open_sensor(conn, case, signal=signal, fault=fault, now=now).ticket
+
+
+def _join(conn: Connection, kept: KeptAlarm, signal: Signal, finding: Finding, now: datetime) -> Ticket | None:
+    """The open order of another silent sensor of this asset, if this one is silent too."""
+    if finding.failure_mode != SILENT:
+        return None
+    for other in store.alarms_of(conn, kept.asset_id, FindingKind.SENSOR, since=finding.at):
+        if other.alarm_id == kept.alarm_id or not other.mode.endswith(f":{SILENT}") or other.ticket_id is None:
+            continue
+        ticket = orders.lock(conn, other.ticket_id)
+        if ticket is not None and ticket.is_open:
+            reason = Reason("sensor_joined", {"signal": signal.name or signal.code})
+            orders.note(conn, ticket, kept.detector, reason, group="order", now=now)
+            return ticket
+    return None
+
+
+def _ended(conn: Connection, kept: KeptAlarm, finding: Finding, policy: Policy) -> Decision | None:
+    life = alarms.normal(kept.alarm, finding.detector, at=finding.at)
+    kept = store.save_alarm(conn, replace(kept, alarm=life))
+    if life.returned_at is None:
+        return None
+    stage = orders.stage(orders.lock(conn, kept.ticket_id))
+    cost = library.mode("", UNKNOWN).cost
+    situation = Situation(FindingKind.SENSOR, life, finding.at, finding.health, cost, 1.0, order=stage)
+    decision = decide.decide(situation, policy)
+    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
+    return decision
+
+
+def settle(conn: Connection, kept: KeptAlarm, ticket: Ticket | None, now: datetime, policy: Policy) -> None:
+    """Close a sensor's order, and clear its alarms, once every sensor it is about has been healthy for a while."""
+    if ticket is None or orders.stage(ticket) is OrderStage.NONE:
+        life = alarms.tick(kept.alarm, now=now, order=Order.NONE, policy=policy)
+        if life != kept.alarm:
+            store.save_alarm(conn, replace(kept, alarm=life))
+        return
+    group = store.alarms_of_ticket(conn, ticket.ticket_id)
+    calm = [each.alarm.returned_at for each in group]
+    if not all(since is not None and now - since >= policy.sensor_clear_delay for since in calm):
+        return
+    evidence = {"text": sentences.say("verify.sensor_healthy"), "alarms": [each.alarm_id for each in group]}
+    service.transition(
+        conn, SYSTEM, ticket.ticket_id, to="closed", fields={"verdict": "sensor", "evidence": evidence}, now=now
+    )
+    for each in store.alarms_of_ticket(conn, ticket.ticket_id):
+        if each.alarm.state is not AlarmState.CLEARED:
+            store.save_alarm(conn, replace(each, alarm=alarms.cleared(each.alarm, at=now)))

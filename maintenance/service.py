@@ -1,0 +1,73 @@
+"""The verbs of maintenance. One finding is one transaction: alarm, prediction, decision and order, or none of them.
+
+on_finding   the callback of the detectors
+acknowledge  shelve            what people do to an alarm
+settle                         what time does to alarms: clearing, shelves that expire, sensors that are well again
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from psycopg import Connection
+
+from detectors.base import Finding, FindingKind
+from maintenance import alarms, machine, orders, sensor, store
+from maintenance.alarms import Order
+from maintenance.decide import OrderStage
+from maintenance.model import Decision, Policy
+from maintenance.store import KeptAlarm
+
+POLICY = Policy()
+
+
+def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy = POLICY) -> Decision | None:
+    """Judge a finding in the caller's transaction; commits nothing. ``now`` is plant time.
+
+    None: there was nothing to decide (seen before, or the end of a deviation nobody was told of). Raises NotFound for
+    an asset that is not on this site.
+    """
+    store.lock_asset(conn, finding.asset_id)
+    if not store.keep_finding(conn, finding):
+        return None
+    if finding.kind is FindingKind.SENSOR:
+        return sensor.on_finding(conn, finding, now, policy)
+    return machine.on_finding(conn, finding, now, policy)
+
+
+def acknowledge(conn: Connection, by: str, alarm_id: int, *, now: datetime) -> KeptAlarm:
+    """A person has seen the alarm. Raises NotFound, IllegalAlarmMove."""
+    kept = store.alarm(conn, alarm_id)
+    return store.save_alarm(conn, replace(kept, alarm=alarms.acknowledge(kept.alarm, by=by, at=now)))
+
+
+def shelve(conn: Connection, by: str, alarm_id: int, *, until: datetime, reason: str, now: datetime) -> KeptAlarm:
+    """Silence the alarm until then; ``by`` owns that. Raises NotFound, IllegalAlarmMove, BadShelf."""
+    kept = store.alarm(conn, alarm_id)
+    life = alarms.shelve(kept.alarm, by=by, until=until, reason=reason, now=now, policy=POLICY)
+    return store.save_alarm(conn, replace(kept, alarm=life))
+
+
+def settle(conn: Connection, now: datetime, policy: Policy = POLICY) -> int:
+    """Let time do its work on the site's alarms; returns how many were looked at. Busy assets wait a round."""
+    seen = 0
+    for asset_id, alarm_id, ticket_id in store.waiting_alarms(conn, now):
+        if store.try_lock_asset(conn, asset_id):
+            seen += 1
+            _settle(conn, alarm_id, ticket_id, now, policy)
+    return seen
+
+
+def _settle(conn: Connection, alarm_id: int, ticket_id: int | None, now: datetime, policy: Policy) -> None:
+    ticket = orders.lock(conn, ticket_id)
+    kept = store.alarm(conn, alarm_id)
+    if kept.ticket_id != ticket_id:  # it got its order just now: next round
+        return
+    if kept.kind is FindingKind.SENSOR:
+        sensor.settle(conn, kept, ticket, now, policy)
+        return
+    held = Order.NONE if orders.stage(ticket) is OrderStage.NONE else Order.OPEN
+    life = alarms.tick(kept.alarm, now=now, order=held, policy=policy)
+    if life != kept.alarm:
+        store.save_alarm(conn, replace(kept, alarm=life))

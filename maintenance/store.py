@@ -1,0 +1,395 @@
+"""SQL of findings, alarms, health points, predictions, decisions and mutes. The only writer of these tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from core import live
+from core.errors import NotFound
+from detectors.base import Finding, FindingKind
+from maintenance import sentences
+from maintenance.alarms import Alarm, AlarmState
+from maintenance.model import Candidate, Cost, Decision, Deviation, Forecast
+
+SURE = 300.0  # the surprise of a probability too small for a float
+ALARM: LiteralString = """select alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions,
+  sentence, diagnosis, ticket_id, state, started_at, raised_at, last_at, deviating_since,
+  deviating, findings, returns, returned_at,
+  cleared_at, acked_by, acked_at, shelved_until, shelved_by, shelve_reason from alarms """
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAlarm:
+    """An alarm as kept: its life (``alarm``), what it says, and its order."""
+
+    alarm_id: int
+    asset_id: int
+    kind: FindingKind
+    mode: str
+    detector: str
+    severity: int
+    surprise: float
+    health: float
+    evidence: Mapping[int, Deviation]
+    sentence: Mapping[str, Any]
+    diagnosis: tuple[Candidate, ...]
+    ticket_id: int | None
+    alarm: Alarm
+
+
+def deviations(finding: Finding) -> dict[int, Deviation]:
+    """The finding's contributions with their directions."""
+    return {
+        signal_id: Deviation(float(share), int(finding.directions.get(signal_id, 0)))
+        for signal_id, share in finding.contributions.items()
+    }
+
+
+def lock_asset(conn: Connection, asset_id: int) -> None:
+    """One judgement of an asset at a time, to the end of the transaction. Raises NotFound."""
+    row = conn.execute("select 1 from assets where asset_id = %s for no key update", (asset_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no asset {asset_id} on this site.")
+
+
+def try_lock_asset(conn: Connection, asset_id: int) -> bool:
+    """Like :func:`lock_asset`, but False at once while somebody else judges it."""
+    query = "select 1 from assets where asset_id = %s for no key update skip locked"
+    return conn.execute(query, (asset_id,)).fetchone() is not None
+
+
+# -- findings ---------------------------------------------------------------------------------------------------------
+
+
+def keep_finding(conn: Connection, finding: Finding) -> bool:
+    """Keep it; False when it had been kept before (the detector's transaction is being repeated)."""
+    subject = max(finding.contributions, key=lambda key: finding.contributions[key], default="")
+    kept = conn.execute(
+        """insert into findings (asset_id, detector, version, kind, mode, subject, started_at, at, surprise, active,
+             health, contributions, sentence) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           on conflict do nothing""",
+        (
+            finding.asset_id,
+            finding.detector,
+            finding.version,
+            finding.kind.value,
+            finding.failure_mode,
+            str(subject),
+            finding.started_at,
+            finding.at,
+            min(finding.surprise, SURE),
+            finding.active,
+            finding.health,
+            Jsonb(evidence_json(deviations(finding))),
+            Jsonb(sentence_json(finding)),
+        ),
+    )
+    return kept.rowcount == 1
+
+
+def latest_findings(conn: Connection, asset_id: int) -> list[tuple[str, bool, datetime, datetime]]:
+    """(detector, active, started_at, at) of each detector's last word about the machine."""
+    return conn.execute(
+        """select distinct on (detector) detector, active, started_at, at from findings
+           where asset_id = %s and kind = 'machine' order by detector, at desc, finding_id desc""",
+        (asset_id,),
+    ).fetchall()
+
+
+# -- alarms -----------------------------------------------------------------------------------------------------------
+
+
+def alarms_of(conn: Connection, asset_id: int, kind: FindingKind, *, since: datetime) -> list[KeptAlarm]:
+    """Alarms of an asset that are open or cleared after ``since``, oldest first."""
+    rows = conn.execute(
+        ALARM + "where asset_id = %s and kind = %s and (state <> 'cleared' or cleared_at >= %s) order by alarm_id",
+        (asset_id, kind.value, since),
+    )
+    return [_alarm(row) for row in rows]
+
+
+def alarm(conn: Connection, alarm_id: int) -> KeptAlarm:
+    """One alarm, locked to the end of the transaction. Raises NotFound."""
+    row = conn.execute(ALARM + "where alarm_id = %s for update", (alarm_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no alarm {alarm_id} on this site.")
+    return _alarm(row)
+
+
+def alarms_of_ticket(conn: Connection, ticket_id: int) -> list[KeptAlarm]:
+    """The alarms an order is about, oldest first, locked."""
+    return [
+        _alarm(row) for row in conn.execute(ALARM + "where ticket_id = %s order by alarm_id for update", (ticket_id,))
+    ]
+
+
+def waiting_alarms(conn: Connection, now: datetime) -> list[tuple[int, int, int | None]]:
+    """(asset id, alarm id, ticket id) of open alarms that time may move: back to normal, or shelved until now."""
+    return conn.execute(
+        """select asset_id, alarm_id, ticket_id from alarms where state <> 'cleared'
+             and (returned_at is not null or shelved_until <= %s) order by asset_id, alarm_id""",
+        (now,),
+    ).fetchall()
+
+
+def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
+    """A new alarm with its id (that of ``kept`` is not looked at)."""
+    row = conn.execute(
+        """insert into alarms (asset_id, kind, mode, detector, state, started_at, raised_at, last_at, deviating_since,
+             surprise, health)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning alarm_id""",
+        (
+            kept.asset_id,
+            kept.kind.value,
+            kept.mode,
+            kept.detector,
+            kept.alarm.state.value,
+            kept.alarm.started_at,
+            kept.alarm.raised_at,
+            kept.alarm.last_at,
+            kept.alarm.deviating_since,
+            kept.surprise,
+            kept.health,
+        ),
+    ).fetchone()
+    if row is None:
+        raise RuntimeError("insert … returning gave no row")
+    values = {name: getattr(kept, name) for name in KeptAlarm.__slots__}
+    return save_alarm(conn, KeptAlarm(**{**values, "alarm_id": row[0]}))
+
+
+def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
+    """Write all that can change of an alarm, and tell the screens."""
+    life = kept.alarm
+    conn.execute(
+        """update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s, sentence = %s,
+             diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
+             deviating_since = %s, deviating = %s, findings = %s,
+             returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
+             shelved_by = %s, shelve_reason = %s where alarm_id = %s""",
+        (
+            kept.mode,
+            kept.severity,
+            kept.surprise,
+            kept.health,
+            Jsonb(evidence_json(kept.evidence)),
+            Jsonb(dict(kept.sentence)),
+            Jsonb([asdict(candidate) for candidate in kept.diagnosis]),
+            kept.ticket_id,
+            life.state.value,
+            life.started_at,
+            life.last_at,
+            life.deviating_since,
+            Jsonb(sorted(life.deviating)),
+            life.findings,
+            life.returns,
+            life.returned_at,
+            life.cleared_at,
+            life.acked_by,
+            life.acked_at,
+            life.shelved_until,
+            life.shelved_by,
+            life.shelve_reason,
+            kept.alarm_id,
+        ),
+    )
+    live.announce(conn, "alarm", kept.alarm_id)
+    live.announce(conn, "asset", kept.asset_id)
+    return kept
+
+
+def _alarm(row: Sequence[Any]) -> KeptAlarm:
+    (alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions, sentence, found, ticket) = (
+        row[:12]
+    )
+    state, started_at, raised_at, last_at, since, deviating, *rest = row[12:]
+    return KeptAlarm(
+        alarm_id,
+        asset_id,
+        FindingKind(kind),
+        mode,
+        detector,
+        severity,
+        surprise,
+        health,
+        evidence_of(contributions),
+        sentence,
+        tuple(Candidate(each["mode"], each["probability"], tuple(each["because"])) for each in found),
+        ticket,
+        Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *rest),
+    )
+
+
+# -- health, predictions, decisions -----------------------------------------------------------------------------------
+
+
+def add_health(conn: Connection, alarm_id: int, finding: Finding) -> None:
+    conn.execute(
+        """insert into health_points (alarm_id, detector, at, health) values (%s, %s, %s, %s)
+           on conflict (alarm_id, detector, at) do update set health = least(health_points.health, excluded.health)""",
+        (alarm_id, finding.detector, finding.at, finding.health),
+    )
+
+
+def health_curve(conn: Connection, alarm_id: int) -> list[tuple[datetime, float]]:
+    """(at, health) as the detector that speaks most about this alarm sees it, oldest first."""
+    return conn.execute(
+        """select at, health from health_points where alarm_id = %(id)s and detector = (
+             select detector from health_points where alarm_id = %(id)s
+             group by detector order by count(*) desc, detector limit 1) order by at""",
+        {"id": alarm_id},
+    ).fetchall()
+
+
+def last_prediction(conn: Connection, alarm_id: int) -> tuple[int, datetime, Forecast | None] | None:
+    """(prediction id, made at, forecast) of the newest prediction."""
+    row = conn.execute(
+        """select prediction_id, made_at, p10_h, p50_h, p90_h, p_fail_horizon, horizon_h, model, version
+           from predictions where alarm_id = %s order by made_at desc, prediction_id desc limit 1""",
+        (alarm_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    return row[0], row[1], None if row[2] is None else Forecast(*row[2:])
+
+
+def add_prediction(
+    conn: Connection,
+    kept: KeptAlarm,
+    forecast: Forecast | None,
+    *,
+    made_at: datetime,
+    horizon_h: float,
+    risk: float,
+    cost: Cost,
+) -> int:
+    """Keep a prediction for ever: it is scored later against what happened."""
+    numbers = (None,) * 4 if forecast is None else (forecast.p10_h, forecast.p50_h, forecast.p90_h, forecast.p_fail)
+    model, version = ("none", "0") if forecast is None else (forecast.model, forecast.version)
+    row = conn.execute(
+        """insert into predictions (asset_id, alarm_id, mode, made_at, p10_h, p50_h, p90_h, p_fail_horizon, horizon_h,
+             health, risk, cost_planned, cost_failure, currency, model, version)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning prediction_id""",
+        (
+            kept.asset_id,
+            kept.alarm_id,
+            kept.mode,
+            made_at,
+            *numbers,
+            horizon_h,
+            kept.health,
+            risk,
+            cost.planned,
+            cost.failure,
+            cost.currency,
+            model,
+            version,
+        ),
+    ).fetchone()
+    if row is None:
+        raise RuntimeError("insert … returning gave no row")
+    live.announce(conn, "prediction", row[0])
+    return int(row[0])
+
+
+def add_decision(
+    conn: Connection, kept: KeptAlarm, decision: Decision, *, at: datetime, prediction_id: int | None
+) -> None:
+    """Keep a decision when it says something new: another action, other reasons, or a new prediction."""
+    last = conn.execute(
+        "select action, reasons, prediction_id from decisions where alarm_id = %s order by decision_id desc limit 1",
+        (kept.alarm_id,),
+    ).fetchone()
+    reasons = [
+        {"key": reason.key, "values": dict(reason.values), **sentences.reason(reason)} for reason in decision.reasons
+    ]
+    known = (
+        last and last[0] == decision.action and [each["key"] for each in last[1]] == [each["key"] for each in reasons]
+    )
+    if known and last and last[2] == prediction_id:
+        return
+    conn.execute(
+        """insert into decisions (asset_id, alarm_id, prediction_id, at, action, reasons, ticket_id)
+           values (%s, %s, %s, %s, %s, %s, %s)""",
+        (kept.asset_id, kept.alarm_id, prediction_id, at, decision.action.value, Jsonb(reasons), kept.ticket_id),
+    )
+
+
+# -- what people said -------------------------------------------------------------------------------------------------
+
+
+def mutes(conn: Connection, asset_id: int, kind: FindingKind, at: datetime) -> list[tuple[Any, ...]]:
+    """(mode, contributions, why, until, health) of what is muted at ``at``, latest first."""
+    return conn.execute(
+        """select mode, contributions, why, until, health from mutes
+           where asset_id = %s and kind = %s and until > %s order by until desc""",
+        (asset_id, kind.value, at),
+    ).fetchall()
+
+
+def repaired_at(conn: Connection, asset_id: int) -> datetime | None:
+    """When the last repair of the asset was done whose order is closed: telemetry or a person vouched for it."""
+    row = conn.execute(
+        """select max(v.started_at) from verifications v join tickets t using (ticket_id)
+           where v.asset_id = %s and t.status = 'closed'""",
+        (asset_id,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+def verdict_counts(conn: Connection, detector: str, asset_id: int) -> Mapping[str, int]:
+    """Verdict → how often engineers gave it to this detector's orders on this asset."""
+    return dict(
+        conn.execute(
+            "select verdict, count(*) from verdicts where detector = %s and asset_id = %s group by verdict",
+            (detector, asset_id),
+        ).fetchall()
+    )
+
+
+def diagnosis_noted(conn: Connection, ticket_id: int, mode: str) -> bool:
+    """Whether the order's timeline already says that the evidence speaks for this mode."""
+    row = conn.execute(
+        """select 1 from ticket_events where ticket_id = %s and kind = 'evidence' and body->>'kind' = 'diagnosis'
+             and body->'body'->>'code' = %s limit 1""",
+        (ticket_id, mode),
+    ).fetchone()
+    return row is not None
+
+
+# -- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def evidence_json(evidence: Mapping[int, Deviation]) -> dict[str, dict[str, float]]:
+    return {str(key): {"share": round(each.share, 6), "direction": each.direction} for key, each in evidence.items()}
+
+
+def evidence_of(stored: Mapping[str, Mapping[str, float]]) -> dict[int, Deviation]:
+    return {int(key): Deviation(each["share"], int(each["direction"])) for key, each in stored.items()}
+
+
+def sentence_json(finding: Finding) -> dict[str, Any]:
+    """The sentence as data; a value that is no number is left out, so that a poorer variant is said."""
+    values = finding.sentence.values.items()
+    kept = {name: value for name, value in values if isinstance(value, str) or math.isfinite(value)}
+    return {"key": finding.sentence.key, "values": kept}
+
+
+def said(stored: Mapping[str, Any]) -> dict[str, str]:
+    """A kept sentence in every language."""
+    return sentences.say(str(stored.get("key", "")), stored.get("values", {}))
+
+
+def overlap(one: Mapping[int, Deviation], other: Mapping[int, Deviation]) -> float:
+    """How much of two deviations is about the same signals moving the same way, 0..1."""
+    shared: Iterable[int] = one.keys() & other.keys()
+    return sum(
+        min(one[key].share, other[key].share) for key in shared if one[key].direction * other[key].direction >= 0
+    )
