@@ -49,9 +49,10 @@ ticket.create      -      -       own       site     site    site    site  site
 ticket.edit        -      -       -         assigned site    site    site  -
 ticket.transition  -      -       -         assigned site    site    site  -
 ticket.assign      -      -       -         -        site    site    site  -
-ticket.comment     -      -       own       assigned site    site    site  site
+ticket.comment     -      -       own       site     site    site    site  site
 article.read       -      -       -         site     site    site    site  site
 engineer.read      -      -       -         site     site    site    site  site
+engineer.manage    -      -       -         -        site    site    site  -
 quarantine.read    -      -       -         -        site    site    site  -
 quarantine.settle  -      -       -         -        site    site    site  -
 notification.read  -      -       own       own      own     own     own   own

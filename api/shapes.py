@@ -68,7 +68,7 @@ Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 BigId = Annotated[int, Path(ge=1, le=2**53)]
 Ref = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="At most so many items.")]
-Cursor = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9]{1,16}$", description="`next` of the part before.")]
+Cursor = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_=-]{1,64}$", description="`next` of the part before.")]
 
 
 class Words(Output):
@@ -85,8 +85,12 @@ def page(items: list[T], limit: int, key: str) -> Page[T]:
 
 
 def position(cursor: str | None, *, start: int) -> int:
-    """The id that a cursor stands for."""
-    return start if cursor is None else int(cursor)
+    """The id that a cursor stands for. Raises Invalid for one that is none of ours."""
+    if cursor is None:
+        return start
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
+        raise Invalid("This cursor is none of ours; start the list again without it.")
+    return int(cursor)
 
 
 class EmptyPatch(Invalid):

@@ -2,6 +2,36 @@
 
 from __future__ import annotations
 
-from api.routers import devices, health, live, session, system, users
+from api.routers import (
+    alarms,
+    assets,
+    devices,
+    health,
+    knowledge,
+    live,
+    notifications,
+    predictions,
+    quarantine,
+    session,
+    system,
+    telemetry,
+    tickets,
+    users,
+)
 
-ROUTERS = (session.routes, live.routes, system.routes, health.routes, users.routes, devices.routes)
+ROUTERS = (
+    session.routes,
+    predictions.routes,
+    alarms.routes,
+    tickets.routes,
+    assets.routes,
+    telemetry.routes,
+    knowledge.routes,
+    notifications.routes,
+    quarantine.routes,
+    live.routes,
+    system.routes,
+    health.routes,
+    users.routes,
+    devices.routes,
+)

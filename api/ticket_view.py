@@ -1,0 +1,227 @@
+"""How a ticket is shown: in a list, in detail, on its timeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from api import overview
+from api.deps import Context
+from api.policies import Grant
+from api.shapes import Moment, Output, Words
+from api.shown import AssetShown, ModeShown, mode_shown
+from maintenance import queries
+from plant import assets
+from plant.model import Asset
+from tickets import clocks, service, sla, store
+from tickets.knowledge import articles
+from tickets.model import Audience, Event, Ticket, TicketKind, Verdict
+
+EVIDENCE = "evidence"
+
+
+class Assignee(Output):
+    engineer_id: int
+    name: str | None
+
+
+class Requester(Output):
+    name: str
+
+
+class SlaShown(Output):
+    """``state``: running, paused, met or breached. ``remaining_s`` is target time left, negative when overdrawn."""
+
+    kind: str
+    state: str
+    due_at: Moment | None
+    target_s: float
+    remaining_s: float
+
+
+class AllowedShown(Output):
+    """A step that the caller may take now, and the fields it asks for."""
+
+    to: str
+    label: Words
+    requires: list[str]
+
+
+class ArticleRef(Output):
+    article_id: int
+    title: Words
+
+
+class EvidenceShown(Output):
+    at: Moment
+    kind: str
+    body: dict[str, Any]
+    sentence: Words | None
+    contributions: list[dict[str, Any]] | None
+
+
+class VerificationShown(Output):
+    """How the machine does after the repair; ``signals`` compares before and after."""
+
+    status: str
+    started_at: Moment
+    deadline: Moment | None
+    detail: Words | None
+    signals: list[dict[str, Any]]
+
+
+class TicketItem(Output):
+    """A ticket in a list. ``version`` is what If-Match wants."""
+
+    ticket_id: int
+    ref: str
+    kind: TicketKind
+    status: str
+    priority: int
+    title: str
+    asset: AssetShown | None
+    mode: ModeShown | None
+    assignee: Assignee | None
+    requester: Requester | None
+    skill: str | None
+    opened_at: Moment
+    respond_by: Moment | None
+    resolve_by: Moment | None
+    responded_at: Moment | None
+    done_at: Moment | None
+    closed_at: Moment | None
+    verdict: Verdict | None
+    failure_code: str | None
+    hold_reason: str | None
+    sla: list[SlaShown]
+    version: int
+
+
+class TicketDetail(TicketItem):
+    description: str
+    channel: str
+    fields: dict[str, Any]
+    allowed: list[AllowedShown]
+    articles: list[ArticleRef]
+    assignment_reasons: list[Words]
+    evidence: list[EvidenceShown]
+    verification: VerificationShown | None
+
+
+class ActorShown(Output):
+    kind: str
+    name: str
+
+
+class EventShown(Output):
+    """An entry of the timeline. ``hash`` covers the entry and ``hash`` of the one before."""
+
+    seq: int
+    at: Moment
+    actor: ActorShown
+    kind: str
+    audience: Audience
+    body: dict[str, Any]
+    hash: str
+
+
+def items(ctx: Context, tickets: Sequence[Ticket]) -> list[TicketItem]:
+    """The tickets as list rows."""
+    known = {each.asset_id: each for each in assets.assets(ctx.conn)} if tickets else {}
+    names = overview.user_names(ctx.conn, {each.requester_id for each in tickets if each.requester_id is not None})
+    return [TicketItem(**_row(ctx, each, known.get(each.asset_id or 0), names)) for each in tickets]
+
+
+def detail(ctx: Context, ticket: Ticket) -> TicketDetail:
+    """The ticket with everything; a requester sees what is meant for them."""
+    asset = assets.asset(ctx.conn, ticket.asset_id) if ticket.asset_id is not None else None
+    names = overview.user_names(ctx.conn, [ticket.requester_id] if ticket.requester_id is not None else [])
+    row = _row(ctx, ticket, asset, names) | {"description": ticket.description, "channel": ticket.channel}
+    if ctx.grant is Grant.OWN:
+        return TicketDetail(
+            **row, fields={}, allowed=[], articles=[], assignment_reasons=[], evidence=[], verification=None
+        )
+    return TicketDetail(
+        **row,
+        fields=dict(ticket.fields),
+        allowed=_allowed(ctx, ticket),
+        articles=_articles(ctx, ticket, asset),
+        assignment_reasons=[Words(**each) for each in ticket.assignment_reasons],
+        evidence=_evidence(ctx, ticket),
+        verification=_verification(ctx, ticket),
+    )
+
+
+def event(found: Event) -> EventShown:
+    """An entry of the timeline."""
+    return EventShown(
+        seq=found.seq,
+        at=found.at,
+        actor=ActorShown(kind=found.actor.kind, name=found.actor.name),
+        kind=found.kind,
+        audience=found.audience,
+        body=dict(found.body),
+        hash=bytes(found.hash).hex(),
+    )
+
+
+SAME = (
+    "ticket_id", "ref", "kind", "status", "priority", "title", "skill", "opened_at", "respond_by", "resolve_by",
+    "responded_at", "done_at", "closed_at", "verdict", "failure_code", "hold_reason", "version",
+)  # fmt: skip
+
+
+def _row(ctx: Context, ticket: Ticket, asset: Asset | None, names: Any) -> dict[str, Any]:
+    requester = names.get(ticket.requester_id)
+    assignee = ticket.assignee_id
+    return {name: getattr(ticket, name) for name in SAME} | {
+        "asset": AssetShown.model_validate(asset) if asset else None,
+        "mode": mode_shown(asset.asset_class if asset else "", ticket.mode),
+        "assignee": None if assignee is None else Assignee(engineer_id=assignee, name=ticket.assignee_name),
+        "requester": Requester(name=requester) if requester else None,
+        "sla": [_sla(ctx, each) for each in clocks.of(ctx.conn, ticket.ticket_id)],
+    }
+
+
+def _sla(ctx: Context, kept: clocks.Kept) -> SlaShown:
+    return SlaShown(
+        kind=kept.clock.kind,
+        state=sla.state(kept.clock, ctx.now),
+        due_at=kept.clock.due_at,
+        target_s=kept.clock.target.total_seconds(),
+        remaining_s=sla.remaining(kept.clock, ctx.now).total_seconds(),
+    )
+
+
+def _allowed(ctx: Context, ticket: Ticket) -> list[AllowedShown]:
+    return [
+        AllowedShown(to=each.to, label=Words(**each.label), requires=list(each.requires))
+        for each in service.allowed(ctx.conn, ctx.actor, ticket)
+    ]
+
+
+def _articles(ctx: Context, ticket: Ticket, asset: Asset | None) -> list[ArticleRef]:
+    found = articles.suggest(ctx.conn, asset.asset_class if asset else "", ticket.mode)
+    return [ArticleRef(article_id=each.article_id, title=Words(**each.title)) for each in found]
+
+
+def _evidence(ctx: Context, ticket: Ticket) -> list[EvidenceShown]:
+    """What was measured, oldest first, from the timeline."""
+    return [_measured(each) for each in store.timeline(ctx.conn, ticket.ticket_id) if each.kind == EVIDENCE]
+
+
+def _measured(found: Event) -> EvidenceShown:
+    body = dict(found.body.get("body", {}))
+    sentence = body.get("sentence")
+    return EvidenceShown(
+        at=found.at,
+        kind=str(found.body.get("kind", EVIDENCE)),
+        body=body,
+        sentence=Words(**sentence) if isinstance(sentence, dict) and set(sentence) == {"en", "zh"} else None,
+        contributions=body.get("contributions") if isinstance(body.get("contributions"), list) else None,
+    )
+
+
+def _verification(ctx: Context, ticket: Ticket) -> VerificationShown | None:
+    found = queries.verification(ctx.conn, ticket.ticket_id)
+    return None if found is None else VerificationShown.model_validate(found)
