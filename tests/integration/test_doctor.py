@@ -20,6 +20,7 @@ from api import doctor
 from api.doctor import Check, State, check, mosquitto_values, report
 from api.instance import Endpoints
 from api.supervisor import CommandPart, Supervisor
+from api.supervisor import State as PartState
 from core import health
 from core.broker import Broker, Kind, choose
 from core.database import Database
@@ -253,9 +254,7 @@ def test_a_dying_part_is_named(tmp_path: Path) -> None:
         supervisor.start(
             CommandPart("worker", [sys.executable, "-c", "import time; time.sleep(60)"], log.with_name("w"))
         )
-        until(lambda: supervisor.status().parts[0].pid is None)
-        supervisor.every(0.05, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        supervisor.run()
+        assert supervisor.wait_for(lambda: supervisor.status().parts[0].state is PartState.WAITING, within_s=20)
         found = check(settings(tmp_path))
     part = worst(found, "parts")
     assert part.state is State.FAIL

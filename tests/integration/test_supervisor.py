@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from api.supervisor import STOP_S, CommandPart, PartStatus, ServerPart, State, Supervisor, in_words, read_status
+from core import places
 from core.embedded import EmbeddedServer
 from core.lock import AlreadyRunning, Lock, holder
 from core.ports import Ports, free, kept_ports
@@ -231,7 +232,7 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         if process.stderr:
             process.stderr.close()
     for folder in folders:
-        EmbeddedServer(folder, load_or_create(folder)).destroy()
+        places.forget(load_or_create(folder).instance_id)
 
 
 def test_nothing_survives_a_killed_supervisor_and_the_next_recovers(
