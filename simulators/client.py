@@ -87,6 +87,10 @@ class ApiClient:
         """The decoded answer of a PATCH. A retry after a lost answer may raise ApiError 412: look again."""
         return self._send("PATCH", path, body=body, headers=_if_match(version))
 
+    def delete(self, path: str) -> None:
+        """A retry after a lost answer may raise ApiError 404: it is gone."""
+        self._send("DELETE", path)
+
     def close(self) -> None:
         self._http.close()
 

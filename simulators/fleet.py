@@ -85,13 +85,16 @@ class Fleet:
         """Batches without a receipt."""
         return sum(len(link.outbox) for link in self.links.values())
 
-    def history(self, until_us: int, *, stalled_s: float = 120.0) -> None:
-        """Publish every row up to ``until_us`` (plant time) as history, as fast as receipts come; then return.
+    def history(self, until_us: int, *, stalled_s: float = 120.0, stop: threading.Event | None = None) -> None:
+        """Publish every row up to ``until_us`` (plant time) as history, as fast as receipts come.
 
-        Raises HistoryStalled when no receipt comes for ``stalled_s``.
+        Returns when all have their receipts, or ``stop`` is set. Raises HistoryStalled when no receipt comes for
+        ``stalled_s``.
         """
         last, moved_s = self.under_way, time.monotonic()
         while self.under_way or any(m.machine.next_us <= until_us for m in self.members):
+            if stop is not None and stop.is_set():
+                return
             self._advance(until_us, window=HISTORY_WINDOW, hist="history")
             self._wait(0.25)
             if self.under_way != last:

@@ -25,6 +25,11 @@ class PlantClock:
         """Plant time at a wall time, both µs since the epoch."""
         return self.plant_us + round((wall_us - self.wall_us) * self.factor)
 
+    def differs(self, other: PlantClock) -> bool:
+        """Whether it runs otherwise, or is more than two wall seconds of plant time apart."""
+        apart_us = abs(self.now_us() - other.now_us())
+        return self.factor != other.factor or apart_us > 2_000_000 * max(self.factor, 1.0)
+
     def wall_s(self, plant_s: float) -> float:
         """How long a span of plant time lasts on the wall, in seconds."""
         return plant_s / self.factor

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from simulators import three_sigma
 from simulators.client import ApiClient, ApiError
 from simulators.machines import PHYSICS
+from simulators.machines.base import RUNNING, Columns
 from simulators.machines.duty import Duty, Shifts
 from simulators.machines.faults import Law, SensorKind
-from simulators.spec import Care, FaultPlan, MachineSpec, Plant, SensorPlan
+from simulators.spec import DAY_US, HOUR_US, Care, FaultPlan, MachineSpec, Plant, SensorPlan
 
 DEMO_FACTOR = 1200.0  # an hour of the plant in three seconds
 VISITORS = "M-201"  # the demo's machine that the crew leaves alone
 JOURNEY_FACTOR = 3600.0
 JOURNEY_DAYS = 10.0
+SETTLE_H = 18.0  # hours after the last failure for its repair to be proven
 SITES = ("Hall A", "Hall B", "Yard")
 CLASSES = (
     ("pump", "P-1", "Feed pump", "给水泵"),
@@ -27,13 +30,16 @@ CLASSES = (
 )
 
 
-def plant(name: str) -> Plant:
-    """The plant called ``demo``, ``demo:SEED`` or ``journey:SEED``. Raises ValueError for another name."""
+def plant(name: str, *, live_us: int) -> Plant:
+    """The plant ``demo``, ``demo:SEED`` or ``journey:SEED`` for a live start in µs; the same wherever it is asked for.
+
+    Raises ValueError for another name.
+    """
     kind, _, seed = name.partition(":")
     if kind == "demo":
         return demo(int(seed or 1))
     if kind == "journey":
-        return journey(int(seed or 1))
+        return quieten(journey(int(seed or 1)), live_us)
     raise ValueError(f"There is no plant {name!r}. Use demo, demo:SEED or journey:SEED.")
 
 
@@ -84,6 +90,42 @@ def journey(seed: int) -> Plant:
     return Plant(f"journey:{seed}", JOURNEY_FACTOR, 7.0, JOURNEY_DAYS, tuple(machines))
 
 
+def quieten(which: Plant, live_us: int) -> Plant:
+    """Move faults by whole hours so that in the hour after its onset no fault passes a fixed 3-sigma limit.
+
+    The limit is learnt from the plant's own history. A stop, a start or a hot day may pass it on a sound machine at
+    any time; a fault that begins just then would seem to be seen at its onset by chance.
+    """
+    return replace(which, machines=tuple(_quiet(which, spec, live_us) for spec in which.machines))
+
+
+def _quiet(which: Plant, spec: MachineSpec, live_us: int) -> MachineSpec:
+    if not spec.faults:
+        return spec
+    fault = spec.faults[0]
+    until_us, start_us = live_us + round(which.live_days * DAY_US), which.start_us(live_us)
+    well = replace(spec, faults=()).build(live_us, start_us=start_us).advance(until_us)
+    limits = three_sigma.learn(well, until_us=live_us)
+    latest = which.live_days * 24.0 - SETTLE_H
+    for shift_h in sorted(range(-72, 73), key=abs):
+        moved = replace(fault, onset_h=fault.onset_h + shift_h, failure_h=fault.failure_h + shift_h)
+        onset_us = moved.fault(live_us).onset_us
+        if moved.onset_h < 6.0 or moved.failure_h > latest or not _calm(limits, well, onset_us):
+            continue
+        found = replace(spec, faults=(moved,))
+        ill = found.build(live_us, start_us=start_us).advance(onset_us + HOUR_US)
+        if _calm(limits, ill, onset_us):
+            return found
+    raise ValueError(f"{spec.code}: no hour is calm enough for an onset")
+
+
+def _calm(limits: three_sigma.Limits, columns: Columns, onset_us: int) -> bool:
+    """Running all through the hour after the onset, and never outside the limits."""
+    hour = (columns.at_us >= onset_us) & (columns.at_us < onset_us + HOUR_US)
+    running = columns.values["state"][hour] == RUNNING
+    return bool(running.all() and not limits.outside(columns)[hour].any())
+
+
 @dataclass(frozen=True, slots=True)
 class Hand:
     """A simulated engineer as registered: skill → level 1..3."""
@@ -110,18 +152,25 @@ class Registered:
     tokens: Mapping[str, str]
 
 
-def register(api: ApiClient, which: Plant, *, crew: Sequence[Hand] = (), language: str = "en") -> Registered:
+def register(
+    api: ApiClient,
+    which: Plant,
+    *,
+    crew: Sequence[Hand] = (),
+    known: Mapping[str, str] | None = None,
+    language: str = "en",
+) -> Registered:
     """Create assets, signals, bindings, devices and people through the public API (admin); may be repeated.
 
-    A device that exists already keeps the password it has, which only whoever made it knows: it is left out of the
-    answer. People get a new token each time; with a crew comes a planner, login ``crew-planner``. Raises ApiError.
+    ``known``: passwords of devices from an earlier time; a device that exists with a forgotten password is revoked
+    and made anew. People get a new token each time; with a crew comes a planner, login ``crew-planner``. Raises
+    ApiError.
     """
     api.post("/assets/import", which.import_body(language=language))
-    devices = {}
+    devices = dict(known or {})
     for device in which.devices:
-        made = _unless_there(api, "/devices", {"name": device})
-        if made is not None:
-            devices[device] = str(made["secret"])
+        if device not in devices:
+            devices[device] = _device(api, device)
     for hand in crew:
         _unless_there(api, "/users", {"login": hand.login, "name": hand.name, "role": "engineer"})
         body = {"login": hand.login, "name": hand.name, "skills": dict(hand.skills), "shifts": "always"}
@@ -131,6 +180,17 @@ def register(api: ApiClient, which: Plant, *, crew: Sequence[Hand] = (), languag
     logins = [hand.login for hand in crew] + ([PLANNER] if crew else [])
     tokens = {login: str(api.post("/tokens", {"login": login, "name": "simulator"})["token"]) for login in logins}
     return Registered(devices, tokens)
+
+
+def _device(api: ApiClient, name: str) -> str:
+    """The password of a device made now, in place of one of the same name."""
+    made = _unless_there(api, "/devices", {"name": name})
+    if made is None:
+        for each in api.items("/devices"):
+            if each["name"] == name and each["revoked_at"] is None:
+                api.delete(f"/devices/{each['device_id']}")
+        made = api.post("/devices", {"name": name})
+    return str(made["secret"])
 
 
 def _unless_there(api: ApiClient, path: str, body: Mapping[str, object]) -> Mapping[str, Any] | None:

@@ -8,14 +8,15 @@ Cutting the time into other chunks gives the same values: chance hangs on (seed,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from simulators.machines.chance import RowNoise
 from simulators.machines.duty import Duty, DutyPlan, Weather
@@ -75,11 +76,13 @@ class Lags:
 
     def follow(self, name: str, target: Floats, tau_s: float) -> Floats:
         """float64[n] lagging behind ``target``; starts settled."""
-        keep = float(np.exp(-self._period_s / tau_s))
+        keep = math.exp(-self._period_s / tau_s)
+        inputs = ((1.0 - keep) * target).tolist()
         last = self._last.get(name, float(target[0]))
-        out, _ = lfilter([1.0 - keep], [1.0, -keep], target, zi=[keep * last])
-        self._last[name] = float(out[-1])
-        return np.asarray(out, np.float64)
+        # row by row, so that no cut into chunks can change a bit; scipy.signal would cost a second at every start
+        out = list(accumulate(inputs, lambda y, x: keep * y + x, initial=last))
+        self._last[name] = out[-1]
+        return np.array(out[1:])
 
 
 @dataclass(frozen=True, slots=True)
