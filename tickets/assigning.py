@@ -13,7 +13,7 @@ from tickets.clocks import enter, settle
 from tickets.lifecycle import Lifecycle
 from tickets.model import ASSIGNED, ON_HOLD, Actor, Step, Text, Ticket
 from tickets.notify import NoticeKind, planners, tell
-from tickets.routing import Choice, Ranking
+from tickets.routing import Choice, Ranking, skill_name
 from tickets.rows import one
 
 SHOWN = 5  # places of the ranking kept in the event
@@ -69,10 +69,8 @@ def _by_word(
     ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now)
     known = next((choice.reasons for choice in ranking.choices if choice.engineer_id == assignee_id), None)
     chosen: Text = {"en": f"Chosen by {actor.name}", "zh": f"由{actor.name}指定"}
-    unskilled: Text = {
-        "en": f"Has no entry for the skill “{ticket.skill}”",
-        "zh": f"未登记“{ticket.skill}”技能",
-    }
+    name = skill_name(ticket.skill or "")
+    unskilled: Text = {"en": f"Has no entry for the skill “{name['en']}”", "zh": f"未登记“{name['zh']}”技能"}
     reasons = (chosen, *(known if known is not None else (unskilled,)))
     return _give(conn, actor, ticket, flow, assignee_id, reasons, {"how": "choice"}, now)
 

@@ -17,6 +17,16 @@ LEVEL_NAMES: Mapping[int, Text] = {
     2: {"en": "skilled", "zh": "熟练"},
     3: {"en": "expert", "zh": "专家"},
 }
+SKILLS: Mapping[str, Text] = {
+    "mechanical": {"en": "mechanical", "zh": "机械"},
+    "electrical": {"en": "electrical", "zh": "电气"},
+    "instrumentation": {"en": "instrumentation", "zh": "仪表"},
+    "vibration": {"en": "vibration", "zh": "振动诊断"},
+    "process": {"en": "process", "zh": "工艺"},
+    "lubrication": {"en": "lubrication", "zh": "润滑"},
+    "machining": {"en": "machining", "zh": "机加工"},
+    "engine": {"en": "engine", "zh": "发动机"},
+}
 DAYS_AHEAD = 8
 
 
@@ -98,10 +108,21 @@ def rank(
         return Ranking((), {"en": "The site has no active engineer.", "zh": "本厂区没有在岗工程师。"})
     suitable = [one for one in candidates if skill is None or one.skills.get(skill, 0) >= 1]
     if not suitable:
-        return Ranking((), {"en": f"No engineer has the skill “{skill}”.", "zh": f"没有具备“{skill}”技能的工程师。"})
+        return Ranking((), nobody_with(skill or ""))
     weights = URGENT if priority == 1 else Weights()
     choices = [_choice(one, skill=skill, weights=weights, zone=zone, now=now) for one in suitable]
     return Ranking(tuple(sorted(choices, key=lambda choice: (choice.cost, choice.engineer_id))))
+
+
+def skill_name(skill: str) -> Text:
+    """A skill in words; one that a site made up is called by its code."""
+    return SKILLS.get(skill, {"en": skill, "zh": skill})
+
+
+def nobody_with(skill: str) -> Text:
+    """The sentence for a skill that nobody has."""
+    name = skill_name(skill)
+    return {"en": f"No engineer has the skill “{name['en']}”.", "zh": f"没有具备“{name['zh']}”技能的工程师。"}
 
 
 def _choice(one: Candidate, *, skill: str | None, weights: Weights, zone: ZoneInfo, now: datetime) -> Choice:
@@ -116,11 +137,11 @@ def _choice(one: Candidate, *, skill: str | None, weights: Weights, zone: ZoneIn
 def _skill_reason(skill: str | None, level: int) -> tuple[Text, ...]:
     if skill is None:
         return ()
-    name = LEVEL_NAMES[level]
+    name, grade = skill_name(skill), LEVEL_NAMES[level]
     return (
         {
-            "en": f"Skill “{skill}” at level {level} ({name['en']})",
-            "zh": f"技能“{skill}” {level} 级（{name['zh']}）",
+            "en": f"Skill “{name['en']}” at level {level} ({grade['en']})",
+            "zh": f"技能“{name['zh']}” {level} 级（{grade['zh']}）",
         },
     )
 

@@ -1,0 +1,57 @@
+"""What a site needs before its first ticket: calendars, SLA policies, articles. Safe to run again."""
+
+from __future__ import annotations
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from tickets.engineers import site_zone
+from tickets.knowledge import articles
+from tickets.rows import one
+
+OFFICE = "Office hours"
+ALWAYS = "Around the clock"
+WEEK = {str(day): [["08:00", "17:00"]] for day in range(5)}
+EVERY_HOUR = {str(day): [["00:00", "24:00"]] for day in range(7)}
+HOUR = 3600
+
+# kind, priority: calendar, hours to respond, hours to resolve; '*' is every other kind
+POLICIES: tuple[tuple[str, int, str, float, float], ...] = (
+    ("*", 1, ALWAYS, 0.5, 8),
+    ("*", 2, ALWAYS, 2, 24),
+    ("*", 3, OFFICE, 4, 45),
+    ("*", 4, OFFICE, 9, 90),
+    ("*", 5, OFFICE, 18, 180),
+    ("incident", 1, ALWAYS, 0.25, 4),
+    ("incident", 2, ALWAYS, 1, 8),
+    ("sensor-fault", 1, OFFICE, 2, 18),
+    ("sensor-fault", 2, OFFICE, 4, 36),
+    ("sensor-fault", 3, OFFICE, 9, 90),
+    ("request", 3, OFFICE, 9, 90),
+)
+
+
+def seed_site(conn: Connection) -> None:
+    """Give the current site its default calendars, policies and articles; what was changed by hand stays.
+
+    Articles are brought to the shipped text, as they carry its corrections.
+    """
+    zone = site_zone(conn).key
+    calendars = {OFFICE: _calendar(conn, OFFICE, zone, WEEK), ALWAYS: _calendar(conn, ALWAYS, "UTC", EVERY_HOUR)}
+    for kind, priority, calendar, response_h, resolution_h in POLICIES:
+        conn.execute(
+            """insert into sla_policies (kind, priority, calendar_id, response_s, resolution_s)
+               values (%s, %s, %s, %s, %s) on conflict (site_id, kind, priority) do nothing""",
+            (kind, priority, calendars[calendar], int(response_h * HOUR), int(resolution_h * HOUR)),
+        )
+    articles.seed(conn)
+
+
+def _calendar(conn: Connection, name: str, zone: str, hours: dict[str, list[list[str]]]) -> int:
+    conn.execute(
+        """insert into calendars (name, timezone, hours) values (%s, %s, %s)
+           on conflict (site_id, name) do nothing""",
+        (name, zone, Jsonb(hours)),
+    )
+    (calendar_id,) = one(conn, "select calendar_id from calendars where name = %s", (name,))
+    return int(calendar_id)
