@@ -33,6 +33,7 @@ LOOK_AGAIN = timedelta(minutes=15)  # plant time between two looks at one order
 LONGEST_BEFORE = timedelta(hours=48)
 MOST_SIGNALS = 6
 TOLD_SHARE = 0.9
+PLOTTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,9 @@ def _carry_out(
 ) -> Status:
     shown = _shown(made, signals, running_h)
     if made.status is Status.HEALTHY:
-        return _close(conn, kept, {**shown, "plot": residuals.plot(conn, signals, span)}, now)
+        return _close(conn, kept, {**shown, "plot": residuals.plot(conn, signals[:PLOTTED], span)}, now)
     if made.status is Status.UNHEALTHY:
-        shown["plot"] = residuals.plot(conn, signals, span)
+        shown["plot"] = residuals.plot(conn, signals[:PLOTTED], span)
         _settle(conn, kept, Status.UNHEALTHY, shown, now)
         fields = {"evidence": shown, "note": shown["text"]["en"]}
         service.transition(conn, SYSTEM, kept.ticket_id, to="reopened", fields=fields, now=now)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
+from core import clock
 from core.database import Database
 from core.errors import NotFound
+from core.jobs import PERIODIC, run_periodic
 from detectors.base import Finding, FindingKind, Sentence
-from maintenance import feedback, queries, sensor, service, store
+from maintenance import feedback, jobs, queries, sensor, service, store
 from maintenance.guard import GUARD
 from maintenance.model import Action, Decision
 from plant import assets
@@ -155,6 +157,20 @@ def test_a_short_deviation_gets_none(conn: Connection, pump: Pump) -> None:
     service.settle(conn, T0 + 3 * HOUR)
     assert queries.alarms(conn, state="open") == []
     assert queries.predictions(conn) == []
+
+
+def test_time_alone_clears_an_alarm(database: Database, site: int, wired: None) -> None:
+    with database.tx(site_id=site) as conn:
+        pump = Pump(conn, site)
+        say(conn, pump.finding(0))
+        say(conn, pump.finding(1, active=False))
+    for hours, wanted in ((1.5, "active"), (2.5, "cleared")):
+        with database.tx() as conn:
+            clock.set_clock(conn, plant_now=T0 + hours * HOUR, factor=1.0)
+        assert PERIODIC["maintenance.alarms"].handler is jobs.settle_alarms
+        run_periodic(database, "maintenance.alarms")
+        with database.tx(site_id=site) as conn:
+            assert queries.alarms(conn)[0]["state"] == wanted
 
 
 def test_the_end_of_something_never_told_is_nothing(conn: Connection, pump: Pump) -> None:

@@ -62,7 +62,7 @@ def test_an_alarm_always_makes_sense(steps: list[tuple[str, str, int]]) -> None:
         assert (alarm.shelved_until is None) == (alarm.shelved_by is None)
         assert not (alarm.deviating and alarm.returned_at)
         assert alarm.deviating or alarm.returned_at
-        assert alarm.started_at <= alarm.raised_at <= alarm.last_at <= now
+        assert alarm.started_at <= alarm.raised_at <= alarm.deviating_since <= alarm.last_at <= now
 
 
 @given(events)

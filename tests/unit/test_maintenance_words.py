@@ -87,6 +87,16 @@ def test_a_library_that_does_not_fit_is_refused_with_a_sentence(tmp_path: Path, 
         library.load(bad)
 
 
+DETECTORS_SAY = {
+    "drift", "multivariate", "recovered", "silent", "bad_quality", "out_of_range", "stuck", "spike", "jump",
+    "sensor_recovered",
+}  # fmt: skip
+
+
+def test_all_that_detectors_say_has_a_sentence() -> None:
+    assert set(sentences.templates()) >= DETECTORS_SAY
+
+
 @pytest.mark.parametrize("key", sentences.templates())
 def test_every_sentence_has_both_languages_with_the_same_blanks(key: str) -> None:
     variants = sentences.templates()[key]
@@ -98,7 +108,12 @@ def test_every_sentence_has_both_languages_with_the_same_blanks(key: str) -> Non
 
 def test_a_sentence_is_filled_as_far_as_its_values_go() -> None:
     full = {"signal": "vibration", "value": 4.23456, "unit": "mm/s", "expected": 2.0}
-    assert sentences.say("drift", full)["en"].startswith("vibration reads 4.23 mm/s")
+    assert sentences.say("drift", full)["en"].startswith("vibration reads 4.23 mm/s; 2 mm/s")
+    band = {**full, "low": 1.5, "high": 2.5, "hours": 7.0}
+    assert (
+        "1.5 to 2.5 mm/s" in sentences.say("drift", band)["en"]
+        and "已偏离 7 小时" in sentences.say("drift", band)["zh"]
+    )
     assert sentences.say("drift", {"signal": "vibration"})["en"] == "vibration drifts away from its normal value."
     assert sentences.say("drift")["en"] == "A signal drifts away from its normal value."
     assert sentences.say("no such key", full) == sentences.say("generic")
