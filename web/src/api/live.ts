@@ -28,6 +28,7 @@ export function useLive(): void {
     let again: number | undefined;
     const open = () => {
       source = new EventSource(`/api/v1/events${query({ site: chosenSite() })}`);
+      // There is no history: what changed while the link was down must be asked for again.
       source.onopen = () => {
         if (link === "lost") void queryClient.invalidateQueries();
         setLink("live");

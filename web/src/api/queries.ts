@@ -4,7 +4,7 @@ import { call, Problem, query } from "./client";
 import { plantNow, synchronise } from "./clock";
 import type {
   Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, Prediction,
-  QuarantineRow, Series, SystemReport, Ticket, TicketEvent,
+  QuarantineRow, Series, SystemReport, Ticket, TicketEvent, TicketItem,
 } from "./types";
 
 export const queryClient = new QueryClient({
@@ -67,7 +67,7 @@ export type TicketFilter = {
 export function useTickets(filter: TicketFilter) {
   return useQuery({
     queryKey: ["ticket", "list", filter],
-    queryFn: ({ signal }) => call<Page<Ticket>>(`/tickets${query({ limit: 100, ...filter })}`, { signal }),
+    queryFn: ({ signal }) => call<Page<TicketItem>>(`/tickets${query({ limit: 100, ...filter })}`, { signal }),
     refetchInterval: LIVE_MS,
     placeholderData: keepPreviousData,
   });
@@ -91,10 +91,11 @@ export function useTicketEvents(ticketId: number) {
   });
 }
 
-export function useAssets() {
+export function useAssets(enabled = true) {
   return useQuery({
     queryKey: ["asset", "list"],
     queryFn: ({ signal }) => everyPage<AssetItem>("/assets", signal),
+    enabled,
     refetchInterval: 15_000,
     placeholderData: keepPreviousData,
   });

@@ -38,7 +38,7 @@ export type AssetItem = {
   open_tickets: number;
 };
 
-export type Latest = { at: string; value: number; quality: "good" | "uncertain" | "bad" };
+export type Latest = { at: string; value: number | null; quality: "good" | "uncertain" | "bad" };
 export type Signal = {
   signal_id: number;
   code: string;
@@ -127,13 +127,13 @@ export type Sla = {
   remaining_s: number | null;
 };
 
-export type Allowed = { to: TicketStatus; requires: string[]; label?: Words };
+export type Allowed = { to: TicketStatus; requires: string[]; label: Words };
 export type Evidence = {
   at?: string;
   kind?: string;
   text?: Words;
-  sentence?: Words;
-  contributions?: Contribution[];
+  sentence?: Words | null;
+  contributions?: Contribution[] | null;
   body?: Record<string, unknown>;
 };
 
@@ -141,9 +141,9 @@ export type VerificationSignal = {
   signal_id: number;
   code?: string;
   name?: string;
-  state?: string;
-  ok?: boolean | null;
-  detail?: Words;
+  before?: number | null; // residuals in half widths of the healthy band: ±1 is its limit
+  after?: number | null;
+  inside?: number | null;
 };
 export type Verification = {
   status: string;
@@ -153,26 +153,29 @@ export type Verification = {
   signals: VerificationSignal[];
 };
 
-export type Ticket = {
+export type TicketItem = {
   ticket_id: number;
   ref: string;
   kind: TicketKind;
   status: TicketStatus;
-  priority: number | string;
+  priority: number;
   title: string;
-  description: string;
   asset: AssetRef | null;
   mode: Mode | null;
   assignee: { engineer_id: number; name: string } | null;
-  requester: { name: string } | string | null;
+  requester: { name: string } | null;
   skill: string | null;
   opened_at: string;
   respond_by: string | null;
   resolve_by: string | null;
   sla: Sla[];
   verdict: string | null;
-  fields: Record<string, unknown>;
   version: number;
+};
+
+export type Ticket = TicketItem & {
+  description: string;
+  fields: Record<string, unknown>;
   allowed: Allowed[];
   articles: { article_id: number | string; title: Words }[];
   assignment_reasons: Words[];
@@ -201,7 +204,7 @@ export type Article = {
 export type Engineer = {
   engineer_id: number;
   name: string;
-  skills: string[];
+  skills: Record<string, number>;
   on_shift: boolean;
   open_jobs: number;
 };
@@ -222,31 +225,41 @@ export type QuarantineRow = {
 export type Notice = {
   notification_id: number;
   at: string;
-  kind?: string;
+  kind: string;
   ticket_id: number | null;
-  title?: Words | string;
-  body?: Words | string | null;
+  title: Words;
+  body: Words;
   read_at: string | null;
 };
 
-export type SystemPart = { name: string; state: string; since?: string | null; detail?: Words | string | null };
+export type SystemPart = { name: string; state: string; since?: string | null; detail?: Words | string | null; restarts?: number };
 export type SourceRate = { source: string; samples_s: number; last_seen: string | null; lag_s?: number | null };
 export type SystemReport = {
   parts: SystemPart[];
   lag_s: number | null;
+  detector_lag_s?: number | null;
   rates: SourceRate[];
   quarantine: Record<string, number>;
   [fact: string]: unknown;
 };
 
+export type AssetPrecision = {
+  asset_id: number;
+  asset_code: string;
+  mode: string | null;
+  verdicts: Record<string, number>;
+  precision: number | null;
+};
+
 export type DetectorReport = {
   detector: string;
   version: string;
-  asset_id?: number;
-  asset?: AssetRef;
+  findings: number;
+  alarms: number;
+  orders: number;
   verdicts: Record<string, number>;
   precision: number | null;
-  open?: number;
+  by_asset: AssetPrecision[];
 };
 
 export type FailureCode = { code: string; asset_class: string; name: Words; skill?: string };

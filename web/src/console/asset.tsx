@@ -41,7 +41,7 @@ function Detail({ asset, signalId }: { asset: Asset; signalId: number | null }) 
           <p className="row">
             <HealthLight health={asset.health} /> <span>{code("class", asset.asset_class) || code("level", asset.level)}</span>
             <span>{asset.location}</span> <Criticality value={asset.criticality} />
-            <span>{t("asset.lastSeen")}: <Age at={asset.last_seen} staleS={60} /></span>
+            <span>{t("asset.lastSeen")}: <Age at={asset.last_seen} staleS={asset.health === "stale" ? 0 : undefined} /></span>
           </p>
         </div>
       </div>

@@ -9,7 +9,6 @@ import { Await, Empty } from "../parts/states";
 import { go } from "../router";
 import { ROW } from "./list_keys";
 
-const STALE_S = 60;
 type Branch = { asset: AssetItem; depth: number; children: number };
 
 export default function Assets() {
@@ -94,7 +93,7 @@ function Row({ row, shut, toggle }: { row: Branch; shut: boolean; toggle: (id: n
       <td className="soft">{asset.location}</td>
       <td>{machine ? <Criticality value={asset.criticality} /> : null}</td>
       <td className="num">{asset.open_tickets || ""}</td>
-      <td>{machine ? <Age at={asset.last_seen} staleS={STALE_S} /> : null}</td>
+      <td>{machine ? <Age at={asset.last_seen} staleS={asset.health === "stale" ? 0 : undefined} /> : null}</td>
     </tr>
   );
 }

@@ -1,8 +1,10 @@
 // Precision per detector: how often the people who went there found what it had said.
+import { Fragment } from "react";
 import { useDetectors } from "../api/queries";
 import type { DetectorReport } from "../api/types";
 import { useSpeech } from "../i18n";
 import { number, percent } from "../i18n/format";
+import { VERDICTS } from "../parts/fields";
 import { ToneMark } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 
@@ -37,8 +39,9 @@ function Table({ items }: { items: DetectorReport[] }) {
         <thead>
           <tr>
             <th scope="col">{t("detector.name")}</th>
-            <th scope="col">{t("detector.version")}</th>
             <th scope="col">{t("detector.asset")}</th>
+            <th scope="col" className="num">{t("detector.findings")}</th>
+            <th scope="col" className="num">{t("detector.orders")}</th>
             <th scope="col">{t("detector.precision")}</th>
             <th scope="col" className="num">{t("detector.confirmed")}</th>
             <th scope="col" className="num">{t("detector.other")}</th>
@@ -48,15 +51,26 @@ function Table({ items }: { items: DetectorReport[] }) {
         </thead>
         <tbody>
           {items.map((one) => (
-            <tr key={`${one.detector} ${one.version} ${one.asset?.asset_id ?? one.asset_id ?? ""}`}>
-              <td><strong>{code("detectorName", one.detector)}</strong></td>
-              <td className="soft">{one.version}</td>
-              <td>{one.asset ? `${one.asset.code} ${one.asset.name}` : <span className="soft">{t("detector.allAssets")}</span>}</td>
-              <td><Precision one={one} /></td>
-              {["confirmed", "other_fault", "nothing_found", "sensor"].map((name) => (
-                <td key={name} className="num">{number(one.verdicts[name] ?? 0, speech)}</td>
+            <Fragment key={one.detector}>
+              <tr>
+                <td><strong>{code("detectorName", one.detector)}</strong> <span className="soft small">{one.version}</span></td>
+                <td className="soft">{t("detector.allAssets")}</td>
+                <td className="num">{number(one.findings, speech)}</td>
+                <td className="num">{number(one.orders, speech)}</td>
+                <Judged one={one} />
+              </tr>
+              {one.by_asset.map((part) => (
+                <tr key={`${part.asset_id} ${part.mode}`}>
+                  <td />
+                  <td>
+                    <a href={`#/assets/${part.asset_id}`}>{part.asset_code}</a>{" "}
+                    {part.mode && <span className="soft">{code("mode", part.mode)}</span>}
+                  </td>
+                  <td /><td />
+                  <Judged one={part} />
+                </tr>
               ))}
-            </tr>
+            </Fragment>
           ))}
         </tbody>
       </table>
@@ -64,7 +78,19 @@ function Table({ items }: { items: DetectorReport[] }) {
   );
 }
 
-function Precision({ one }: { one: DetectorReport }) {
+type Judgement = Pick<DetectorReport, "verdicts" | "precision">;
+
+function Judged({ one }: { one: Judgement }) {
+  const speech = useSpeech();
+  return (
+    <>
+      <td><Precision one={one} /></td>
+      {VERDICTS.map((name) => <td key={name} className="num">{number(one.verdicts[name] ?? 0, speech)}</td>)}
+    </>
+  );
+}
+
+function Precision({ one }: { one: Judgement }) {
   const { t } = useSpeech();
   const all = Object.values(one.verdicts).reduce((sum, count) => sum + count, 0);
   if (one.precision === null || all === 0) return <span className="soft">{t("detector.noVerdicts")}</span>;

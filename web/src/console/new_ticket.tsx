@@ -3,25 +3,28 @@ import { useState, type FormEvent } from "react";
 import { Button, NativeSelect, Select, Textarea, TextInput } from "@mantine/core";
 import { useAssets } from "../api/queries";
 import { useSend, useStored } from "../api/send";
-import type { Ticket, TicketKind } from "../api/types";
+import type { Me, Ticket, TicketKind } from "../api/types";
 import { useSpeech } from "../i18n";
 import { toast } from "../parts/toasts";
 import { SendProblem } from "../parts/transition";
 import { go } from "../router";
 
 const KINDS: TicketKind[] = ["corrective", "incident", "inspection", "request"];
+const REPORTED: TicketKind[] = ["incident", "request"]; // what a requester opens; a planner makes orders of them
 const PRIORITIES = [1, 2, 3, 4, 5];
 type Draft = { kind: string; title: string; description: string; asset: string; priority: string };
 const BLANK: Draft = { kind: "corrective", title: "", description: "", asset: "", priority: "3" };
 
-export default function NewTicket() {
+export default function NewTicket({ me }: { me: Me }) {
   const { t, code } = useSpeech();
-  const assets = useAssets();
-  const [draft, setDraft] = useStored<Draft>("draft.new", BLANK);
+  const reports = me.role === "requester" || me.role === "agent";
+  const kinds = reports ? REPORTED : KINDS;
+  const assets = useAssets(me.role !== "requester");
+  const [draft, setDraft] = useStored<Draft>("draft.new", { ...BLANK, kind: kinds[0]! });
   const [tried, setTried] = useState(false);
   const set = (name: keyof Draft) => (value: string) => setDraft({ ...draft, [name]: value });
   const sender = useSend<Ticket>("new", (ticket) => {
-    setDraft(BLANK);
+    setDraft({ ...BLANK, kind: kinds[0]! });
     toast(t("new.opened", { ref: ticket.ref }));
     go(`/orders/${ticket.ticket_id}`);
   });
@@ -37,7 +40,7 @@ export default function NewTicket() {
       <form className="panel stack" style={{ maxWidth: 640 }} onSubmit={submit} noValidate>
         <NativeSelect
           label={t("new.kind")} value={draft.kind} onChange={(event) => set("kind")(event.currentTarget.value)}
-          data={KINDS.map((value) => ({ value, label: code("kind", value) }))}
+          data={kinds.map((value) => ({ value, label: code("kind", value) }))}
         />
         <TextInput
           label={t("new.subject")} withAsterisk maxLength={200} value={draft.title} onChange={(event) => set("title")(event.currentTarget.value)}
@@ -47,10 +50,12 @@ export default function NewTicket() {
           label={t("new.description")} autosize minRows={4} value={draft.description}
           onChange={(event) => set("description")(event.currentTarget.value)}
         />
-        <Select
-          label={t("new.asset")} placeholder={t("new.noAsset")} searchable clearable data={machines}
-          value={draft.asset || null} onChange={(value) => set("asset")(value ?? "")}
-        />
+        {machines.length > 0 && (
+          <Select
+            label={t("new.asset")} placeholder={t("new.noAsset")} searchable clearable data={machines}
+            value={draft.asset || null} onChange={(value) => set("asset")(value ?? "")}
+          />
+        )}
         <NativeSelect
           label={t("new.priority")} value={draft.priority} onChange={(event) => set("priority")(event.currentTarget.value)}
           data={PRIORITIES.map((value) => ({ value: String(value), label: code("priority", value) }))}

@@ -89,7 +89,7 @@ function Facts({ ticket, asset }: { ticket: Ticket; asset: Asset | undefined }) 
   const speech = useSpeech();
   const { t, say, code } = speech;
   const now = useNow();
-  const requester = typeof ticket.requester === "string" ? ticket.requester : ticket.requester?.name;
+  const requester = ticket.requester?.name;
   return (
     <dl className="facts">
       {ticket.asset && (

@@ -4,7 +4,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { call, query } from "../api/client";
 import { useNow } from "../api/clock";
 import type { TicketFilter } from "../api/queries";
-import type { Me, Page, Ticket, TicketKind, TicketStatus } from "../api/types";
+import type { Me, Page, TicketItem, TicketKind, TicketStatus } from "../api/types";
 import { useSpeech } from "../i18n";
 import { moment } from "../i18n/format";
 import { PriorityMark, StatusChip } from "../parts/marks";
@@ -25,7 +25,7 @@ export default function Orders({ search, me }: { search: URLSearchParams; me: Me
   const list = useInfiniteQuery({
     queryKey: ["ticket", "pages", filter],
     queryFn: ({ signal, pageParam }) =>
-      call<Page<Ticket>>(`/tickets${query({ ...filter, limit: PAGE, cursor: pageParam })}`, { signal }),
+      call<Page<TicketItem>>(`/tickets${query({ ...filter, limit: PAGE, cursor: pageParam })}`, { signal }),
     initialPageParam: null as string | null,
     getNextPageParam: (page) => page.next,
     refetchInterval: 30_000,
@@ -107,7 +107,7 @@ function Filters({ search, me }: { search: URLSearchParams; me: Me }) {
   );
 }
 
-export function Table({ items }: { items: Ticket[] }) {
+export function Table({ items }: { items: TicketItem[] }) {
   const { t } = useSpeech();
   return (
     <div className="scroll">
@@ -130,7 +130,7 @@ export function Table({ items }: { items: Ticket[] }) {
   );
 }
 
-function Row({ ticket }: { ticket: Ticket }) {
+function Row({ ticket }: { ticket: TicketItem }) {
   const speech = useSpeech();
   const now = useNow();
   const open = `/orders/${ticket.ticket_id}`;

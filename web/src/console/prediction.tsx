@@ -90,7 +90,7 @@ function Detail({ one }: { one: Prediction }) {
           {asset.data && (
             <section className="panel row between">
               <HealthLight health={asset.data.health} />
-              <span className="small soft"><Age at={asset.data.last_seen} staleS={60} /></span>
+              <span className="small soft"><Age at={asset.data.last_seen} staleS={asset.data.health === "stale" ? 0 : undefined} /></span>
             </section>
           )}
         </div>

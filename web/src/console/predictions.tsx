@@ -1,12 +1,11 @@
 // Predicted failures, ranked by risk: what, when, how sure and why before a click.
 import { usePredictions } from "../api/queries";
-import { useNow } from "../api/clock";
 import type { Prediction } from "../api/types";
 import { useSpeech } from "../i18n";
-import { money, number, percent, span } from "../i18n/format";
-import { Age, Criticality, StatusChip, ToneMark } from "../parts/marks";
+import { money, number, percent, signalName, span } from "../i18n/format";
+import { Age, Criticality, StatusChip } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
-import { remaining, urgency, When } from "../parts/when";
+import { When } from "../parts/when";
 import { Arrow } from "../parts/why";
 import { go } from "../router";
 import { ROW } from "./list_keys";
@@ -70,44 +69,35 @@ function Row({ one, most }: { one: Prediction; most: number }) {
     <tr className="link" onClick={(event) => !(event.target as HTMLElement).closest("a,button") && go(to)}>
       <td>
         <div className="risk">
-          <b>{number(one.risk, speech)}</b>
+          <b>{one.cost ? money(one.risk, one.cost.currency, speech) : number(one.risk, speech)}</b>
           <div className="meter" aria-hidden="true"><i style={{ width: `${(one.risk / most) * 100}%` }} /></div>
         </div>
       </td>
       <td className="what">
         <a className="title" href={`#${to}`} {...{ [ROW]: "" }}>{say(one.mode.name)}</a>
         <div>{one.asset.code} <span className="soft">{one.asset.name}</span></div>
-        <div className="small soft">{t("prediction.madeAt")} <Age at={one.made_at} /></div>
+        <div className="small soft nowrap">{t("prediction.madeAt")} <Age at={one.made_at} /></div>
       </td>
       <td className="when"><When prediction={one} /></td>
       <td className="sure nowrap">
         <b>{percent(one.p_fail_horizon)}</b>
         <div className="small soft">{t("prediction.within", { span: span(one.horizon_h, speech) })}</div>
-        <Urgency one={one} />
       </td>
       <td className="why">
         {say(one.sentence)}
         <div className="contrib">
           {[...one.contributions].sort((a, b) => b.share - a.share).slice(0, SHOWN_SIGNALS).map((signal) => (
             <span key={signal.signal_id} className="chip">
-              {signal.name ?? signal.code} <Arrow direction={signal.direction} /> {percent(signal.share)}
+              {signalName(signal, speech)} <Arrow direction={signal.direction} /> {percent(signal.share)}
             </span>
           ))}
         </div>
       </td>
       <td><Criticality value={one.asset.criticality} /></td>
       <td className="num"><Cost one={one} /></td>
-      <td><OrderCell one={one} /></td>
+      <td className="order"><OrderCell one={one} /></td>
     </tr>
   );
-}
-
-function Urgency({ one }: { one: Prediction }) {
-  const { t } = useSpeech();
-  const tone = urgency(remaining(one, useNow()));
-  if (tone === "alarm") return <ToneMark tone="alarm">{t("prediction.urgent")}</ToneMark>;
-  if (tone === "watch" && one.p50_h !== null) return <ToneMark tone="watch">{t("prediction.soon")}</ToneMark>;
-  return null;
 }
 
 export function Cost({ one }: { one: Prediction }) {
@@ -115,10 +105,9 @@ export function Cost({ one }: { one: Prediction }) {
   if (!one.cost) return <span className="soft">–</span>;
   return (
     <>
-      <div className="strong">{money(one.cost.failure, one.cost.currency, speech)}</div>
+      <div><span className="strong">{money(one.cost.failure, one.cost.currency, speech)}</span></div>
       <div className="small soft">{speech.t("prediction.costFailure")}</div>
-      <div>{money(one.cost.planned, one.cost.currency, speech)}</div>
-      <div className="small soft">{speech.t("prediction.costPlanned")}</div>
+      <div className="small soft">{money(one.cost.planned, one.cost.currency, speech)} {speech.t("prediction.costPlanned")}</div>
     </>
   );
 }

@@ -6,7 +6,7 @@ import { queryClient, useAsset, useAssets, useQuarantine } from "../api/queries"
 import { useSend } from "../api/send";
 import type { QuarantineRow } from "../api/types";
 import { useSpeech } from "../i18n";
-import { number, unitLabel } from "../i18n/format";
+import { number, signalName, unitLabel } from "../i18n/format";
 import { Age } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
@@ -55,10 +55,10 @@ function Table({ items, bind }: { items: QuarantineRow[]; bind: (row: Quarantine
           {items.map((row) => (
             <tr key={row.quarantine_id}>
               <td style={{ maxWidth: 300 }}><strong>{code("reason", row.reason)}</strong>{row.detail && <div className="soft">{say(row.detail)}</div>}</td>
-              <td>{row.source}</td>
-              <td style={{ overflowWrap: "anywhere" }}>{row.tag ?? "–"}</td>
+              <td className="nowrap">{row.source}</td>
+              <td style={{ overflowWrap: "anywhere", minWidth: 150 }}>{row.tag || "–"}</td>
               <td className="num">{number(row.count, speech)}</td>
-              <td><Age at={row.last_at} /></td>
+              <td><Age at={row.last_at} time="wall" /></td>
               <td style={{ maxWidth: 280 }}><Sample value={row.sample} /></td>
               <td>
                 <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
@@ -123,7 +123,7 @@ function BindDialog({ row, close }: { row: QuarantineRow; close: () => void }) {
   const machines = (assets.data ?? []).map((one) => ({ value: String(one.asset_id), label: `${one.code} ${one.name}` }));
   const signals = (asset.data?.signals ?? []).map((one) => ({
     value: String(one.signal_id),
-    label: `${one.name || one.code}${one.unit ? ` (${unitLabel(one.unit, speech)})` : ""}`,
+    label: `${signalName(one, speech)}${one.unit ? ` (${unitLabel(one.unit, speech)})` : ""}`,
   }));
   return (
     <Modal opened onClose={close} title={t("quarantine.bindTo", { tag: row.tag ?? row.source })} closeButtonProps={{ "aria-label": t("app.close") }}>

@@ -2,7 +2,7 @@
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
 import { useLive } from "../api/live";
 import { usePredictions, useQuarantine } from "../api/queries";
-import type { Me } from "../api/types";
+import type { Me, Role } from "../api/types";
 import { useSpeech, type Key } from "../i18n";
 import { Account, LanguageSwitch, LiveLink, Notices, PlantClock, SchemeSwitch } from "../parts/chrome";
 import { Bones, Empty, Guard } from "../parts/states";
@@ -23,14 +23,24 @@ const Detectors = lazy(() => import("./detectors"));
 const System = lazy(() => import("./system"));
 
 const PAGES = ["predictions", "orders", "assets", "quarantine", "detectors", "system"] as const;
-const RESTRICTED: Partial<Record<string, string[]>> = { system: ["planner", "admin"], quarantine: ["planner", "manager", "admin"] };
+const PLANNERS: Role[] = ["planner", "manager", "admin"];
+const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
+const READERS: Record<(typeof PAGES)[number], Role[]> = {
+  predictions: CREW,
+  orders: [...CREW, "requester"],
+  assets: CREW,
+  quarantine: PLANNERS,
+  detectors: CREW,
+  system: PLANNERS,
+};
 
 export default function Console({ me, signOut }: { me: Me; signOut: () => void }) {
   const { t } = useSpeech();
   const route = useRoute();
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
-  const section = route.path[0] ?? "predictions";
+  const home = me.role === "requester" ? "orders" : "predictions";
+  const section = route.path[0] ?? home;
   useLive();
   useListKeys(useCallback(() => setHelp((shown) => !shown), []));
   useEffect(() => {
@@ -56,7 +66,7 @@ export default function Console({ me, signOut }: { me: Me; signOut: () => void }
       <Side section={section} me={me} />
       <main className="main" ref={main} tabIndex={-1} id="main">
         <Guard key={route.path.join("/")} title={t("app.crashed")} button={t("app.reload")}>
-          <Suspense fallback={<Bones />}>{page(route, me, t("app.notFound"))}</Suspense>
+          <Suspense fallback={<Bones />}>{page(section, route, me, t("app.notFound"))}</Suspense>
         </Guard>
       </main>
       {help && <div className="keys" role="status">{t("top.keys")}</div>}
@@ -65,14 +75,14 @@ export default function Console({ me, signOut }: { me: Me; signOut: () => void }
   );
 }
 
-function page(route: Route, me: Me, notFound: string): ReactNode {
-  const [section = "predictions", id] = route.path;
+function page(section: string, route: Route, me: Me, notFound: string): ReactNode {
+  const id = route.path[1];
   const number = Number(id);
   switch (section) {
     case "predictions":
       return id ? <PredictionPage predictionId={number} /> : <Predictions />;
     case "orders":
-      if (id === "new") return <NewTicket />;
+      if (id === "new") return <NewTicket me={me} />;
       return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;
     case "assets":
       return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
@@ -89,20 +99,23 @@ function page(route: Route, me: Me, notFound: string): ReactNode {
 
 function Side({ section, me }: { section: string; me: Me }) {
   const { t } = useSpeech();
-  const predictions = usePredictions();
-  const may = (name: string) => RESTRICTED[name]?.includes(me.role) ?? true;
-  const count = (name: string) => (name === "predictions" ? predictions.data?.items.length : undefined);
   return (
     <nav className="side" aria-label={t("nav.label")}>
-      {PAGES.filter(may).map((name) => (
+      {PAGES.filter((name) => READERS[name].includes(me.role)).map((name) => (
         <a key={name} href={`#/${name}`} aria-current={section === name ? "page" : undefined}>
           {t(`nav.${name}` as Key)}
-          {name === "quarantine" ? <QuarantineCount /> : count(name) ? <span className="count">{count(name)}</span> : null}
+          {name === "predictions" && <PredictionCount />}
+          {name === "quarantine" && <QuarantineCount />}
         </a>
       ))}
       <a className="new" href="#/orders/new">{t("nav.new")}</a>
     </nav>
   );
+}
+
+function PredictionCount() {
+  const predictions = usePredictions();
+  return predictions.data?.items.length ? <span className="count">{predictions.data.items.length}</span> : null;
 }
 
 function QuarantineCount() {

@@ -1,6 +1,5 @@
 // System: is every part running, how far behind is it, how much comes in, and what was set aside.
 import { useSystem } from "../api/queries";
-import { useNow } from "../api/clock";
 import type { SystemReport } from "../api/types";
 import { useSpeech } from "../i18n";
 import { moment, number, span } from "../i18n/format";
@@ -9,8 +8,8 @@ import { Await } from "../parts/states";
 
 const LAG_WARN_S = 10;
 const SILENT_S = 60;
-const WELL = new Set(["up", "running", "ok", "healthy", "ready"]);
-const SHOWN_APART = new Set(["parts", "lag_s", "rates", "quarantine"]);
+const WELL = new Set(["running"]);
+const SHOWN_APART = new Set(["parts", "lag_s", "detector_lag_s", "rates", "quarantine"]);
 
 export default function System() {
   const { t } = useSpeech();
@@ -28,15 +27,11 @@ function Report({ data }: { data: SystemReport }) {
   const { t } = speech;
   const rate = data.rates.reduce((sum, one) => sum + one.samples_s, 0);
   const held = Object.values(data.quarantine).reduce((sum, count) => sum + count, 0);
-  const late = (data.lag_s ?? 0) > LAG_WARN_S;
   return (
     <div className="stack" style={{ gap: 16 }}>
       <div className="tiles" style={{ margin: 0 }}>
-        <div className={`tile ${late ? "watch" : ""}`}>
-          <div className="name">{t("system.lag")}</div>
-          <div className="value">{late && "▲ "}{data.lag_s === null ? "–" : span(data.lag_s / 3600, speech)}</div>
-          <div className="small soft">{t("system.lagHint")}</div>
-        </div>
+        <Lag name={t("system.lag")} hint={t("system.lagHint")} seconds={data.lag_s} />
+        <Lag name={t("system.judgementLag")} hint={t("system.judgementLagHint")} seconds={data.detector_lag_s ?? null} />
         <div className="tile">
           <div className="name">{t("system.rate")}</div>
           <div className="value">{number(rate, speech)}</div>
@@ -55,11 +50,24 @@ function Report({ data }: { data: SystemReport }) {
   );
 }
 
+function Lag({ name, hint, seconds }: { name: string; hint: string; seconds: number | null }) {
+  const speech = useSpeech();
+  const words = seconds === null ? "–" : span(seconds / 3600, speech);
+  const late = seconds !== null && seconds > LAG_WARN_S;
+  return (
+    <div className={`tile ${late ? "watch" : ""}`}>
+      <div className="name">{name}</div>
+      <div className="value">{late ? <ToneMark tone="watch">{words}</ToneMark> : words}</div>
+      <div className="small soft">{hint}</div>
+    </div>
+  );
+}
+
 function Parts({ data }: { data: SystemReport }) {
   const speech = useSpeech();
   const { t, code, say } = speech;
-  const now = useNow();
-  const tone = (state: string): Tone => (WELL.has(state) ? "calm" : /start|unknown/.test(state) ? "stale" : "alarm");
+  const now = Date.now();
+  const tone = (state: string): Tone => (WELL.has(state) ? "calm" : state === "starting" || state === "waiting" ? "watch" : "alarm");
   return (
     <div className="scroll">
       <table className="list middle">
@@ -72,7 +80,7 @@ function Parts({ data }: { data: SystemReport }) {
               <td><strong>{part.name}</strong></td>
               <td><ToneMark tone={tone(part.state)}>{code("part", part.state)}</ToneMark></td>
               <td className="soft">
-                {say(part.detail)} {part.since && t("system.since", { time: moment(part.since, now, speech) })}
+                {say(part.detail)} {part.restarts ? t("system.restarts", { n: part.restarts }) : ""} {part.since && t("system.since", { time: moment(part.since, now, speech) })}
               </td>
             </tr>
           ))}
@@ -102,7 +110,7 @@ function Sources({ data }: { data: SystemReport }) {
             <tr key={one.source}>
               <td><strong>{one.source}</strong></td>
               <td className="num">{number(one.samples_s, speech)}</td>
-              <td><Age at={one.last_seen} staleS={SILENT_S} /></td>
+              <td><Age at={one.last_seen} staleS={SILENT_S} time="wall" /></td>
               <td className="num">{one.lag_s === null || one.lag_s === undefined ? "–" : span(one.lag_s / 3600, speech)}</td>
             </tr>
           ))}

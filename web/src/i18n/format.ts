@@ -15,6 +15,11 @@ export function quantity(value: number | null | undefined, unit: string, speech:
   return label ? `${number(value, speech)} ${label}` : number(value, speech);
 }
 
+/** A signal's name in the reader's language where the dictionary has its code, else as the plant named it. */
+export function signalName(signal: { code: string; name?: string }, speech: Speech): string {
+  return speech.known("signal", signal.code) ?? (signal.name || signal.code.replaceAll("_", " "));
+}
+
 export function unitLabel(unit: string, speech: Speech): string {
   if (unit === "1") return speech.t("unit.ratio");
   return unit.replace("m3", "m³").replace("degC", "°C");
@@ -40,7 +45,7 @@ export function money(amount: number, currency: string, speech: Speech): string 
 export function span(hours: number, speech: Speech): string {
   const seconds = Math.max(0, hours * 3600);
   if (seconds < 60) return speech.t("span.s", { n: Math.round(seconds) });
-  if (seconds < 5400) return speech.t("span.min", { n: Math.round(seconds / 60) });
+  if (seconds < 3600) return speech.t("span.min", { n: Math.round(seconds / 60) });
   if (hours < 48) return speech.t("span.h", { n: short(hours) });
   return speech.t("span.d", { n: short(hours / 24) });
 }
@@ -56,8 +61,9 @@ export function moment(at: string | number, nowMs: number, speech: Speech): stri
   const time = typeof at === "number" ? at : Date.parse(at);
   const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } as const;
   if (day(time, speech) === day(nowMs, speech)) return format(time, clock, speech);
-  if (Math.abs(time - nowMs) < 6 * 86_400_000) return format(time, { weekday: "short", ...clock }, speech);
-  return format(time, { day: "numeric", month: "short", ...clock }, speech);
+  const near = Math.abs(time - nowMs) < 6 * 86_400_000;
+  const date = format(time, near ? { weekday: "short" } : { day: "numeric", month: "short" }, speech);
+  return `${date} ${format(time, clock, speech)}`;
 }
 
 export function fullMoment(at: string | number, speech: Speech): string {

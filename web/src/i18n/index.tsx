@@ -19,6 +19,8 @@ export type Speech = {
   t: (key: Key, values?: Values) => string;
   /** The word for a code of the API; an unknown code is shown as it is, never hidden. */
   code: (family: string, value: string | number | null | undefined) => string;
+  /** The same, but nothing for a code that has no word. */
+  known: (family: string, value: string) => string | undefined;
   /** A text that came in both languages. */
   say: (words: Words | string | null | undefined) => string;
 };
@@ -62,6 +64,7 @@ function speak(language: Language, setLanguage: Speech["setLanguage"], zone: str
       const known = (words as Record<string, string>)[`${family}.${value}`];
       return known ?? String(value).replaceAll("_", " ");
     },
+    known: (family, value) => (words as Record<string, string>)[`${family}.${value}`],
     say: (text) => (text ? (typeof text === "string" ? text : text[language] || text.en) : ""),
   };
 }

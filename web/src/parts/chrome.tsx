@@ -75,8 +75,8 @@ export function Notices({ ticketPath }: { ticketPath: string }) {
 }
 
 function NoticeRow({ notice, ticketPath }: { notice: Notice; ticketPath: string }) {
-  const { t, say, code } = useSpeech();
-  const title = say(notice.title) || code("event", notice.kind);
+  const { t, say } = useSpeech();
+  const title = say(notice.title);
   return (
     <li>
       {notice.ticket_id ? <a className="strong" href={`#${ticketPath}/${notice.ticket_id}`}>{title}</a> : <strong>{title}</strong>}
@@ -95,10 +95,10 @@ export async function markRead(id: number): Promise<void> {
 }
 
 export function Account({ me, signOut, children }: { me: Me; signOut: () => void; children?: ReactNode }) {
-  const { t } = useSpeech();
+  const { t, code } = useSpeech();
   const sites = Object.keys(me.roles ?? {});
-  const change = (code: string) => {
-    chooseSite(code === sites[0] ? null : code);
+  const change = (site: string) => {
+    chooseSite(site === sites[0] ? null : site);
     window.location.reload();
   };
   return (
@@ -106,13 +106,13 @@ export function Account({ me, signOut, children }: { me: Me; signOut: () => void
       <div className="stack">
         <div>
           <strong>{me.name}</strong>
-          <div className="soft small">{me.login} · {me.role} · {me.site.name}</div>
+          <div className="soft small">{me.login} · {code("me", me.role)} · {me.site.name}</div>
         </div>
         {sites.length > 1 && (
           <label className="stack tight">
             <span className="small soft">{t("top.site")}</span>
             <select value={chosenSite() ?? me.site.code} onChange={(event) => change(event.target.value)}>
-              {sites.map((code) => <option key={code}>{code}</option>)}
+              {sites.map((site) => <option key={site}>{site}</option>)}
             </select>
           </label>
         )}

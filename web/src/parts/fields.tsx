@@ -44,9 +44,15 @@ export function useFailureChoices(ticket: Ticket): { value: string; label: strin
   const known = codes.data?.length
     ? codes.data.map((one) => ({ value: one.code, label: speech.say(one.name) }))
     : fallback(assetClass, speech);
-  const own = ticket.mode;
+  const own = codeOf(ticket) ? ticket.mode : null;
   const listed = own && !known.some((one) => one.value === own.code);
   return listed ? [{ value: own.code, label: speech.say(own.name) }, ...known] : known;
+}
+
+/** The order's own mode, if it can be a code: `unknown` says nothing, and a sensor's fault is no code of the machine. */
+export function codeOf(ticket: Ticket): string | null {
+  const code = ticket.mode?.code ?? "unknown";
+  return code === "unknown" || code.includes(":") ? null : code;
 }
 
 function fallback(assetClass: string | null, speech: Speech): { value: string; label: string }[] {

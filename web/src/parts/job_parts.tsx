@@ -4,7 +4,7 @@ import { useArticle, useAsset } from "../api/queries";
 import { useNow } from "../api/clock";
 import type { Ticket, VerificationSignal } from "../api/types";
 import { useSpeech } from "../i18n";
-import { moment } from "../i18n/format";
+import { moment, number, signalName } from "../i18n/format";
 import { Markdown } from "./markdown";
 import { ToneMark } from "./marks";
 import { Await, Bones } from "./states";
@@ -62,12 +62,14 @@ export function Verification({ ticket }: { ticket: Ticket }) {
   const asset = useAsset(ticket.asset?.asset_id ?? null);
   const check = ticket.verification;
   if (!check) return <p>{t("verify.explain")}</p>;
-  const name = (one: VerificationSignal) =>
-    one.name || asset.data?.signals.find((signal) => signal.signal_id === one.signal_id)?.name || one.code || `#${one.signal_id}`;
+  const name = (one: VerificationSignal) => {
+    const known = asset.data?.signals.find((signal) => signal.signal_id === one.signal_id);
+    return signalName(known ?? { code: one.code ?? `#${one.signal_id}`, name: one.name }, speech);
+  };
   return (
     <div className="stack">
       <div className="row between">
-        <ToneMark tone={["unhealthy", "failed", "reopened"].includes(check.status) ? "watch" : "calm"}>
+        <ToneMark tone={["unhealthy", "needs_person"].includes(check.status) ? "watch" : "calm"}>
           <strong>{code("verify", check.status)}</strong>
         </ToneMark>
         <span className="soft small">{t("verify.since", { time: moment(check.started_at, now, speech) })}</span>
@@ -78,22 +80,28 @@ export function Verification({ ticket }: { ticket: Ticket }) {
           {check.signals.map((one) => (
             <li key={one.signal_id} className="row between">
               <span>{name(one)}</span>
-              {one.detail ? <span className="soft small">{say(one.detail)}</span> : <SignalVerdict one={one} />}
+              <SignalVerdict one={one} />
             </li>
           ))}
         </ul>
       )}
       <p className="soft small">
         {t("verify.explain")}
-        {check.deadline && ` ${t("verify.deadline", { time: moment(check.deadline, now, speech) })}.`}
       </p>
+      {check.deadline && <p className="soft small">{t("verify.deadline", { time: moment(check.deadline, now, speech) })}</p>}
     </div>
   );
 }
 
 function SignalVerdict({ one }: { one: VerificationSignal }) {
-  const { t } = useSpeech();
-  const ok = one.ok ?? (one.state === "healthy" ? true : one.state === "unhealthy" ? false : null);
-  if (ok === null) return <ToneMark tone="stale">{t("verify.signalWait")}</ToneMark>;
-  return <ToneMark tone={ok ? "calm" : "watch"}>{t(ok ? "verify.signalOk" : "verify.signalNot")}</ToneMark>;
+  const speech = useSpeech();
+  const { t } = speech;
+  if (one.after === null || one.after === undefined) return <ToneMark tone="stale">{t("verify.signalWait")}</ToneMark>;
+  const ok = Math.abs(one.after) <= 1;
+  return (
+    <span className="row">
+      <span className="soft small">{t("verify.change", { before: number(one.before, speech), after: number(one.after, speech) })}</span>
+      <ToneMark tone={ok ? "calm" : "watch"}>{t(ok ? "verify.signalOk" : "verify.signalNot")}</ToneMark>
+    </span>
+  );
 }

@@ -71,12 +71,10 @@ export function isOpen(status: TicketStatus): boolean {
   return !CLOSED.includes(status);
 }
 
-export function PriorityMark({ priority }: { priority: number | string }) {
+export function PriorityMark({ priority }: { priority: number }) {
   const { code } = useSpeech();
-  const urgent = priority === 1 || priority === "urgent" || priority === "critical";
-  const high = priority === 2 || priority === "high";
-  if (urgent) return <ToneMark tone="alarm">{code("priority", priority)}</ToneMark>;
-  if (high) return <ToneMark tone="watch">{code("priority", priority)}</ToneMark>;
+  if (priority === 1) return <ToneMark tone="alarm">{code("priority", priority)}</ToneMark>;
+  if (priority === 2) return <ToneMark tone="watch">{code("priority", priority)}</ToneMark>;
   return <span className="soft">{code("priority", priority)}</span>;
 }
 
@@ -93,10 +91,14 @@ export function Criticality({ value }: { value: number | undefined }) {
   );
 }
 
-/** How old a datum is; past `staleS` plant seconds it says so by shape and word. */
-export function Age({ at, staleS }: { at: string | null | undefined; staleS?: number }) {
+/**
+ * How old a datum is; past `staleS` seconds it says so by shape and word. Measurements are told in plant time, arrivals
+ * and the parts of the system in wall time.
+ */
+export function Age({ at, staleS, time = "plant" }: { at: string | null | undefined; staleS?: number; time?: "plant" | "wall" }) {
   const speech = useSpeech();
-  const now = useNow();
+  const plant = useNow();
+  const now = time === "plant" ? plant : Date.now();
   if (!at) return <span className="soft">{speech.t("age.never")}</span>;
   const ms = Date.parse(at);
   const words = age(ms, now, speech);

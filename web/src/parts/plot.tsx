@@ -5,16 +5,17 @@ import "uplot/dist/uPlot.min.css";
 import { useNow } from "../api/clock";
 import type { Series, Signal } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
-import { age, fullMoment, quantity, unitLabel } from "../i18n/format";
+import { age, fullMoment, quantity, signalName, unitLabel } from "../i18n/format";
 import { useScheme } from "./theme";
 
 export type Moment = { atMs: number; label: string; tone: "alarm" | "calm" };
 type Props = { signal: Signal; series: Series; moments: Moment[]; height?: number };
 type Columns = [number[], ...(number | null)[][]];
 
-const MEASURED = 1;
-const LOW = 2;
-const HIGH = 3;
+// The measured line is drawn last, so that no band can cover it.
+const LOW = 1;
+const HIGH = 2;
+const MEASURED = 4;
 
 export default function Plot({ signal, series, moments, height = 240 }: Props) {
   const speech = useSpeech();
@@ -85,7 +86,7 @@ function useDescription(signal: Signal, data: Columns, speech: Speech): string {
   const value = data[MEASURED]?.[row] ?? null;
   const [low, high] = [data[LOW]?.[row] ?? null, data[HIGH]?.[row] ?? null];
   const words = {
-    name: signal.name || signal.code,
+    name: signalName(signal, speech),
     value: quantity(value, signal.unit, speech),
     age: data[0][row] === undefined ? speech.t("age.never") : age(data[0][row] * 1000, now, speech),
   };
@@ -112,7 +113,7 @@ function columns(series: Series): Columns {
     high.push(bands?.high[row] ?? null);
     expected.push(bands?.expected[row] ?? null);
   }
-  return [series.at.map((ms) => ms / 1000), series.value, low, high, expected];
+  return [series.at.map((ms) => ms / 1000), low, high, expected, series.value];
 }
 
 function settings(
@@ -136,15 +137,15 @@ function settings(
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), speech.zone),
     scales: { x: { time: true } },
     axes: [
-      { ...axis, space: 80, values: ticks(speech) },
+      { ...axis, size: 34, space: 80, values: ticks(speech) },
       { ...axis, size: 64, label: unit || undefined, labelSize: 18, labelFont: axis.font },
     ],
     series: [
       {},
-      { stroke: colour("--plot-line"), width: 1.5, points: { show: false } },
       { stroke: "transparent", points: { show: false }, spanGaps: true },
       { stroke: "transparent", points: { show: false }, spanGaps: true },
       { stroke: colour("--mark"), width: 1, dash: [5, 4], points: { show: false }, spanGaps: true },
+      { stroke: colour("--plot-line"), width: 1.5, points: { show: false } },
     ],
     bands: [{ series: [HIGH, LOW], fill: colour("--plot-band") }],
     hooks: {
@@ -177,6 +178,7 @@ function annotate(
   const ratio = devicePixelRatio || 1;
   const { left, top, width, height } = plot.bbox;
   ctx.save();
+  ctx.setLineDash([]);
   ctx.lineWidth = 2 * ratio;
   ctx.font = `600 ${12 * ratio}px ${colour("--mw-font")}`;
   for (const one of moments) {

@@ -2,7 +2,7 @@
 import { useSeries } from "../api/queries";
 import type { Signal } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
-import { quantity } from "../i18n/format";
+import { quantity, signalName } from "../i18n/format";
 import { Age, ToneMark } from "./marks";
 import { staleAfter } from "./signal_plot";
 import { outside, Spark } from "./spark";
@@ -26,7 +26,7 @@ export function SignalFace({ signal }: { signal: Signal }) {
   const out = outside(series.data) === true;
   return (
     <>
-      <span className="name"><span>{signal.name || signal.code}</span><span>{speech.code("role", signal.role)}</span></span>
+      <span className="name"><span>{signalName(signal, speech)}</span><span>{speech.code("role", signal.role)}</span></span>
       <span className="row between">
         <span className="value">{shown(signal, speech)}</span>
         {out && <ToneMark tone="alarm">{speech.t("plot.outside")}</ToneMark>}
@@ -42,7 +42,7 @@ export function SignalFace({ signal }: { signal: Signal }) {
 
 /** A state is told by its word, everything else by its number and unit. */
 export function shown(signal: Signal, speech: Speech): string {
-  if (!signal.latest) return "–";
+  if (!signal.latest || signal.latest.value === null) return "–";
   if (signal.role === "state") return speech.code("machine", Math.round(signal.latest.value));
   return quantity(signal.latest.value, signal.unit, speech);
 }

@@ -1,11 +1,11 @@
 // One signal with its plot; the chart library is loaded only when a plot is really shown.
 import { lazy, Suspense, useState } from "react";
 import { SegmentedControl } from "@mantine/core";
-import { plantNow } from "../api/clock";
+import { clockFactor, plantNow } from "../api/clock";
 import { useSeries } from "../api/queries";
 import type { Signal } from "../api/types";
 import { useSpeech } from "../i18n";
-import { quantity } from "../i18n/format";
+import { quantity, signalName } from "../i18n/format";
 import { Age, ToneMark } from "./marks";
 import type { Moment } from "./plot";
 import { outside } from "./spark";
@@ -39,11 +39,12 @@ export function SignalPlot({ signal, range, moments, height = 240 }: {
 }) {
   const speech = useSpeech();
   const series = useSeries(signal.signal_id, RANGES[range]);
+  const name = signalName(signal, speech);
   const bone = <div className="bone" style={{ height: height + 24 }} />;
   return (
-    <section aria-label={signal.name || signal.code}>
+    <section aria-label={name}>
       <div className="row between" style={{ marginBottom: 4 }}>
-        <h3>{signal.name || signal.code}</h3>
+        <h3>{name}</h3>
         <span className="row">
           {outside(series.data) === true && <ToneMark tone="alarm">{speech.t("plot.outside")}</ToneMark>}
           <span className="strong">{signal.latest ? quantity(signal.latest.value, signal.unit, speech) : "–"}</span>
@@ -68,7 +69,7 @@ export function SignalPlots({ signals, moments, detectedAt, height }: {
   const [range, setRange] = useState<Range>(() => rangeFor(detectedAt));
   return (
     <div className="stack" style={{ gap: 20 }}>
-      <RangeChoice range={range} setRange={setRange} />
+      <div><RangeChoice range={range} setRange={setRange} /></div>
       {signals.map((signal) => (
         <SignalPlot key={signal.signal_id} signal={signal} range={range} moments={moments} height={height} />
       ))}
@@ -76,7 +77,7 @@ export function SignalPlots({ signals, moments, detectedAt, height }: {
   );
 }
 
-/** A signal is stale when it missed several of its own periods, never sooner than 30 s. */
+/** A signal is stale when it missed several of its periods; what is only our own asking (every 5 s) does not count. */
 export function staleAfter(signal: Signal): number {
-  return Math.max(30, signal.period_s * 5);
+  return Math.max(30, signal.period_s * 5) + 15 * clockFactor();
 }

@@ -1,39 +1,39 @@
 // SLA clocks: what is left, what is paused, what is missed; told by word and shape, then by colour.
 import { useNow } from "../api/clock";
-import type { Sla, Ticket } from "../api/types";
+import type { Sla, TicketItem } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { moment, span } from "../i18n/format";
 import { ToneMark, type Tone } from "./marks";
 
 const NEAR_FRACTION = 0.2;
 
-export type Reading = { tone: Tone; words: string; dueMs: number | null };
+export type Reading = { state: Sla["state"]; tone: Tone; words: string; dueMs: number | null };
 
 /** One clock now. A running clock is told by its due time, which the calendar has already moved. */
 export function read(sla: Sla, nowMs: number, speech: Speech): Reading {
   const dueMs = sla.due_at ? Date.parse(sla.due_at) : null;
-  if (sla.state === "met") return { tone: "calm", words: speech.t("sla.met"), dueMs };
+  if (sla.state === "met") return { state: "met", tone: "calm", words: speech.t("sla.met"), dueMs };
   const leftS = sla.state === "running" && dueMs !== null ? (dueMs - nowMs) / 1000 : (sla.remaining_s ?? 0);
   if (sla.state === "paused") {
-    return { tone: "calm", words: speech.t("sla.stopped", { span: span(Math.max(0, leftS) / 3600, speech) }), dueMs };
+    return { state: "paused", tone: "calm", words: speech.t("sla.stopped", { span: span(Math.max(0, leftS) / 3600, speech) }), dueMs };
   }
   if (sla.state === "breached" || leftS < 0) {
     const over = dueMs === null ? Math.abs(leftS) : Math.max(0, (nowMs - dueMs) / 1000);
-    return { tone: "alarm", words: speech.t("sla.over", { span: span(over / 3600, speech) }), dueMs };
+    return { state: "breached", tone: "alarm", words: speech.t("sla.over", { span: span(over / 3600, speech) }), dueMs };
   }
   const near = sla.target_s !== null && leftS < sla.target_s * NEAR_FRACTION;
-  return { tone: near ? "watch" : "calm", words: speech.t("sla.left", { span: span(leftS / 3600, speech) }), dueMs };
+  return { state: "running", tone: near ? "watch" : "calm", words: speech.t("sla.left", { span: span(leftS / 3600, speech) }), dueMs };
 }
 
 /** The clock that matters next: a missed or running one before a paused, never one that is met. */
-export function nextClock(ticket: Ticket): Sla | null {
+export function nextClock(ticket: TicketItem): Sla | null {
   const open = ticket.sla.filter((sla) => sla.state !== "met" && sla.state !== "paused");
   const paused = ticket.sla.filter((sla) => sla.state === "paused");
   const byDue = (a: Sla, b: Sla) => Date.parse(a.due_at ?? "9999-01-01") - Date.parse(b.due_at ?? "9999-01-01");
   return [...open].sort(byDue)[0] ?? paused[0] ?? null;
 }
 
-export function Due({ ticket }: { ticket: Ticket }) {
+export function Due({ ticket }: { ticket: TicketItem }) {
   const speech = useSpeech();
   const now = useNow();
   const sla = nextClock(ticket);
@@ -46,7 +46,7 @@ export function Due({ ticket }: { ticket: Ticket }) {
   );
 }
 
-export function SlaClocks({ ticket }: { ticket: Ticket }) {
+export function SlaClocks({ ticket }: { ticket: TicketItem }) {
   const speech = useSpeech();
   const now = useNow();
   if (ticket.sla.length === 0) return <p className="soft">{speech.t("sla.none")}</p>;
@@ -58,7 +58,7 @@ export function SlaClocks({ ticket }: { ticket: Ticket }) {
           <li key={sla.kind}>
             <div className="row between">
               <span className="strong">{speech.code("sla", sla.kind)}</span>
-              <ToneMark tone={reading.tone}>{speech.code("sla", sla.state)}</ToneMark>
+              <ToneMark tone={reading.tone}>{speech.code("sla", reading.state)}</ToneMark>
             </div>
             {sla.target_s !== null && sla.state !== "met" && <Meter sla={sla} now={now} />}
             <div className="row between small soft">

@@ -1,15 +1,18 @@
 // The audit is the timeline: every event of a ticket, oldest first, with who did it and what was said.
-import { useTicketEvents } from "../api/queries";
 import { useNow } from "../api/clock";
-import type { TicketEvent, Words } from "../api/types";
+import { useEngineers, useTicketEvents } from "../api/queries";
+import type { Engineer, TicketEvent, TicketStatus, Words } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { fullMoment, moment } from "../i18n/format";
 import { StatusChip } from "./marks";
 import { Await } from "./states";
 
+type Body = Record<string, unknown>;
+
 export function Timeline({ ticketId }: { ticketId: number }) {
   const { t } = useSpeech();
   const events = useTicketEvents(ticketId);
+  const engineers = useEngineers();
   return (
     <Await query={events}>
       {(items) =>
@@ -17,7 +20,9 @@ export function Timeline({ ticketId }: { ticketId: number }) {
           <p className="soft">{t("event.empty")}</p>
         ) : (
           <ol className="timeline" style={{ listStyle: "none" }}>
-            {[...items].sort((a, b) => a.seq - b.seq).map((event) => <Entry key={event.seq} event={event} />)}
+            {[...items].sort((a, b) => a.seq - b.seq).map((event) => (
+              <Entry key={event.seq} event={event} engineers={engineers.data ?? []} />
+            ))}
           </ol>
         )
       }
@@ -25,55 +30,99 @@ export function Timeline({ ticketId }: { ticketId: number }) {
   );
 }
 
-function Entry({ event }: { event: TicketEvent }) {
+function Entry({ event, engineers }: { event: TicketEvent; engineers: Engineer[] }) {
   const speech = useSpeech();
   const now = useNow();
-  const said = saying(event, speech);
+  const said = saying(event, engineers, speech);
   const status = newStatus(event);
   return (
-    <li className={event.actor.kind} title={`${speech.t("event.hash")}: ${event.hash ?? ""}`}>
+    <li className={event.actor.kind} title={`${speech.t("event.hash")}: ${event.hash}`}>
       <div className="row" style={{ gap: 6 }}>
-        <strong>{event.actor.name || speech.code("actor", event.actor.kind)}</strong>
+        <strong>{actorName(event, speech)}</strong>
         {event.actor.kind !== "person" && <span className="chip">{speech.code("actor", event.actor.kind)}</span>}
         <span>{speech.code("event", event.kind)}</span>
         {status && <StatusChip status={status} />}
         <time className="soft small" dateTime={event.at} title={fullMoment(event.at, speech)}>
           {moment(event.at, now, speech)}
         </time>
-        {event.audience === "requester" && <span className="chip accent">{speech.t("order.requesterToo")}</span>}
+        {event.audience === "requester" && event.kind === "comment" && (
+          <span className="chip accent">{speech.t("order.requesterToo")}</span>
+        )}
       </div>
-      {said && <div className="said">{said}</div>}
+      {said.length > 0 && <div className="said">{said.join("\n")}</div>}
     </li>
   );
 }
 
-function newStatus(event: TicketEvent) {
-  const after = event.body.after as Record<string, unknown> | undefined;
-  const to = event.body.to ?? after?.status ?? event.body.status;
-  return typeof to === "string" && /^[a-z_]+$/.test(to) && event.kind !== "comment" ? (to as never) : null;
+function actorName({ actor }: TicketEvent, speech: Speech): string {
+  if (actor.kind === "detector") return speech.code("detectorName", actor.name);
+  return actor.name || speech.code("actor", actor.kind);
 }
 
-/** The human part of an event's body: its words, its note, its reasons. */
-function saying(event: TicketEvent, speech: Speech): string {
-  const body = event.body;
-  const fields = (body.fields ?? {}) as Record<string, unknown>;
-  const parts: string[] = [];
-  for (const key of ["text", "sentence", "detail", "summary"]) {
-    if (isWords(body[key])) parts.push(speech.say(body[key]));
-  }
-  const verdict = fields.verdict ?? body.verdict;
-  const fault = fields.failure_code ?? body.failure_code;
-  if (typeof verdict === "string") parts.push(speech.code("verdict", verdict));
-  if (typeof fault === "string") parts.push(speech.code("mode", fault));
-  for (const value of [fields.note ?? body.note, fields.reason ?? body.reason]) {
-    if (isWords(value)) parts.push(typeof value === "string" ? speech.code("hold", value) : speech.say(value));
-  }
-  const assignee = body.assignee_name ?? (body.assignee as { name?: string } | undefined)?.name;
-  if (typeof assignee === "string") parts.unshift(`→ ${assignee}`);
-  if (Array.isArray(body.reasons)) parts.push(...body.reasons.filter(isWords).map((one) => speech.say(one)));
-  return parts.filter(Boolean).join(" · ");
+/** The status that an event led to, where it led to another. */
+function newStatus(event: TicketEvent): TicketStatus | null {
+  const { before, after } = sides(event);
+  const to = after.status;
+  return typeof to === "string" && to !== before.status && event.kind !== "opened" ? (to as TicketStatus) : null;
 }
 
-function isWords(value: unknown): value is Words | string {
-  return typeof value === "string" || (typeof value === "object" && value !== null && "en" in value);
+/** The human part of an event, a line a thing: to whom, what was said, what was found, why. */
+export function saying(event: TicketEvent, engineers: Engineer[], speech: Speech): string[] {
+  const { before, after } = sides(event);
+  const inner = event.kind === "evidence" && isObject(event.body.body) ? event.body.body : event.body;
+  return [
+    assignee(after, engineers),
+    ...["text", "sentence", "detail"].map((name) => words(inner[name], speech)),
+    [speech.code("verdict", text(inner.verdict)), speech.code("mode", text(inner.failure_code))].filter(Boolean).join(" · "),
+    words(inner.note, speech),
+    reason(inner.reason, speech),
+    ...reasons(inner.reasons ?? (event.kind === "assigned" ? after.assignment_reasons : undefined), speech),
+    ...(event.kind === "edited" ? edits(before, after, speech) : []),
+    event.kind === "deadline" && typeof after.resolve_by === "string" ? fullMoment(after.resolve_by, speech) : "",
+    event.kind.startsWith("sla") ? speech.code("sla", text(inner.clock)) : "",
+  ].filter(Boolean);
+}
+
+function assignee(after: Body, engineers: Engineer[]): string {
+  if (typeof after.assignee_id !== "number") return "";
+  const found = engineers.find((one) => one.engineer_id === after.assignee_id);
+  return `→ ${found?.name ?? `#${after.assignee_id}`}`;
+}
+
+function edits(before: Body, after: Body, speech: Speech): string[] {
+  const shown = (name: string, value: unknown) => (name === "priority" ? speech.code("priority", text(value)) : text(value));
+  const names: Record<string, string> = {
+    priority: speech.t("order.priority"),
+    title: speech.t("new.subject"),
+    description: speech.t("order.description"),
+  };
+  return Object.keys(after)
+    .filter((name) => name in names)
+    .map((name) => `${names[name]}: ${shown(name, before[name])} → ${shown(name, after[name])}`);
+}
+
+function reason(value: unknown, speech: Speech): string {
+  return typeof value === "string" ? speech.code("hold", value) : words(value, speech);
+}
+
+function reasons(value: unknown, speech: Speech): string[] {
+  return Array.isArray(value) ? value.map((one) => words(one, speech)) : [];
+}
+
+function words(value: unknown, speech: Speech): string {
+  if (typeof value === "string") return value;
+  return isObject(value) && typeof value.en === "string" ? speech.say(value as Words) : "";
+}
+
+function text(value: unknown): string {
+  return value === null || value === undefined ? "" : String(value);
+}
+
+function sides(event: TicketEvent): { before: Body; after: Body } {
+  const { before, after } = event.body;
+  return { before: isObject(before) ? before : {}, after: isObject(after) ? after : {} };
+}
+
+function isObject(value: unknown): value is Body {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

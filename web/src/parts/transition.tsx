@@ -7,7 +7,7 @@ import { useSend, useStored, type Sender } from "../api/send";
 import type { Allowed, Ticket } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { Conflict } from "./conflict";
-import { asked, Field, outgoing, type Values } from "./fields";
+import { asked, codeOf, Field, outgoing, type Values } from "./fields";
 
 // Moves that the machine or the dispatcher make; people use other doors for them.
 const NOT_BUTTONS = new Set(["verifying", "new"]);
@@ -19,10 +19,14 @@ export function steps(ticket: Ticket): Allowed[] {
   return ticket.allowed.filter((one) => !NOT_BUTTONS.has(one.to) && !dispatch(one)).sort((a, b) => order(a) - order(b));
 }
 
-/** The word on a step's button: going on after a pause is "Resume", wherever it goes back to. */
-export function stepLabel(ticket: Ticket, step: Allowed, speech: Speech): string {
-  const resumes = ticket.status === "on_hold" && step.to !== "cancelled";
-  return resumes ? speech.t("act.resume") : speech.code("act", step.to);
+/** Whether a step is the normal way on; to close what is still being checked is an exception. */
+function forward(ticket: Ticket, step: Allowed): boolean {
+  return FORWARD.includes(step.to) && ticket.status !== "verifying";
+}
+
+/** The word on a step's button, as the life cycle names it. */
+export function stepLabel(step: Allowed, speech: Speech): string {
+  return speech.say(step.label) || speech.code("act", step.to);
 }
 
 /** Sends a transition; on a stale version it fetches what is true now and keeps what was known before. */
@@ -68,11 +72,11 @@ export function TransitionPanel({ ticket }: { ticket: Ticket }) {
       <div className="row">
         {choices.map((one, rank) => (
           <Button
-            key={one.to} variant={rank === 0 && FORWARD.includes(one.to) ? "filled" : "default"}
+            key={one.to} variant={rank === 0 && forward(ticket, one) ? "filled" : "default"}
             aria-expanded={one.requires.length > 0 ? open === one.to : undefined}
             loading={mover.sending && mover.waiting !== null && open === null} onClick={() => press(one)}
           >
-            {stepLabel(ticket, one, speech)}
+            {stepLabel(one, speech)}
           </Button>
         ))}
       </div>
@@ -85,7 +89,8 @@ export function TransitionPanel({ ticket }: { ticket: Ticket }) {
 export function TransitionForm({ ticket, step, mover, cancel, saved }: {
   ticket: Ticket; step: Allowed; mover: Mover; cancel: () => void; saved?: () => void;
 }) {
-  const { t, code } = useSpeech();
+  const speech = useSpeech();
+  const { t } = speech;
   const [values, setValues] = useStored<Values>(`draft.${ticket.ticket_id}.${step.to}`, firstValues(ticket));
   const [tried, setTried] = useState(false);
   const names = asked(step.requires, values);
@@ -108,7 +113,7 @@ export function TransitionForm({ ticket, step, mover, cancel, saved }: {
         />
       ))}
       <div className="row">
-        <Button type="submit" loading={mover.sending}>{code("act", step.to)}</Button>
+        <Button type="submit" loading={mover.sending}>{stepLabel(step, speech)}</Button>
         <Button variant="default" onClick={cancel}>{t("app.cancel")}</Button>
       </div>
     </form>
@@ -116,7 +121,8 @@ export function TransitionForm({ ticket, step, mover, cancel, saved }: {
 }
 
 export function firstValues(ticket: Ticket): Values {
-  return ticket.mode && ticket.mode.code !== "unknown" ? { failure_code: ticket.mode.code } : {};
+  const code = codeOf(ticket);
+  return code ? { failure_code: code } : {};
 }
 
 /** What went wrong with a step, and the way on: the new state, or the same request again. */

@@ -3,7 +3,7 @@ import { useNow } from "../api/clock";
 import type { Prediction } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { moment, span } from "../i18n/format";
-import type { Tone } from "./marks";
+import { ToneMark, type Tone } from "./marks";
 
 const AXIS_H = [1, 8, 24, 72, 168, 720];
 const LOW = Math.log(0.5);
@@ -45,7 +45,7 @@ export function When({ prediction, axis = false }: { prediction: Prediction; axi
   return (
     <div>
       <div className="row between nowrap" style={{ flexWrap: "nowrap" }}>
-        <span className="strong">{middle(left, speech)}</span>
+        <Middle left={left} speech={speech} />
         <span className="small soft">{moment(now + left.p50 * 3600_000, now, speech)}</span>
       </div>
       <Bar left={left} speech={speech} />
@@ -55,6 +55,12 @@ export function When({ prediction, axis = false }: { prediction: Prediction; axi
       </div>
     </div>
   );
+}
+
+function Middle({ left, speech }: { left: Remaining; speech: Speech }) {
+  const tone = urgency(left);
+  const words = middle(left, speech);
+  return tone === "calm" ? <span className="strong">{words}</span> : <ToneMark tone={tone}>{words}</ToneMark>;
 }
 
 function Bar({ left, speech }: { left: Remaining; speech: Speech }) {

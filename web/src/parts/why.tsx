@@ -1,17 +1,18 @@
 // Why: one sentence, and how much each signal carries of it.
-import type { Asset, Contribution, Evidence, Prediction, Ticket, Words } from "../api/types";
+import type { Asset, Contribution, Evidence, Prediction, Signal, Ticket, Words } from "../api/types";
 import { useSpeech } from "../i18n";
-import { percent } from "../i18n/format";
+import { percent, signalName } from "../i18n/format";
 
-export function Contributions({ items, signals }: { items: Contribution[]; signals?: { signal_id: number; name: string }[] }) {
-  const { t } = useSpeech();
+export function Contributions({ items, signals }: { items: Contribution[]; signals?: Signal[] }) {
+  const speech = useSpeech();
+  const { t } = speech;
   const sorted = [...items].sort((a, b) => b.share - a.share).slice(0, 6);
   return (
     <ul className="stack tight" aria-label={t("prediction.contributions")}>
       {sorted.map((one) => {
-        const name = signals?.find((signal) => signal.signal_id === one.signal_id)?.name || one.name || one.code;
+        const name = signalName(signals?.find((signal) => signal.signal_id === one.signal_id) ?? one, speech);
         return (
-          <li key={one.signal_id} className="share" title={t("prediction.share", { percent: percent(one.share) })}>
+          <li key={one.signal_id} className="share">
             <span>{name} <Arrow direction={one.direction} /></span>
             <span className="bar" aria-hidden="true"><i style={{ width: `${Math.min(1, one.share) * 100}%` }} /></span>
             <span className="soft">{percent(one.share)}</span>

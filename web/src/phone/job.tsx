@@ -147,10 +147,10 @@ function ActionBar({ ticket, me }: { ticket: Ticket; me: Me }) {
         <MoveProblem mover={mover} ticket={ticket} />
         <div className="action-row">
           {rest.map((one) => (
-            <Button key={one.to} variant="default" className="thumb" onClick={() => press(one)}>{stepLabel(ticket, one, speech)}</Button>
+            <Button key={one.to} variant="default" className="thumb" onClick={() => press(one)}>{stepLabel(one, speech)}</Button>
           ))}
           {main && (
-            <Button className="thumb main-step" loading={mover.sending} onClick={() => press(main)}>{stepLabel(ticket, main, speech)}</Button>
+            <Button className="thumb main-step" loading={mover.sending} onClick={() => press(main)}>{stepLabel(main, speech)}</Button>
           )}
         </div>
       </div>

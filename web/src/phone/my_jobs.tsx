@@ -1,8 +1,9 @@
 // My jobs as cards, in the order of their deadlines: place, machine, due, why.
 import { useState } from "react";
 import { Button } from "@mantine/core";
-import type { UseQueryResult } from "@tanstack/react-query";
-import type { Page, Ticket, TicketStatus } from "../api/types";
+import { useQuery, type UseQueryResult } from "@tanstack/react-query";
+import { ticketQuery } from "../api/queries";
+import type { Page, TicketItem, TicketStatus } from "../api/types";
 import { useSpeech } from "../i18n";
 import { Gear, Hourglass, Pin } from "../parts/icons";
 import { PriorityMark, StatusChip } from "../parts/marks";
@@ -13,7 +14,7 @@ import { mayAskForNotices, useSeen } from "./notices";
 
 const CHECKED: TicketStatus[] = ["done", "verifying"];
 
-export function MyJobs({ jobs }: { jobs: UseQueryResult<Page<Ticket>> }) {
+export function MyJobs({ jobs }: { jobs: UseQueryResult<Page<TicketItem>> }) {
   const { t } = useSpeech();
   return (
     <>
@@ -28,7 +29,7 @@ export function MyJobs({ jobs }: { jobs: UseQueryResult<Page<Ticket>> }) {
   );
 }
 
-function Sections({ items }: { items: Ticket[] }) {
+function Sections({ items }: { items: TicketItem[] }) {
   const { t } = useSpeech();
   const sorted = [...items].sort((a, b) => dueMs(a) - dueMs(b));
   const held = sorted.filter((job) => job.status === "on_hold");
@@ -43,21 +44,22 @@ function Sections({ items }: { items: Ticket[] }) {
   );
 }
 
-function Section({ title, jobs }: { title: string; jobs: Ticket[] }) {
-  const { t } = useSpeech();
+function Section({ title, jobs }: { title: string; jobs: TicketItem[] }) {
   if (jobs.length === 0) return null;
   return (
     <section className="jobs">
-      <h2>{title} <span className="soft small">{t("my.count", { n: jobs.length })}</span></h2>
+      <h2>{title} <span className="soft small">{jobs.length}</span></h2>
       <ul className="stack">{jobs.map((job) => <li key={job.ticket_id}><Card job={job} /></li>)}</ul>
     </section>
   );
 }
 
-function Card({ job }: { job: Ticket }) {
+function Card({ job }: { job: TicketItem }) {
   const { t, say } = useSpeech();
   const fresh = !useSeen().has(job.ticket_id) && job.status === "assigned";
-  const why = job.evidence?.map(sentenceOf).find(Boolean);
+  // The whole job is fetched with its card: it tells why, and it can then be opened without a network.
+  const detail = useQuery({ ...ticketQuery(job.ticket_id), staleTime: 60_000 }).data;
+  const why = say(detail?.evidence.map(sentenceOf).find(Boolean)) || detail?.description || say(job.mode?.name);
   return (
     <a className="job-card" href={`#/my/${job.ticket_id}`}>
       <span className="row between">
@@ -65,7 +67,7 @@ function Card({ job }: { job: Ticket }) {
         <span className="row">{fresh && <span className="chip accent strong">● {t("my.new")}</span>}<StatusChip status={job.status} /></span>
       </span>
       <strong className="job-title">{job.title}</strong>
-      {why ? <span className="job-why">{say(why)}</span> : job.description && <span className="job-why">{job.description}</span>}
+      {why && <span className="job-why">{why}</span>}
       <span className="job-facts">
         {job.asset && <span><Gear /><span className="hidden">{t("my.machine")}: </span>{job.asset.code} {job.asset.name}</span>}
         {job.asset?.location && <span><Pin /><span className="hidden">{t("my.place")}: </span>{job.asset.location}</span>}
@@ -94,6 +96,6 @@ function AskForNotices() {
   );
 }
 
-function dueMs(job: Ticket): number {
+function dueMs(job: TicketItem): number {
   return Date.parse(nextClock(job)?.due_at ?? job.resolve_by ?? "9999-01-01");
 }

@@ -1,6 +1,6 @@
 // A new job makes itself known: a toast, the phone's own notice where it is allowed, and a mark until it is opened.
 import { useEffect, useRef, useSyncExternalStore } from "react";
-import type { Ticket } from "../api/types";
+import type { TicketItem } from "../api/types";
 import { useSpeech } from "../i18n";
 import { toast } from "../parts/toasts";
 
@@ -9,7 +9,7 @@ const KEPT = 300;
 const watchers = new Set<() => void>();
 let seen: ReadonlySet<number> = readSeen();
 
-export function useJobNotices(jobs: Ticket[] | undefined): void {
+export function useJobNotices(jobs: TicketItem[] | undefined): void {
   const { t } = useSpeech();
   const known = useRef<ReadonlySet<number> | null>(null);
   useEffect(() => {
@@ -48,7 +48,7 @@ export function mayAskForNotices(): boolean {
   return "Notification" in window && Notification.permission === "default";
 }
 
-function notify(text: string, job: Ticket): void {
+function notify(text: string, job: TicketItem): void {
   if (!("Notification" in window) || Notification.permission !== "granted") return;
   const options = { body: job.asset ? `${job.asset.code} ${job.asset.location ?? ""}` : "", tag: `job-${job.ticket_id}`, icon: "./icon-192.png" };
   navigator.serviceWorker?.getRegistration()
