@@ -78,7 +78,12 @@ def read_people(path: Path) -> PeopleConfig:
 
 
 def write(path: Path, config: FleetConfig | PeopleConfig) -> None:
-    """Readable by its owner alone from the first byte on."""
+    """Keep a configuration where only its owner can read it."""
+    private(path, msgspec.json.encode(config))
+
+
+def private(path: Path, content: bytes) -> None:
+    """Write a file that is readable by its owner alone from the first byte on."""
     path.unlink(missing_ok=True)
     path.touch(0o600)
-    path.write_bytes(msgspec.json.encode(config))
+    path.write_bytes(content)
