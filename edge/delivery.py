@@ -79,6 +79,7 @@ class Delivery:
     heard_us: int
     topic: str = ""
     origin: Origin = Origin.DEVICE
+    kind: str = "mqtt"  # of the source that heard it
     ack: Callable[[], None] = field(default=no_ack, compare=False)
 
     @property

@@ -1,0 +1,290 @@
+"""One MQTT connection that comes back by itself, driven by one thread.
+
+paho's own threads are not used: one loop reads, acks, sends and pings, so that nothing is shared between threads but
+two queues. The socket is read and written through buffers, which about doubles the messages a second. MQTT 5 is asked
+for first, then 3.1.1; nothing here needs more than 3.1.1 gives.
+
+    broker ──> on_message(message, ack) ──> … durable …  ack() ──┐ (any thread)
+    broker <── PUBACK, send(topic, payload) <────────────────────┘
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from core import log
+
+READ_BYTES = 256 * 1024
+KEEPALIVE_S = 30
+CONNECT_S = 5.0
+TICK_S = 0.5
+FULL_TICK_S = 0.01
+BACKOFF_S = (0.1, 5.0)
+RECEIVE_MAXIMUM = 20_000
+SESSION_S = 30 * 86_400
+MOST_UNSENT = 50_000
+UNSUPPORTED = "Unsupported protocol version"
+
+Ack = Callable[[], None]
+OnMessage = Callable[[mqtt.MQTTMessage, Ack], None]
+
+
+class Session(StrEnum):
+    """PERSISTENT: the broker keeps messages while we are away. CLEAN: it forgets us."""
+
+    PERSISTENT = "persistent"
+    CLEAN = "clean"
+
+
+class _Buffered:
+    """A non-blocking socket whose reads come from, and writes go to, a buffer."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner = inner
+        self._in = memoryview(b"")
+        self.out = bytearray()
+
+    def recv(self, count: int) -> bytes:
+        if not self._in:
+            self._in = memoryview(self._inner.recv(READ_BYTES))
+        part, self._in = self._in[:count], self._in[count:]
+        return bytes(part)
+
+    def pending(self) -> int:
+        return len(self._in)
+
+    def send(self, data: bytes) -> int:
+        self.out += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Send what the kernel takes now."""
+        while self.out:
+            try:
+                sent = self._inner.send(self.out)
+            except BlockingIOError:
+                return
+            del self.out[:sent]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Client(mqtt.Client):
+    def _create_socket(self) -> Any:
+        inner: Any = super()._create_socket()
+        inner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return _Buffered(inner)
+
+
+class Link:
+    """One client id at one broker. ``run`` is called from one thread; ``send`` and acks from any."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str | None = None,
+        password: str | None = None,
+        client_id: str,
+        session: Session = Session.PERSISTENT,
+        subscriptions: Sequence[str] = (),
+        on_message: OnMessage = lambda _message, ack: ack(),
+        has_room: Callable[[], bool] = lambda: True,
+        on_connect: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.host, self.port = host, port
+        self.connected = threading.Event()
+        self.trouble = ""  # why it is not connected, in words
+        self.protocol = MQTTProtocolVersion.MQTTv5
+        self._user, self._password = user, password
+        self._client_id, self._session = client_id, session
+        self._subscriptions = list(subscriptions)
+        self._on_message, self._has_room, self._on_connect = on_message, has_room, on_connect
+        self._generation = 0
+        self._acks: deque[tuple[int, int]] = deque()
+        self._unsent: deque[tuple[str, bytes, int]] = deque(maxlen=MOST_UNSENT)
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._wake_r.setblocking(False)
+        self._wake_w.setblocking(False)
+        self._woken = False
+        self._log = log.get("edge")
+
+    def send(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
+        """Send soon. What is unsent when the connection breaks may be lost: whoever cares sends it again."""
+        self._unsent.append((topic, payload, qos))
+        self._wake()
+
+    def run(self, stop: threading.Event) -> None:
+        """Stay connected until ``stop`` is set; then send the acks that wait, and go."""
+        pause = BACKOFF_S[0]
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                self._one_session(stop)
+            except (OSError, ValueError) as error:
+                self.trouble = str(error)
+            self._lost()
+            if stop.is_set():
+                break
+            self._log.warning("mqtt.lost", host=self.host, port=self.port, why=self.trouble)
+            pause = BACKOFF_S[0] if time.monotonic() - began > 2 * BACKOFF_S[1] else min(pause * 2, BACKOFF_S[1])
+            stop.wait(pause)
+
+    def _one_session(self, stop: threading.Event) -> None:
+        client = self._client()
+        answered = False
+        deadline = time.monotonic() + CONNECT_S
+        client.connect(self.host, self.port, KEEPALIVE_S, **self._start())
+        try:
+            while client.socket() is not None and not stop.is_set():
+                self._turn(client)
+                answered = answered or self.connected.is_set()
+                if not answered and time.monotonic() > deadline:
+                    self.trouble = f"no answer within {CONNECT_S} s"
+                    break
+            if stop.is_set():
+                self._farewell(client)
+        finally:
+            if not answered and not stop.is_set():
+                self._other_protocol()
+            sock = client.socket()
+            if sock is not None:
+                sock.close()
+
+    def _turn(self, client: mqtt.Client) -> None:
+        """One round: wait, read, ack, send, ping."""
+        sock: Any = client.socket()
+        room = self._has_room()
+        if not (room and sock.pending()):
+            readers = [sock, self._wake_r] if room else [self._wake_r]
+            writers = [sock] if sock.out else []
+            ready, _, _ = select.select(readers, writers, [], TICK_S if room else FULL_TICK_S)
+            if self._wake_r in ready:
+                self._drain_wake()
+            if sock in ready:
+                client.loop_read()
+        while sock.pending() and client.socket() is sock and self._has_room():
+            client.loop_read()
+        self._write(client)
+        client.loop_misc()
+
+    def _write(self, client: mqtt.Client) -> None:
+        if self.connected.is_set():
+            while self._acks:
+                generation, mid = self._acks.popleft()
+                if generation == self._generation:
+                    client.ack(mid, 1)
+            while self._unsent:
+                topic, payload, qos = self._unsent.popleft()
+                client.publish(topic, payload, qos)
+        sock: Any = client.socket()
+        if sock is not None:
+            client.loop_write()
+            sock.flush()
+
+    def _farewell(self, client: mqtt.Client) -> None:
+        deadline = time.monotonic() + 2.0
+        self._write(client)
+        client.disconnect()
+        while client.socket() is not None and time.monotonic() < deadline:
+            self._write(client)
+            sock: Any = client.socket()
+            if sock is None or not sock.out:
+                return
+            select.select([], [sock], [], 0.1)
+
+    def _client(self) -> mqtt.Client:
+        v5 = self.protocol is MQTTProtocolVersion.MQTTv5
+        client = _Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            clean_session=None if v5 else self._session is Session.CLEAN,
+            protocol=self.protocol,
+            manual_ack=True,
+        )
+        if self._user is not None:
+            client.username_pw_set(self._user, self._password)
+        client.max_inflight_messages_set(1000)
+        client.connect_timeout = CONNECT_S
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._heard
+        client.on_socket_register_write = lambda *_: None  # we look at its queue ourselves, in one thread
+        return client
+
+    def _start(self) -> dict[str, Any]:
+        if self.protocol is not MQTTProtocolVersion.MQTTv5:
+            return {}
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.SessionExpiryInterval = SESSION_S if self._session is Session.PERSISTENT else 0
+        return {"clean_start": self._session is Session.CLEAN, "properties": properties}
+
+    def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self.trouble = str(reason)
+            return
+        self.trouble = ""
+        self.connected.set()
+        if self._subscriptions:
+            client.subscribe([(topic, 1) for topic in self._subscriptions])
+        self._log.info("mqtt.connected", host=self.host, port=self.port, protocol=self.protocol.name)
+        self._on_connect()
+
+    def _disconnected(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        self.trouble = self.trouble or str(reason)
+        self._lost()
+
+    def _lost(self) -> None:
+        """Acks of messages that came on this connection mean nothing on the next: the broker sends them again."""
+        self.connected.clear()
+        self._generation += 1
+        self._acks.clear()
+
+    def _heard(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
+        ack = partial(self._ack, self._generation, message.mid) if message.qos else _nothing
+        self._on_message(message, ack)
+
+    def _ack(self, generation: int, mid: int) -> None:
+        self._acks.append((generation, mid))
+        self._wake()
+
+    def _other_protocol(self) -> None:
+        """The broker never said yes. If it does not know MQTT 5 (or hung up without a word), try the other."""
+        if self.trouble and self.trouble != UNSUPPORTED and "Unspecified" not in self.trouble:
+            return
+        v5 = self.protocol is MQTTProtocolVersion.MQTTv5
+        self.protocol = MQTTProtocolVersion.MQTTv311 if v5 else MQTTProtocolVersion.MQTTv5
+
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            with suppress(BlockingIOError):  # full: it is awake enough
+                self._wake_w.send(b"\0")
+
+    def _drain_wake(self) -> None:
+        self._woken = False
+        with suppress(BlockingIOError):
+            while self._wake_r.recv(4096):
+                pass
+
+
+def _nothing() -> None:
+    """QoS 0 needs no ack."""

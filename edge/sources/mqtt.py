@@ -1,0 +1,85 @@
+"""Devices and gateways on an MQTT broker: ``mw/v1/{site}/{device}/s/{tag}`` and ``…/b``.
+
+The session is persistent and the client id fixed, so the broker keeps what comes while we are away; a message is acked
+when it is durable. A topic that is none of ours is handed on without a site, to be counted and dropped.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+
+from paho.mqtt import client as mqtt
+
+from edge import topics
+from edge.delivery import Delivery, Emit, Raw
+from edge.link import Ack, Link, Session
+from edge.reasons import DecodeError
+from edge.topics import Address
+
+NAME = "mqtt"
+
+
+class MqttSource:
+    """Hears one broker. ``now_us`` is the plant's time of arrival; ``publish`` sends from any thread."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str | None,
+        password: str | None,
+        client_id: str,
+        now_us: Callable[[], int],
+        subscriptions: tuple[str, ...] = topics.SUBSCRIPTIONS,
+    ) -> None:
+        self.name = NAME
+        self._now_us = now_us
+        self._emit: Emit | None = None
+        self.link = Link(
+            host=host,
+            port=port,
+            user=user,
+            password=password,
+            client_id=client_id,
+            session=Session.PERSISTENT,
+            subscriptions=subscriptions,
+            on_message=self._heard,
+            has_room=lambda: self._emit is not None and self._emit.has_room(),
+        )
+
+    def run(self, emit: Emit, stop: threading.Event) -> None:
+        """Hear until ``stop`` is set; survives every loss of the broker."""
+        self._emit = emit
+        self.link.run(stop)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send soon (receipts)."""
+        self.link.send(topic, payload)
+
+    def _heard(self, message: mqtt.MQTTMessage, ack: Ack) -> None:
+        topic, address = _address(message)
+        content = Raw(bytes(message.payload), "json", address.tag)
+        if self._emit is not None:
+            self._emit(Delivery(address.site, address.device, content, self._now_us(), topic, kind=NAME, ack=ack))
+
+
+NOWHERE = Address("", "", None)
+
+
+def _address(message: mqtt.MQTTMessage) -> tuple[str, Address]:
+    try:
+        topic = message.topic
+    except UnicodeDecodeError:
+        return "", NOWHERE
+    return topic, _parsed(topic)
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(topic: str) -> Address:
+    try:
+        return topics.parse(topic)
+    except DecodeError:
+        return NOWHERE

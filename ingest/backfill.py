@@ -1,0 +1,114 @@
+"""Old data through the lane that forgets nothing and doubles nothing: the same day twice changes nothing.
+
+columns(database, site_id=1, source="historian", columns={"P-1/t": (at_us, value)})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from psycopg import Connection
+
+from core import clock
+from core.database import Database
+from edge.delivery import Lane, Message, Origin
+from ingest import store
+from ingest.keeper import CHANNEL, LAST_VALUES
+from ingest.newest import sort_and_drop_twins
+from ingest.release import waiting
+from ingest.resolve import Heard, Resolved, resolve
+from ingest.writer import Doubt, Writer
+from plant import rollups
+from plant.model import Quality, Reading, SampleBatch
+from plant.telemetry import to_us
+
+BATCH_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Samples stored, there already, and kept aside."""
+
+    stored: int
+    twins: int
+    quarantined: int
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.stored + other.stored, self.twins + other.twins, self.quarantined + other.quarantined)
+
+
+def columns(
+    database: Database,
+    *,
+    site_id: int,
+    source: str,
+    columns: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]],
+) -> Totals:
+    """Store whole columns: tag → (µs since epoch int64[n], value float64[n]). Their tags should be bound."""
+    return readings(database, site_id=site_id, source=source, readings=_readings(source, columns))
+
+
+def readings(database: Database, *, site_id: int, source: str, readings: Iterable[Reading]) -> Totals:
+    """Store readings of any time between 1900 and 2200, in commits of about ``BATCH_ROWS`` samples.
+
+    Every sample is looked up first, so ingest may run beside. Raises what psycopg raises; then do it again.
+    """
+    writer = Writer(database)
+    with database.ingest_tx() as conn:
+        snapshot = store.snapshot(conn)
+        now_us = to_us(clock.load(conn).now())
+    total = Totals(0, 0, 0)
+    for part in _parts(readings):
+        heard = [Heard(site_id, source, Message(part, lane=Lane.HISTORY), Origin.CONFIGURED)]
+        total += _flush(writer, heard, resolve(heard, snapshot, now_us=now_us))
+    return total
+
+
+def release(database: Database) -> Totals:
+    """Store what waits in quarantine and is bound by now, where no ingest process runs to do so."""
+    writer = Writer(database)
+    total = Totals(0, 0, 0)
+    while (found := waiting(database)).ids:
+        with database.ingest_tx() as conn:
+            snapshot = store.snapshot(conn)
+            now_us = to_us(clock.load(conn).now())
+        resolved = resolve(found.heard, snapshot, now_us=now_us)
+        kept = writer.flush(found.heard, resolved, doubt=Doubt.ALL, also=found.settle)
+        total += Totals(kept.stored, kept.twins, kept.quarantined)
+    return total
+
+
+def _flush(writer: Writer, heard: list[Heard], resolved: Resolved) -> Totals:
+    def tell(conn: Connection) -> None:
+        batch, order = sort_and_drop_twins(resolved.batch)
+        last = np.flatnonzero(np.diff(batch.signal_id, append=-1))
+        newest = SampleBatch(batch.signal_id[last], batch.at_us[last], batch.value[last], batch.quality[last])
+        rollups.upsert_latest(conn, newest, site_ids=resolved.site_ids[order][last])
+        conn.execute("select pg_notify(%s, %s)", (CHANNEL, LAST_VALUES))
+
+    kept = writer.flush(heard, resolved, doubt=Doubt.ALL, also=tell)
+    return Totals(kept.stored, kept.twins, kept.quarantined)
+
+
+def _readings(source: str, columns: Mapping[str, tuple[npt.ArrayLike, npt.ArrayLike]]) -> Iterable[Reading]:
+    for tag, (at_us, value) in columns.items():
+        at, values = np.asarray(at_us, np.int64), np.asarray(value, np.float64)
+        for start in range(0, len(at), BATCH_ROWS):
+            rows = slice(start, start + BATCH_ROWS)
+            quality = np.full(len(at[rows]), Quality.GOOD, np.uint8)
+            yield Reading(source, tag, at[rows], values[rows], quality)
+
+
+def _parts(readings: Iterable[Reading]) -> Iterable[tuple[Reading, ...]]:
+    """Readings in groups of about a commit's size."""
+    source = iter(readings)
+    while first := tuple(islice(source, 1)):
+        part, rows = list(first), len(first[0].at_us)
+        while rows < BATCH_ROWS and (more := tuple(islice(source, 1))):
+            part.extend(more)
+            rows += len(more[0].at_us)
+        yield tuple(part)

@@ -1,0 +1,123 @@
+"""Beside the pipeline, about once a second: last values, counts, rollups, and word of changed bindings.
+
+Everything here is a cache or can be made again: when the database is away it is tried again a second later.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import psycopg
+from psycopg import Connection
+
+from core import clock, log
+from core.database import INGEST, Database
+from core.errors import Unavailable
+from ingest import store
+from ingest.pipeline import AWAY, Pipeline, Tally
+from plant import rollups
+
+EVERY_S = 1.0
+ROLL_EVERY_S = 5.0
+ROLL_SHARE = 0.05  # of the time may go into rollups when there is much to do
+CHORES_EVERY_S = 3600.0
+KEEP_LEDGER = timedelta(days=7)
+KEEP_BATCHES = timedelta(days=7)
+CHANNEL = "millwright_plant"
+LAST_VALUES = "last_values"  # notice of another process that stored samples
+
+
+class Keeper:
+    """Runs in a thread of its own; ``settle`` once more at the end leaves everything written."""
+
+    def __init__(self, database: Database, pipeline: Pipeline) -> None:
+        self.database, self.pipeline = database, pipeline
+        self._listener: Connection | None = None
+        self._last = time.monotonic()
+        self._settled = 0
+        self._next_roll = 0.0
+        self._next_chores = time.monotonic() + 60.0
+        self._log = log.get("ingest")
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until ``stop`` is set."""
+        while not stop.is_set():
+            try:
+                self._hear()
+                self.settle()
+                self._roll()
+                self._chores()
+            except AWAY as error:
+                self._log.warning("keeper.retry", error=" ".join(str(error).split())[:300])
+                self._hang_up()
+                stop.wait(EVERY_S)
+        self._hang_up()
+
+    def settle(self) -> None:
+        """Write last values and counts; what could not be written stays to be written."""
+        writer, pipeline = self.pipeline.writer, self.pipeline
+        with writer.lock:
+            batch, site_ids = writer.newest.take_dirty()
+            last_batch = writer.last_batch
+        with pipeline.lock:
+            tally, pipeline.tally = pipeline.tally, Tally()
+        elapsed, self._last = time.monotonic() - self._last, time.monotonic()
+        for counts in tally.counts.values():
+            counts.rate = counts.samples / max(elapsed, 0.1)
+        try:
+            with self.database.ingest_tx() as conn:
+                rollups.upsert_latest(conn, batch, site_ids=site_ids)
+                store.write_status(conn, tally.counts)
+                store.rest(conn, seen_within=timedelta(seconds=3 * EVERY_S))
+                for site_id in sorted(set(site_ids.tolist())):
+                    store.notify_live(conn, site_id, "telemetry")
+                for site_id in sorted({site for (site, _), each in tally.counts.items() if each.quarantined}):
+                    store.notify_live(conn, site_id, "quarantine")
+                self.pipeline.clock = clock.load(conn)
+        except (psycopg.Error, Unavailable):
+            with writer.lock:
+                writer.newest.put_back(batch)
+            pipeline.give_back(tally)
+            raise
+        self._settled = last_batch
+
+    def _hear(self) -> None:
+        """Wait up to a second for word of a change; then read it all, and look at the quarantine."""
+        if self._listener is None:
+            self._listener = self.database.connect(role=INGEST)
+            self._listener.execute("listen millwright_plant")
+            told = {"all"}
+        else:
+            told = {notice.payload for notice in self._listener.notifies(timeout=EVERY_S, stop_after=1)}
+            told |= {notice.payload for notice in self._listener.notifies(timeout=0)}
+        if told:
+            self.pipeline.reload()
+        if told & {"all", "bindings"}:
+            self.pipeline.release_wanted.set()
+        if told & {"all", LAST_VALUES}:
+            self.pipeline.writer.reload_newest()
+
+    def _roll(self) -> None:
+        """Rollups never go beyond batches whose last values are written: after a crash the rest is caught up."""
+        if time.monotonic() < self._next_roll:
+            return
+        began = time.monotonic()
+        with self.database.ingest_tx() as conn:
+            rollups.roll(conn, until_batch=self._settled)
+        spent = time.monotonic() - began
+        self._next_roll = time.monotonic() + max(ROLL_EVERY_S, spent / ROLL_SHARE)
+
+    def _chores(self) -> None:
+        if time.monotonic() < self._next_chores:
+            return
+        self._next_chores = time.monotonic() + CHORES_EVERY_S
+        with self.database.ingest_tx() as conn:
+            store.compact_ledger(conn, older_than=KEEP_LEDGER)
+            rollups.forget_batches(conn, older_than=KEEP_BATCHES)
+
+    def _hang_up(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None

@@ -1,0 +1,311 @@
+"""From the inbox into the store: decode, gather, flush, then ack and send receipts.
+
+    sources ──> Inbox (bounded) ──decode──> batch (rows │ linger) ──Writer.flush──> committed ──> ack, receipt, counts
+
+A flush that fails because the database is away keeps its batch and tries again; nothing is acked meanwhile. One that
+the database refuses is halved until the poisonous message stands alone, and that one is quarantined.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from core import log
+from core.clock import LIVE, Clock
+from core.database import Database
+from core.errors import Unavailable
+from core.registry import load
+from edge import topics
+from edge.delivery import Delivery, Fault, Lane, Message, Raw
+from edge.reasons import DecodeError, Reason
+from edge.receipts import Receipt
+from ingest import store
+from ingest.inbox import Inbox
+from ingest.release import waiting
+from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, resolve, unknown
+from ingest.writer import Doubt, Kept, Writer
+from plant.telemetry import to_us
+
+BYTES_A_ROW = 16
+QUIET_S = 0.02  # nothing more comes: the batch need not wait out its linger
+RELOAD_S = 0.25
+BACKOFF_S = (0.05, 2.0)
+# the database is there and says that these very data are wrong
+REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
+AWAY = (psycopg.Error, Unavailable, OSError)
+
+Publish = Callable[[str, bytes], None]
+
+
+@dataclass(slots=True)
+class _Item:
+    delivery: Delivery
+    heard: Heard
+
+
+@dataclass(slots=True)
+class Tally:
+    """What happened since the last look, a source each; guarded by the pipeline's lock."""
+
+    counts: dict[tuple[int, str], store.Counts] = field(default_factory=dict)
+    dropped: int = 0
+
+    def of(self, site_id: int, source: str) -> store.Counts:
+        return self.counts.setdefault((site_id, source), store.Counts())
+
+
+class Pipeline:
+    """The one thread that stores. ``publish(topic, payload)`` sends a receipt; it must not block."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        batch_rows: int,
+        linger_s: float,
+        most_messages: int,
+        publish: Publish | None = None,
+    ) -> None:
+        self.database = database
+        self.inbox = Inbox(most_messages=most_messages)
+        self.writer = Writer(database)
+        self.publish = publish
+        self.batch_rows, self.linger_s = batch_rows, linger_s
+        self.lock = threading.Lock()
+        self.tally = Tally()
+        self.clock: Clock = LIVE
+        self.release_wanted = threading.Event()
+        self._snapshot = Snapshot()
+        self._site_codes: dict[int, str] = {}
+        self._loaded = 0.0
+        self._log = log.get("ingest")
+
+    def prepare(self) -> None:
+        """Read what must be known before the first message. Raises when the database is away."""
+        self.writer.recover()
+        self.reload()
+
+    def reload(self) -> None:
+        """Read sites, devices, bindings and the plant clock."""
+        with self.database.ingest_tx() as conn:
+            snapshot = store.snapshot(conn)
+        self._snapshot = snapshot
+        self._site_codes = {site_id: code for code, site_id in snapshot.sites.items()}
+        self._loaded = time.monotonic()
+
+    def now_us(self) -> int:
+        """The plant's time."""
+        return to_us(self.clock.now())
+
+    def give_back(self, tally: Tally) -> None:
+        """Counts that could not be written are counted on."""
+        with self.lock:
+            for (site_id, source), counts in tally.counts.items():
+                self.tally.of(site_id, source).add(counts)
+            self.tally.dropped += tally.dropped
+
+    def run(self, stop: threading.Event) -> None:
+        """Store until ``stop`` is set; what is left unstored then was not acked."""
+        while not stop.is_set():
+            items = self._gather(stop)
+            if items:
+                self._keep(items, stop)
+            elif self.release_wanted.is_set():
+                self.release_wanted.clear()
+                self._release(stop)
+        self.inbox.close()
+
+    def _gather(self, stop: threading.Event) -> list[_Item]:
+        """One batch: full, or its first message has waited ``linger_s``, or nothing more comes."""
+        items: list[_Item] = []
+        rows, deadline = 0, 0.0
+        while rows < self.batch_rows and not stop.is_set():
+            wait = min(deadline - time.monotonic(), QUIET_S) if items else 0.2
+            if wait <= 0:
+                break
+            taken = self.inbox.take(most_bytes=(self.batch_rows - rows) * BYTES_A_ROW, within_s=wait)
+            if not taken:
+                break
+            if not items:
+                deadline = time.monotonic() + self.linger_s
+            for delivery in taken:
+                rows += self._admit(delivery, items)
+        return items
+
+    def _admit(self, delivery: Delivery, items: list[_Item]) -> int:
+        """Decode one delivery; how many rows it brings. One of an unknown site is counted and dropped."""
+        site_id = self._snapshot.sites.get(delivery.site)
+        if site_id is None and self._is_stale():
+            self._try_reload()
+            site_id = self._snapshot.sites.get(delivery.site)
+        if site_id is None:
+            self._drop(delivery, Reason.UNKNOWN_SITE)
+            return 1
+        message = _decode(delivery)
+        items.append(_Item(delivery, Heard(site_id, delivery.source, message, delivery.origin, delivery.topic)))
+        return sum(len(reading.at_us) for reading in message.readings) + len(message.faults)
+
+    def _drop(self, delivery: Delivery, reason: Reason) -> None:
+        with self.lock:
+            self.tally.dropped += 1
+        self._log.warning("ingest.dropped", reason=str(reason), topic=delivery.topic[:200])
+        delivery.ack()
+
+    def _keep(self, items: Sequence[_Item], stop: threading.Event) -> None:
+        """Store a batch whatever happens, then ack; returns unstored only when ``stop`` is set."""
+        heard = [item.heard for item in items]
+        if self._is_stale() and unknown(heard, self._snapshot):
+            self._try_reload()
+        resolved = resolve(heard, self._snapshot, now_us=self.now_us())
+        try:
+            kept = self._insist(heard, resolved, stop)
+        except REFUSED as error:
+            self._split(items, error, stop)
+            return
+        if kept is not None:
+            self._settle(items, resolved, kept)
+
+    def _split(self, items: Sequence[_Item], error: Exception, stop: threading.Event) -> None:
+        if len(items) == 1:
+            self._poison(items[0], error, stop)
+            return
+        middle = len(items) // 2
+        self._keep(items[:middle], stop)
+        self._keep(items[middle:], stop)
+
+    def _poison(self, item: _Item, error: Exception, stop: threading.Event) -> None:
+        """The store refuses this very message: keep it aside, so that it never comes again."""
+        self._log.error("ingest.poison", source=item.heard.source, topic=item.heard.topic, error=str(error)[:300])
+        detail = f"{type(error).__name__}: {error}"
+        fault = Fault("", Reason.POISON, detail, _raw(item.delivery), _count(item.heard.message))
+        message = item.heard.message
+        kept_aside = Message((), (fault,), message.epoch, message.seq, message.lane)
+        heard = Heard(item.heard.site_id, item.heard.source, kept_aside, item.heard.origin, item.heard.topic)
+        resolved = resolve([heard], self._snapshot, now_us=self.now_us())
+        try:
+            kept = self._insist([heard], resolved, stop)
+        except REFUSED:
+            self._drop(item.delivery, Reason.POISON)
+            return
+        if kept is not None:
+            self._settle([_Item(item.delivery, heard)], resolved, kept)
+
+    def _insist(
+        self,
+        heard: Sequence[Heard],
+        resolved: Resolved,
+        stop: threading.Event,
+        *,
+        doubt: Doubt = Doubt.NONE,
+        also: Callable[[psycopg.Connection], None] | None = None,
+    ) -> Kept | None:
+        """Flush until it is done; None when ``stop`` came first. Raises one of REFUSED."""
+        pause = BACKOFF_S[0]
+        while not stop.is_set():
+            try:
+                return self.writer.flush(heard, resolved, doubt=doubt, also=also)
+            except REFUSED:
+                raise
+            except AWAY as error:
+                self._log.warning("ingest.retry", error=" ".join(str(error).split())[:300], messages=len(heard))
+                doubt = Doubt.ALL
+                self.writer.forget()
+                self.database.close()  # a pool backs off for up to minutes; a new one connects at once
+                stop.wait(pause)
+                pause = min(pause * 2, BACKOFF_S[1])
+        return None
+
+    def _settle(self, items: Sequence[_Item], resolved: Resolved, kept: Kept) -> None:
+        """After the commit: count, ack every message once, tell the publishers."""
+        self._count(items, resolved, kept)
+        for item in items:
+            item.delivery.ack()
+        if self.publish is not None:
+            for site_id, source, receipt in kept.receipts:
+                self._tell(self.publish, site_id, source, receipt)
+
+    def _tell(self, publish: Publish, site_id: int, source: str, receipt: Receipt) -> None:
+        code = self._site_codes.get(site_id)
+        if code is not None:
+            publish(topics.receipt(code, source), receipt.encode())
+
+    def _count(self, items: Sequence[_Item], resolved: Resolved, kept: Kept) -> None:
+        refused: dict[int, int] = {}
+        for entry in resolved.entries:
+            if kept.new[entry.message]:
+                refused[entry.message] = refused.get(entry.message, 0) + entry.readings
+        with self.lock:
+            for index, item in enumerate(items):
+                self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0))
+
+    def _count_one(self, item: _Item, stored: int, refused: int) -> None:
+        heard = item.heard
+        counts = self.tally.of(heard.site_id, heard.source)
+        counts.kind = item.delivery.kind
+        counts.messages += 1
+        counts.samples += stored
+        counts.quarantined += refused
+        counts.duplicates += max(_count(heard.message) - stored - refused, 0)
+        counts.unsequenced += heard.message.seq is None
+        ends = [int(reading.at_us.max()) for reading in heard.message.readings if len(reading.at_us)]
+        newest = max(ends, default=None)
+        if newest is not None and heard.message.lane is Lane.LIVE:
+            counts.last_sample_us = max(newest, counts.last_sample_us or newest)
+            counts.lag_s = (item.delivery.heard_us - newest) / 1e6
+
+    def _release(self, stop: threading.Event) -> None:
+        """Store what waited in quarantine for its binding; settles the entries in the same transaction."""
+        while not stop.is_set():
+            try:
+                self.reload()
+                found = waiting(self.database)
+            except AWAY as error:
+                self._log.warning("ingest.release", error=str(error)[:300])
+                self.release_wanted.set()
+                return
+            if not found.ids:
+                return
+            resolved = resolve(found.heard, self._snapshot, now_us=self.now_us())
+            kept = self._insist(found.heard, resolved, stop, doubt=Doubt.ALL, also=found.settle)
+            if kept is not None:
+                self._log.info("ingest.released", entries=len(found.ids), samples=kept.stored)
+
+    def _is_stale(self) -> bool:
+        return time.monotonic() - self._loaded > RELOAD_S
+
+    def _try_reload(self) -> None:
+        try:
+            self.reload()
+        except AWAY as error:
+            self._log.warning("ingest.reload", error=str(error)[:300])
+
+
+def _decode(delivery: Delivery) -> Message:
+    """The message of a delivery; one that cannot be read is a message with a fault."""
+    if isinstance(delivery.content, Message):
+        return delivery.content
+    raw = delivery.content
+    try:
+        message: Message = load("edge.codecs")[raw.codec].decode(
+            raw.payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us
+        )
+    except DecodeError as error:
+        return Message((), (Fault(raw.tag or "", error.reason, error.message, raw.payload[:KEEP_BYTES]),))
+    except Exception as error:  # noqa: BLE001 - a codec's own mistake must cost one message, not the plant's data
+        detail = f"{raw.codec}: {type(error).__name__}: {error}"
+        return Message((), (Fault(raw.tag or "", Reason.POISON, detail, raw.payload[:KEEP_BYTES]),))
+    return message
+
+
+def _raw(delivery: Delivery) -> bytes:
+    return delivery.content.payload[:KEEP_BYTES] if isinstance(delivery.content, Raw) else b""
+
+
+def _count(message: Message) -> int:
+    readings = sum(len(reading.at_us) for reading in message.readings)
+    return readings + sum(fault.readings for fault in message.faults)

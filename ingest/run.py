@@ -1,0 +1,119 @@
+"""The ingest process: sources → pipeline, and the keeper beside it.
+
+run(database=database, broker=Broker("127.0.0.1", 1883, user, password, "mosquitto"), instance="a1b2", stop=stop)
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core import log
+from core.database import Database
+from core.settings import Settings, settings
+from edge.sources.mqtt import MqttSource
+from ingest.connectors import Connectors
+from ingest.keeper import Keeper
+from ingest.pipeline import AWAY, Pipeline
+
+FINISH_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where to hear devices, and as whom."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = None
+    kind: str = "mosquitto"
+
+
+def run(*, database: Database, broker: Broker, instance: str, stop: threading.Event) -> None:
+    """Hear and keep until ``stop`` is set, then finish the batch at hand. Survives loss of broker and database."""
+    Ingest(database, broker, instance, settings()).run(stop)
+
+
+class Ingest:
+    """The parts of the process, wired. A thread that ends by an error ends the process: its supervisor starts it anew,
+    and nothing unstored was acked."""
+
+    def __init__(self, database: Database, broker: Broker, instance: str, chosen: Settings) -> None:
+        self.pipeline = Pipeline(
+            database,
+            batch_rows=chosen.ingest_batch_rows,
+            linger_s=chosen.ingest_linger_s,
+            most_messages=chosen.ingest_queue_messages,
+            publish=self._publish,
+        )
+        self.mqtt = MqttSource(
+            host=broker.host,
+            port=broker.port,
+            user=broker.user,
+            password=broker.password,
+            client_id=f"millwright-ingest-{instance}",
+            now_us=self.pipeline.now_us,
+        )
+        self.keeper = Keeper(database, self.pipeline)
+        self.connectors = Connectors(database, self.pipeline)
+        self.failure: BaseException | None = None
+        self._log = log.get("ingest")
+        self._log.info("ingest.start", broker=broker.kind, host=broker.host, port=broker.port)
+
+    def run(self, stop: threading.Event) -> None:
+        """Raises what ended a thread."""
+        self._prepare(stop)
+        over, sources_stop = threading.Event(), threading.Event()
+        threads = {
+            "store": self._thread("store", lambda: self.pipeline.run(over), over),
+            "keep": self._thread("keep", lambda: self.keeper.run(over), over),
+            "mqtt": self._thread("mqtt", lambda: self.mqtt.run(self.pipeline.inbox, sources_stop), over),
+            "connect": self._thread("connect", lambda: self.connectors.run(over), over),
+        }
+        while not (stop.is_set() or over.is_set()):
+            stop.wait(0.2)
+        over.set()
+        threads["store"].join(FINISH_S)
+        sources_stop.set()  # last, so that the last acks still go out
+        for thread in threads.values():
+            thread.join(FINISH_S)
+        if self.failure is not None:
+            raise self.failure
+        self._last_words()
+
+    def _prepare(self, stop: threading.Event) -> None:
+        """The database may still be starting."""
+        while not stop.is_set():
+            try:
+                self.pipeline.prepare()
+                self.keeper.settle()
+            except AWAY as error:
+                self._log.warning("ingest.wait", error=" ".join(str(error).split())[:300])
+                self.pipeline.database.close()
+                stop.wait(0.5)
+            else:
+                return
+
+    def _thread(self, name: str, work: Callable[[], None], over: threading.Event) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised again by run()
+                self.failure = error
+                self._log.exception("ingest.failed", thread=name)
+                over.set()
+
+        thread = threading.Thread(target=guarded, name=f"ingest-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _last_words(self) -> None:
+        try:
+            self.keeper.settle()
+        except AWAY as error:
+            self._log.warning("ingest.unsettled", error=str(error)[:300])
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        self.mqtt.publish(topic, payload)
