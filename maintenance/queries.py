@@ -16,11 +16,13 @@ STALE_LEAST = timedelta(minutes=15)
 STALE_PERIODS = 5
 SHADES = ("alarm", "stale", "watch", "normal", "unknown")  # worst first
 ALARM: LiteralString = """
-  select l.*, a.code as asset_code, a.name as asset_name, a.criticality, a.class, t.ref, t.status as ticket_status
+  select l.*, a.code as asset_code, a.name as asset_name, a.criticality, a.location, a.class,
+         t.ref, t.status as ticket_status
   from alarms l join assets a using (asset_id) left join tickets t on t.ticket_id = l.ticket_id """
 PREDICTION: LiteralString = """
   select p.*, l.raised_at, l.sentence, l.contributions, l.state, l.ticket_id, a.code as asset_code,
-         a.name as asset_name, a.criticality, a.class, t.ref, t.status as ticket_status, d.action, d.reasons
+         a.name as asset_name, a.criticality, a.location, a.class, t.ref, t.status as ticket_status, d.action,
+         d.reasons
   from alarms l
   join lateral (select * from predictions where alarm_id = l.alarm_id
                 order by made_at desc, prediction_id desc limit 1) p on true
@@ -269,6 +271,7 @@ def _asset(row: Mapping[str, Any]) -> dict[str, Any]:
         "code": row["asset_code"],
         "name": row["asset_name"],
         "criticality": row["criticality"],
+        "location": row["location"],
     }
 
 

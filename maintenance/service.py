@@ -22,7 +22,7 @@ from maintenance.store import KeptAlarm
 POLICY = Policy()
 
 
-def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy = POLICY) -> Decision | None:
+def on_finding(conn: Connection, finding: Finding, now: datetime, *, policy: Policy = POLICY) -> Decision | None:
     """Judge a finding in the caller's transaction; commits nothing. ``now`` is plant time.
 
     None: there was nothing to decide (seen before, or the end of a deviation nobody was told of). Raises NotFound for

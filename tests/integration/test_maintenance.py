@@ -12,7 +12,7 @@ from psycopg import Connection
 
 from core import clock
 from core.database import Database
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.jobs import PERIODIC, run_periodic
 from detectors.base import Finding, FindingKind, Sentence
 from maintenance import feedback, jobs, queries, sensor, service, store
@@ -289,6 +289,49 @@ def test_a_race_of_findings_opens_one_order(database: Database, site: int, wired
         assert alarm["findings"] == 48 and alarm["ticket"]
         row = conn.execute("select count(*) from decisions where action = 'open'").fetchone()
         assert row == (1,)
+        assert tickets_store.verify_site(conn) == {}
+
+
+def test_people_clock_and_detectors_at_once_neither_deadlock_nor_double(
+    database: Database, site: int, wired: None
+) -> None:
+    """Findings, time, a planner who cancels and one who acknowledges, all on the same two machines."""
+    with database.tx(site_id=site) as conn:
+        pumps = [Pump(conn, site, code) for code in ("P-101", "P-102")]
+
+    def detect(worker: int) -> None:
+        for step in range(25):
+            finding = pumps[(worker + step) % 2].finding(step * 8 + worker / 10, active=step % 6 != 5, health=0.7)
+            with database.tx(site_id=site) as conn:
+                service.on_finding(conn, finding, finding.at)
+
+    def settle(_: int) -> None:
+        for step in range(40):
+            with database.tx(site_id=site) as conn:
+                service.settle(conn, T0 + step * 5 * HOUR)
+
+    def interfere(_: int) -> None:
+        for step in range(40):
+            now = T0 + step * 5 * HOUR
+            try:
+                with database.tx(site_id=site) as conn:
+                    for ticket in [each for each in all_tickets(conn) if each.is_open][:1]:
+                        tickets.transition(
+                            conn, PLANNER, ticket.ticket_id, to="cancelled", fields={"reason": "test"}, now=now
+                        )
+                with database.tx(site_id=site) as conn:
+                    for alarm in queries.alarms(conn, state="active")[:1]:
+                        service.acknowledge(conn, "Wang", alarm["alarm_id"], now=now)
+            except Conflict:
+                continue  # somebody was faster: an answer, not an accident
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs_ = [pool.submit(each, n) for n, each in enumerate([detect] * 4 + [settle] * 2 + [interfere] * 2)]
+        for each in jobs_:
+            each.result()
+    with database.tx(site_id=site) as conn:
+        for pump in pumps:
+            assert sum(ticket.is_open for ticket in all_tickets(conn) if ticket.asset_id == pump.asset_id) <= 1
         assert tickets_store.verify_site(conn) == {}
 
 
