@@ -7,7 +7,6 @@ them there. With ``database_url`` and ``broker_url`` set, the parts need no ``up
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from psycopg.conninfo import make_conninfo
 
+from core import broker_rules
 from core.database import Database
 from core.errors import ConfigError
 from core.lock import holder
@@ -24,8 +24,6 @@ from core.settings import Settings
 
 RUN_FILE = "run.json"
 MQTT_PORT = 1883
-INGEST_USER = "millwright-ingest"
-FLOOR_USER = "sim-floor"
 
 
 class NotRunning(ConfigError):
@@ -126,22 +124,19 @@ class Instance:
         }
         return make_conninfo(host=host, port=port, user=role, password=passwords[role], dbname="millwright")
 
-    def broker(self, user: str = INGEST_USER) -> BrokerAccess:
+    def broker(self, user: str = broker_rules.INGEST) -> BrokerAccess:
         """How ``user`` (ingest or the simulators' floor) reaches the broker."""
         if self.settings.broker_url:
             return parse_broker(self.settings.broker_url)
         found = self.running()
-        password = {INGEST_USER: self.secrets.mqtt_ingest, FLOOR_USER: self.secrets.mqtt_simulator}[user]
+        password = {broker_rules.INGEST: self.secrets.mqtt_ingest, broker_rules.SIMULATOR: self.secrets.mqtt_simulator}[
+            user
+        ]
         return BrokerAccess(found.broker_kind, found.broker_host, found.broker_port, user, password)
 
     @property
     def short_id(self) -> str:
         return self.secrets.instance_id
-
-    @property
-    def child_environment(self) -> dict[str, str]:
-        """What a part's process needs to find this instance."""
-        return dict(os.environ) | {"MILLWRIGHT_DATA_DIR": str(self.data_dir), "PYTHONUNBUFFERED": "1"}
 
 
 def parse_broker(url: str) -> BrokerAccess:

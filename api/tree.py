@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from psycopg import Connection
 from api import first
 from api.instance import Endpoints, Instance
 from api.supervisor import CommandPart, ServerPart, Supervisor
-from core import log
+from core import log, places
 from core.broker import Broker, BrokerInfo, Kind
 from core.database import INGEST, Database
 from core.embedded import EmbeddedServer
@@ -62,6 +62,16 @@ def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callabl
         supervisor.run()
         say("stopping …")
         database.close()
+
+
+def destroy(instance: Instance) -> None:
+    """Delete all that an instance keeps; nothing may run on it. Raises AlreadyRunning."""
+    if not instance.data_dir.exists():
+        return
+    with Lock(instance.data_dir):
+        EmbeddedServer(instance.data_dir, instance.secrets).destroy()
+        places.forget(instance.secrets.instance_id)
+        shutil.rmtree(instance.data_dir)
 
 
 def _database(instance: Instance, supervisor: Supervisor, say: Callable[[str], None]) -> EmbeddedServer | None:
@@ -129,15 +139,15 @@ def _parts(instance: Instance, supervisor: Supervisor, port: int) -> None:
 
 def _until_it_answers(address: str, supervisor: Supervisor) -> None:
     """Wait for the web server. Raises Unavailable with where to look when it does not come."""
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline and not supervisor.stopping:
-        with suppress(httpx.TransportError):
-            if httpx.get(f"{address}/health/live", timeout=2.0).status_code == 200:
-                return
-        time.sleep(0.05)
-    if not supervisor.stopping:
+    if not supervisor.wait_for(lambda: _answers(address), within_s=READY_S) and not supervisor.stopping:
         logs = ", ".join(part.log_file for part in supervisor.status().parts)
         raise Unavailable(f"The web server does not answer at {address} within {READY_S:.0f} s. Look into {logs}.")
+
+
+def _answers(address: str) -> bool:
+    with suppress(httpx.TransportError):
+        return httpx.get(f"{address}/health/live", timeout=2.0, trust_env=False).status_code == httpx.codes.OK
+    return False
 
 
 def device_users(conn: Connection) -> list[tuple[str, str]]:

@@ -126,7 +126,7 @@ def _desk(told: config.PeopleConfig, here: Surroundings) -> list[Planner | Visit
         return []
     desk: list[Planner | VisitorWatch] = [Planner("planner", _api(told, told.planner_token), here)]
     if told.visitor is config.Visitor.WATCH:
-        desk.append(VisitorWatch(_api(told, told.planner_token), here))
+        desk.append(VisitorWatch(_api(told, told.planner_token), here, told.visitor_engineer_id))
     return desk
 
 

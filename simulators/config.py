@@ -57,6 +57,7 @@ class PeopleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     engineers: list[EngineerConfig]
     planner_token: str | None = None
     visitor: Visitor = Visitor.NONE
+    visitor_engineer_id: int | None = None
     sham_assets: list[str] = []
     sham_share: float = 0.0
     accept_h: float = 0.2

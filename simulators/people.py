@@ -230,17 +230,33 @@ class VisitorWatch:
 
     api: ApiClient
     here: Surroundings
+    engineer_id: int | None = None  # the visitor as an engineer: gets the orders of the visitor's machine
     _answered: set[int] = field(default_factory=set)
 
     def step(self) -> None:
         """Raises ApiDown, FloorSilent."""
         for ticket in list(self.api.items("/tickets", open="true")):
             number = int(ticket["ticket_id"])
+            self._hand_over(ticket)
             if ticket["status"] not in ("done", "verifying"):
                 self._answered.discard(number)
             elif number not in self._answered and not self.here.diary.ours(number):
                 self._mend(ticket)
                 self._answered.add(number)
+
+    def _hand_over(self, ticket: Mapping[str, Any]) -> None:
+        """An order of the visitor's machine that the routing gave to one of the crew goes to the visitor."""
+        asset = (ticket.get("asset") or {}).get("code", "")
+        holder = (ticket.get("assignee") or {}).get("engineer_id")
+        if self.engineer_id is None or ticket["status"] not in ("new", "assigned") or holder == self.engineer_id:
+            return
+        if self.here.world.knows(asset) and self.here.world.care(asset) is Care.VISITOR:
+            path = f"/tickets/{ticket['ticket_id']}/assign"
+            try:
+                self.api.post(path, {"engineer_id": self.engineer_id}, version=int(ticket["version"]))
+            except ApiError as error:
+                if not error.lost_race:
+                    raise
 
     def _mend(self, ticket: Mapping[str, Any]) -> None:
         asset = (ticket.get("asset") or {}).get("code", "")

@@ -136,10 +136,10 @@ class Hand:
 
 
 CREW = (
-    Hand("crew-1", "Chen Wei", {"mechanical": 3, "vibration": 3, "process": 1, "electrical": 1}),
-    Hand("crew-2", "Maria Rossi", {"mechanical": 3, "process": 3, "instrument": 2, "vibration": 1}),
-    Hand("crew-3", "Sam Okoye", {"electrical": 3, "instrument": 3, "mechanical": 2, "vibration": 2}),
-    Hand("crew-4", "Lin Xia", {"mechanical": 2, "electrical": 2, "process": 2, "instrument": 2}),
+    Hand("crew-1", "Mechanic 1", {"mechanical": 3, "vibration": 3, "process": 1, "electrical": 1}),
+    Hand("crew-2", "Mechanic 2", {"mechanical": 3, "process": 3, "instrumentation": 2, "vibration": 1}),
+    Hand("crew-3", "Electrician", {"electrical": 3, "instrumentation": 3, "mechanical": 2, "vibration": 2}),
+    Hand("crew-4", "Shift fitter", {"mechanical": 2, "electrical": 2, "process": 2, "instrumentation": 2}),
 )
 PLANNER = "crew-planner"
 

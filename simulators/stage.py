@@ -50,9 +50,10 @@ class Wire:
         )
 
     def people(
-        self, plant: Plant, made: Stage, *, live_us: int, visitor: config.Visitor = config.Visitor.NONE
+        self, plant: Plant, made: Stage, *, live_us: int, visitor_engineer_id: int | None = None
     ) -> config.PeopleConfig:
-        """The people's orders: the whole crew and the planner."""
+        """The people's orders: the whole crew and the planner; and a watch over the visitor, where there is one."""
+        watched = visitor_engineer_id is not None
         return config.PeopleConfig(
             base_url=self.base_url,
             mqtt_host=self.mqtt_host,
@@ -63,7 +64,8 @@ class Wire:
             floor_password=self.floor_password,
             engineers=[config.EngineerConfig(name=hand.name, token=made.tokens[hand.login]) for hand in plants.CREW],
             planner_token=made.tokens[plants.PLANNER],
-            visitor=visitor,
+            visitor=config.Visitor.WATCH if watched else config.Visitor.NONE,
+            visitor_engineer_id=visitor_engineer_id,
         )
 
 

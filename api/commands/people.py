@@ -11,8 +11,8 @@ from psycopg import Connection
 
 from api import identity, members
 from api.commands.parts import instance_of, say
-from api.identity import ROLES
 from api.instance import Instance
+from api.policies import ROLES
 from core import clock
 from core.errors import NotFound
 from core.settings import settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import time
 
 from api import doctor as checks
@@ -75,8 +74,6 @@ def reset(argv: list[str]) -> int:
         if answer.strip() != "yes":
             say("nothing was deleted")
             return 1
-    with Lock(instance.data_dir):
-        EmbeddedServer(instance.data_dir, instance.secrets).destroy()
-        shutil.rmtree(instance.data_dir)
+    tree.destroy(instance)
     say("deleted; `millwright up` starts afresh")
     return 0
