@@ -12,10 +12,12 @@ from detectors import prognosis
 from maintenance import decide, store
 from maintenance.model import Cost, Forecast, Policy
 from maintenance.store import KeptAlarm
+from plant.model import Floats
 
 HOUR = timedelta(hours=1)
 LONGEST_H = 24.0 * 365 * 10  # a longer life is said as this
 NEW = 1.0  # health where the deviation began
+POINTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,12 @@ def predict(conn: Connection, kept: KeptAlarm, *, at: datetime, policy: Policy) 
     if not curve:
         return None
     origin = curve[0][0]
+    at_h, health = even(
+        np.array([(moment - origin) / HOUR for moment, _ in curve]), np.array([health for _, health in curve])
+    )
     life = prognosis.remaining_life(
-        np.array([(moment - origin) / HOUR for moment, _ in curve]),
-        np.array([health for _, health in curve]),
+        at_h,
+        health,
         now_h=(at - origin) / HOUR,
         horizon_h=policy.horizon / HOUR,
         seed=kept.alarm_id,
@@ -61,3 +66,10 @@ def predict(conn: Connection, kept: KeptAlarm, *, at: datetime, policy: Policy) 
         return None
     p10, p50, p90 = (float(np.clip(hours, 0.0, LONGEST_H)) for hours in (life.p10_h, life.p50_h, life.p90_h))
     return Forecast(p10, p50, p90, float(life.p_fail_horizon), policy.horizon / HOUR, life.model, life.version)
+
+
+def even(at_h: Floats, health: Floats) -> tuple[Floats, Floats]:
+    """At most about POINTS points, evenly in time (the last of each cell): a talkative hour must not outweigh days."""
+    cell = np.floor((at_h - at_h[0]) / max((at_h[-1] - at_h[0]) / POINTS, 1e-9))
+    last = np.flatnonzero(np.diff(cell, append=np.inf))
+    return at_h[last], health[last]
