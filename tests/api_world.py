@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import uvicorn
 from fastapi import FastAPI
 
@@ -19,10 +22,13 @@ from api.app import create_app
 from api.policies import ROLES
 from core.clock import wall_now
 from core.database import Database
+from core.embedded import EmbeddedServer
 from core.settings import Settings
 
 BASE = "http://127.0.0.1"
 API = "/api/v1"
+CLONES = count(1)
+TEMPLATE = "millwright_template"
 PASSWORD = "a long enough passphrase"
 
 
@@ -49,14 +55,16 @@ class World:
                 login: identity.create_token(conn, login, name="test", now=wall_now()) for login in (*ROLES, "stranger")
             }
         self._clients: dict[str | None, httpx.Client] = {}
+        self._lock = threading.Lock()
         self.address = ""
 
     def as_(self, login: str | None) -> httpx.Client:
         """A client that sends this person's token (None: nothing)."""
-        if login not in self._clients:
-            headers = {"authorization": f"Bearer {self.tokens[login]}"} if login else {}
-            self._clients[login] = httpx.Client(base_url=self.address, headers=headers, timeout=20)
-        return self._clients[login]
+        with self._lock:
+            if login not in self._clients:
+                headers = {"authorization": f"Bearer {self.tokens[login]}"} if login else {}
+                self._clients[login] = httpx.Client(base_url=self.address, headers=headers, timeout=20)
+            return self._clients[login]
 
     def browser(self) -> httpx.Client:
         """A client with a cookie jar of its own and no token; the caller closes it."""
@@ -74,6 +82,21 @@ class World:
     def link(self, login: str) -> str:
         with self.database.tx() as conn:
             return identity.create_link(conn, login, now=wall_now())
+
+
+@contextmanager
+def cloned(server: EmbeddedServer) -> Iterator[Database]:
+    """A database like the fixture's, for as long as the block: one for the tests of a whole file."""
+    name = f"world_{os.getpid()}_{next(CLONES)}"
+    with psycopg.connect(server.dsn("postgres", database="postgres"), autocommit=True) as admin:
+        admin.execute(f"create database {name} template {TEMPLATE} owner millwright_owner")
+        dsns = server.dsns(database=name)
+        database = Database(dsns.app, dsns.ingest, dsns.owner)
+        try:
+            yield database
+        finally:
+            database.close()
+            admin.execute(f"drop database {name} with (force)")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Gauge
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from api import auth, health
@@ -16,6 +17,7 @@ from core.database import Database, site_ids
 routes = router("health")  # under /api/v1
 bare = router("health")  # at the root, where orchestrators look
 OPEN = [open_to_all("a watchdog has no account; the answer holds no data")]
+SPEC = [open_to_all("the description of the API holds no data")]
 LOCAL = [open_to_all("answered to this machine alone")]
 
 
@@ -47,6 +49,12 @@ async def ready(request: Request, response: Response) -> Health:
     fit = all(check.ok for check in checks)
     response.status_code = 200 if fit else 503
     return Health(status="ok" if fit else "unavailable", checks=[CheckShown.model_validate(each) for each in checks])
+
+
+@routes.get("/openapi.json", dependencies=SPEC, response_class=Response, operation_id="openapi")
+async def description(request: Request) -> Response:
+    """This document."""
+    return Response(to_json(request.app.openapi()), media_type="application/json")
 
 
 @bare.get("/metrics", dependencies=LOCAL, response_class=Response, operation_id="metrics")

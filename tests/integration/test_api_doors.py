@@ -1,0 +1,480 @@
+"""Whatever comes to the door: a clear 4xx, never a 5xx, and the right people alone come in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from psycopg import Connection
+
+from api.app import create_app
+from api.policies import ROLES, Grant, check_routes
+from core.database import Database
+from core.embedded import EmbeddedServer
+from core.settings import Settings
+from core.strict_json import MAX_BYTES
+from tests.api_world import API, World, cloned, living, problem, served
+from tests.conftest import free_port
+from tests.unit.test_strict_json import MALFORMED, REFUSED
+from tickets import seed
+
+HEADERS = {"content-type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for the tests that leave it as good as they found it."""
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("world")) as running:
+        yield seeded(running)
+
+
+@pytest.fixture
+def fresh(database: Database, tmp_path: Path) -> Iterator[World]:
+    """A world of the test's own, on the database that ``superuser`` sees."""
+    with living(database, tmp_path) as running:
+        yield seeded(running)
+
+
+def seeded(world: World) -> World:
+    with world.database.tx(site_id=world.alpha) as conn:
+        seed.seed_site(conn)
+    return world
+
+
+def tickets(world: World) -> int:
+    with world.database.tx(site_id=world.alpha) as conn:
+        row = conn.execute("select count(*) from tickets").fetchone()
+    return int(row[0]) if row else 0
+
+
+def ticket(world: World, **more: Any) -> dict[str, Any]:
+    made = world.as_("planner").post(f"{API}/tickets", json={"kind": "request", "title": "t", **more})
+    assert made.status_code == 201, made.text
+    found: dict[str, Any] = made.json()
+    return found
+
+
+# bodies ---------------------------------------------------------------------------------------------------------------
+
+VALUES: dict[str, Any] = {
+    "title is a number": {"title": 1},
+    "title is null": {"title": None},
+    "title is a list": {"title": ["t"]},
+    "title is empty": {"title": ""},
+    "title is blank": {"title": " \t "},
+    "title has lines": {"title": "a\nb"},
+    "title too long": {"title": "x" * 301},
+    "description too long": {"description": "x" * 20_001},
+    "unknown kind": {"kind": "nonsense"},
+    "priority 0": {"priority": 0},
+    "priority as text": {"priority": "3"},
+    "priority as float": {"priority": 2.5},
+    "priority as bool": {"priority": True},
+    "asset beyond int4": {"asset_id": 2**31},
+    "asset is int64": {"asset_id": 2**63 - 1},
+    "asset is negative": {"asset_id": -1},
+    "asset is missing": {"asset_id": 999_999},
+    "mode with a quote": {"mode": "x'; drop table tickets; --"},
+    "unknown field": {"colour": "red"},
+    "privileged field": {"site_id": 2},
+    "version from outside": {"version": 7},
+}
+
+
+@pytest.mark.parametrize("name", [*MALFORMED, *REFUSED])
+def test_a_hostile_body_is_refused_by_name(world: World, name: str) -> None:
+    body, before = (MALFORMED | REFUSED)[name], tickets(world)
+    for client, path in ((world.as_("planner"), "/tickets"), (world.as_(None), "/session")):
+        answer = client.post(API + path, content=body, headers=HEADERS)
+        if name == "empty":
+            assert problem(answer)["status"] == 422
+        else:
+            assert problem(answer)["status"] == (400 if name in MALFORMED else 422)
+            assert problem(answer)["code"] in ("json_malformed", "json_refused")
+    assert tickets(world) == before
+
+
+def test_a_hostile_value_is_refused_by_field(world: World) -> None:
+    for name, change in VALUES.items():
+        answer = world.as_("planner").post(f"{API}/tickets", json={"kind": "request", "title": "t"} | change)
+        assert answer.status_code in (404, 422), (name, answer.text)
+        said = problem(answer)
+        if said["code"] == "invalid_request":
+            assert said["errors"][0]["loc"][-1] == next(iter(change)), name
+    for body in ([], "text", 1, None, True):
+        assert problem(world.as_("planner").post(f"{API}/tickets", json=body))["status"] == 422
+    ticket(world)
+
+
+def test_text_comes_back_as_it_went_in(world: World) -> None:
+    texts = [
+        "机器 ✓ 😀 👩‍🔧", "‮right to left", "zero​width", unicodedata.normalize("NFD", "Ünïcödé"), "a\u0301",
+        "<script>alert(1)</script>", "'; drop table tickets; --", "{{7*7}} ${7*7} %s %(x)s {0}", "\\u0000 \\ud800", "ﷺ",
+        "=cmd|'/c calc'!A0", "\ufeff mark", "\u2028\u2029", "𝒻𝒶𝓃𝒸𝓎", "NaN", "null", "-1e999", "9223372036854775808",
+        "\x7f\x1f",
+    ]  # fmt: skip
+    for text in texts:
+        made = ticket(world, description=text)
+        found = world.as_("planner").get(f"{API}/tickets/{made['ticket_id']}").json()
+        assert found["description"] == text.strip(), ascii(text)
+
+
+def test_a_body_must_be_plain_json(world: World) -> None:
+    planner, body = world.as_("planner"), json.dumps({"kind": "request", "title": "t"}).encode()
+    for kind in (
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/xml",
+        "",
+    ):
+        assert problem(planner.post(f"{API}/tickets", content=body, headers={"content-type": kind}))["status"] == 415
+    utf16 = HEADERS | {"content-type": "application/json; charset=utf-16"}
+    assert problem(planner.post(f"{API}/tickets", content=body, headers=utf16))["status"] == 415
+    packed = HEADERS | {"content-encoding": "gzip"}
+    assert problem(planner.post(f"{API}/tickets", content=gzip.compress(body), headers=packed))["status"] == 415
+    named = HEADERS | {"content-type": 'Application/JSON; charset="UTF-8"'}
+    assert planner.post(f"{API}/tickets", content=body, headers=named).status_code == 201
+
+
+def test_one_mebibyte_is_taken_and_no_byte_more(world: World) -> None:
+    planner = world.as_("planner")
+    filled = json.dumps({"kind": "request", "title": "t", "description": ""}).encode()
+    exact = filled + b" " * (MAX_BYTES - len(filled))
+    assert planner.post(f"{API}/tickets", content=exact, headers=HEADERS).status_code == 201
+    assert problem(planner.post(f"{API}/tickets", content=exact + b" ", headers=HEADERS))["status"] == 413
+
+
+def test_ten_megabytes_are_refused_unread(world: World) -> None:
+    """Declared: answered before a byte of it came. Chunked: answered after the first mebibyte."""
+    where = urlsplit(world.address)
+    head = f"POST {API}/tickets HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((where.hostname, where.port), timeout=5) as raw:
+        raw.sendall(f"{head}Content-Length: 10000000\r\n\r\n".encode())
+        assert raw.recv(4096).startswith(b"HTTP/1.1 413")
+    with socket.create_connection((where.hostname, where.port), timeout=5) as raw:
+        raw.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        for _ in range(17):
+            raw.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        assert raw.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_slow_or_vanished_client_harms_nobody(world: World) -> None:
+    where = urlsplit(world.address)
+    head = f"POST {API}/tickets HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    half = head + "Content-Length: 100\r\n\r\n{"
+    with socket.create_connection((where.hostname, where.port)) as slow:
+        slow.sendall(half.encode())
+        started = time.monotonic()
+        assert world.as_("planner").get(f"{API}/me").status_code == 200
+        assert time.monotonic() - started < 2
+    assert world.as_("planner").get(f"{API}/me").status_code == 200
+
+
+# paths, headers, hosts ------------------------------------------------------------------------------------------------
+
+
+STRANGE = """
+GET 404 /api/v1/nothing
+POST 404 /api/v1/nothing
+GET 404 /api
+GET 404 /nothing.html
+PUT 405 /api/v1/tickets
+GET 405 /api/v1/session
+PATCH 405 /
+GET 404 /api/v1/tickets/
+GET 422 /api/v1/tickets/x
+GET 422 /api/v1/tickets/0
+GET 422 /api/v1/tickets/99999999999999999999
+GET 422 /api/v1/tickets/%00
+GET 422 /api/v1/tickets/%ff%fe
+GET 404 /..%2f..%2fetc/passwd
+GET 404 /assets/..%2f..%2fapp.py
+GET 404 /%00
+GET 422 /api/v1/tickets?q=%00
+GET 200 /api/v1/tickets?q=%ed%a0%80
+GET 200 /api/v1/tickets?q=%25_
+GET 422 /api/v1/tickets?cursor=x
+GET 422 /api/v1/tickets?cursor=%00
+GET 422 /api/v1/tickets?limit=0
+GET 422 /api/v1/tickets?limit=1e9
+GET 422 /api/v1/tickets?status=x'--
+GET 422 /api/v1/alarms?cursor=9e9
+GET 200 /api/v1/assets?cursor=999999999999999999
+GET 200 /api/v1/quarantine?cursor=999999999999999999
+GET 200 /api/v1/notifications?cursor=999999999999999999
+GET 422 /api/v1/articles?mode=%00
+"""
+
+
+@pytest.mark.parametrize("line", STRANGE.split("\n")[1:-1])
+def test_a_strange_path_or_query_is_answered_plainly(world: World, line: str) -> None:
+    method, status, path = line.split(" ", 2)
+    answer = world.as_("planner").request(method, path)
+    assert answer.status_code == int(status), answer.text
+    if answer.status_code >= 400:
+        problem(answer)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost@evil", "", "a b", "localhost:x", "localhost/x", "[::1", "ü"],
+)
+def test_an_unknown_or_malformed_host_is_refused_on_every_route(world: World, host: str) -> None:
+    where = urlsplit(world.address)
+    for path in ("/", f"{API}/me", f"{API}/clock", "/metrics", "/health/live"):
+        with socket.create_connection((where.hostname, where.port), timeout=5) as raw:
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+            assert raw.recv(4096).startswith(b"HTTP/1.1 400"), path
+
+
+def test_every_answer_has_safe_headers_and_its_request_id(world: World) -> None:
+    for path in ("/", f"{API}/me", f"{API}/nothing", "/health/live"):
+        headers = world.as_("planner").get(path, headers={"X-Request-Id": "trace-1"}).headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-request-id"] == "trace-1"
+        assert "server" not in headers or "uvicorn" in headers["server"]
+    assert "no-store" in world.as_("planner").get(f"{API}/me").headers["cache-control"]
+    forged = world.as_("planner").get(f"{API}/nothing", headers={"X-Request-Id": "a" * 65})
+    assert (
+        problem(forged)["instance"].endswith(forged.headers["x-request-id"])
+        and len(forged.headers["x-request-id"]) == 16
+    )
+
+
+def test_the_web_app_is_served_or_its_absence_explained(world: World, tmp_path: Path) -> None:
+    built = tmp_path / "dist"
+    with living_again(world.database, tmp_path, web_root=None) as address:
+        page = httpx.get(address + "/")
+        assert page.status_code == 200 and ("make web" in page.text or "<!doctype html>" in page.text.lower())
+    (built / "assets").mkdir(parents=True)
+    (built / "index.html").write_text("<!doctype html><title>x</title>")
+    (built / "assets" / "app-1.js").write_text("let a = 1;" * 1000)
+    with living_again(world.database, tmp_path, web_root=built) as address:
+        page, script = httpx.get(address + "/"), httpx.get(address + "/assets/app-1.js")
+        assert page.headers["cache-control"] == "no-cache" and "immutable" in script.headers["cache-control"]
+        assert script.headers["content-encoding"] == "gzip" and script.headers["content-type"].startswith(
+            "text/javascript"
+        )
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert httpx.get(address + "/assets/none.js").status_code == 404
+        assert httpx.get(address + "/assets/..%2f..%2fsecrets.json").status_code == 404
+
+
+def living_again(database: Database, folder: Path, *, web_root: Path | None) -> Any:
+    """The app alone, with a web root of the test's own."""
+    return served(create_app(database, settings=Settings(data_dir=folder), web_root=web_root))
+
+
+# who may what ---------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_anonymous_and_no_forged_secret_passes_any_closed_route(world: World) -> None:
+    forged = ({}, {"authorization": "Bearer mwt_wrong"}, {"authorization": "Basic YTpi"}, {"authorization": "Bearer"},
+              {"cookie": "millwright_session=x"}, {"authorization": f"bearer {world.link('admin')}"},
+              {"x-forwarded-user": "admin", "x-remote-user": "admin"})  # fmt: skip
+    policies = check_routes(world.app.routes)
+    closed = [route for route, policy in policies.items() if not policy.is_open]
+    assert len(closed) > 35
+    for method, path in closed:
+        for headers in forged:
+            answer = world.as_(None).request(method, _concrete(path), headers=headers)
+            assert answer.status_code == 401, (method, path, headers, answer.text)
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_role_on_every_route_as_the_table_says(world: World) -> None:
+    for (method, path), policy in check_routes(world.app.routes).items():
+        for role in ROLES:
+            if policy.is_open or policy.action == "session.end":
+                continue
+            status = _status(world.as_(role), method, _concrete(path))
+            if policy.grant(role) is Grant.NO:
+                assert status == 403, (role, method, path, status)
+            else:
+                assert status not in (401, 403, 405) and status < 500, (role, method, path, status)
+
+
+def _concrete(path: str) -> str:
+    """The path with ids that nobody has."""
+    nobody = {"{token_id}": "0" * 16}
+    return "/".join(nobody.get(part, "999999") if part.startswith("{") else part for part in path.split("/"))
+
+
+def _status(client: httpx.Client, method: str, path: str) -> int:
+    with client.stream(method, path, headers={"If-Match": '"1"'}) as answer:
+        return answer.status_code
+
+
+def test_a_token_of_a_role_without_a_site_is_refused(fresh: World, superuser: Connection) -> None:
+    superuser.execute("delete from memberships where user_id = (select user_id from users where login = 'manager')")
+    assert problem(fresh.as_("manager").get(f"{API}/me"))["status"] == 403
+
+
+# one transaction ------------------------------------------------------------------------------------------------------
+
+
+def test_the_commit_comes_before_the_answer(fresh: World, superuser: Connection) -> None:
+    """A commit that fails must not have been answered with 201."""
+    superuser.execute(
+        """create function refuse_late() returns trigger language plpgsql as $$
+             begin raise exception 'too late' using errcode = 'serialization_failure'; end $$;
+           create constraint trigger late after insert on tickets deferrable initially deferred
+             for each row execute function refuse_late()"""
+    )
+    answer = fresh.as_("planner").post(f"{API}/tickets", json={"kind": "request", "title": "t"})
+    assert problem(answer)["code"] == "unavailable" and answer.headers["retry-after"]
+    assert superuser.execute("select count(*) from tickets").fetchone() == (0,)
+
+
+def test_an_answer_can_be_read_back_by_anyone_at_once(world: World) -> None:
+    for _ in range(30):
+        made = ticket(world)
+        assert world.as_("manager").get(f"{API}/tickets/{made['ticket_id']}").status_code == 200
+
+
+def test_an_error_in_the_endpoint_rolls_back_and_tells_nothing(fresh: World, superuser: Connection) -> None:
+    superuser.execute("alter table ticket_events rename to elsewhere")
+    answer = fresh.as_("planner").post(f"{API}/tickets", json={"kind": "request", "title": "t"})
+    said = problem(answer)
+    assert answer.status_code == 500 and said["code"] == "unexpected"
+    assert "ticket_events" not in answer.text and "Traceback" not in answer.text
+    superuser.execute("alter table elsewhere rename to ticket_events")
+    assert superuser.execute("select count(*) from tickets").fetchone() == (0,)
+    ticket(fresh)
+
+
+# the same again -------------------------------------------------------------------------------------------------------
+
+
+def test_the_same_key_and_request_give_the_same_answer(world: World) -> None:
+    planner, key, before = world.as_("planner"), {"Idempotency-Key": "k-1"}, tickets(world)
+    body = {"kind": "request", "title": "once"}
+    first, second = (planner.post(f"{API}/tickets", json=body, headers=key) for _ in range(2))
+    assert (first.status_code, first.content) == (second.status_code, second.content)
+    assert second.headers["idempotency-replayed"] == "true" and second.headers["etag"] == first.headers["etag"]
+    other = planner.post(f"{API}/tickets", json=body | {"title": "twice"}, headers=key)
+    assert problem(other)["code"] == "idempotency_key_reused"
+    assert problem(planner.post(f"{API}/tickets", json=body, headers={"Idempotency-Key": "a b"}))["status"] == 422
+    assert problem(planner.post(f"{API}/tickets", json=body, headers={"Idempotency-Key": "k" * 201}))["status"] == 422
+    theirs = world.as_("manager").post(f"{API}/tickets", json=body, headers=key)
+    assert theirs.json()["ticket_id"] != first.json()["ticket_id"]
+    assert tickets(world) == before + 2
+
+
+def test_a_failed_request_leaves_its_key_free(world: World) -> None:
+    planner, key = world.as_("planner"), {"Idempotency-Key": "k-2"}
+    body = {"kind": "request", "title": "t", "asset_id": 999_999}
+    assert planner.post(f"{API}/tickets", json=body, headers=key).status_code == 404
+    assert planner.post(f"{API}/tickets", json={"kind": "request", "title": "t"}, headers=key).status_code == 201
+
+
+def test_eight_at_once_have_one_effect(fresh: World, superuser: Connection) -> None:
+    body = {"kind": "request", "title": "once"}
+    for round_ in range(5):
+        key, start = {"Idempotency-Key": f"race-{round_}"}, threading.Barrier(8)
+
+        def send(_number: int, key: dict[str, str] = key, start: threading.Barrier = start) -> tuple[int, bytes]:
+            start.wait()
+            answer = fresh.as_("planner").post(f"{API}/tickets", json=body, headers=key)
+            return answer.status_code, answer.content
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = set(pool.map(send, range(8)))
+        assert len(answers) == 1 and next(iter(answers))[0] == 201
+    assert superuser.execute("select count(*) from tickets").fetchone() == (5,)
+
+
+def test_a_secret_is_not_kept_for_a_repeated_key(fresh: World, superuser: Connection) -> None:
+    admin, key = fresh.as_("admin"), {"Idempotency-Key": "device"}
+    made = admin.post(f"{API}/devices", json={"name": "gw"}, headers=key)
+    assert made.status_code == 201
+    assert problem(admin.post(f"{API}/devices", json={"name": "gw"}, headers=key))["code"] == "shown_once"
+    kept = superuser.execute("select string_agg(i::text, ' ') from idempotency i").fetchone()
+    assert kept and made.json()["secret"] not in kept[0]
+
+
+def test_eight_writers_lose_no_update(world: World) -> None:
+    """Each answered success is exactly one version."""
+    made = ticket(world)
+    path, start = f"{API}/tickets/{made['ticket_id']}", threading.Barrier(8)
+
+    def write(number: int) -> int:
+        client, done = world.as_("planner"), 0
+        start.wait()
+        for turn in range(5):
+            version = client.get(path).headers["etag"]
+            answer = client.patch(path, json={"title": f"{number}.{turn}"}, headers={"If-Match": version})
+            assert answer.status_code in (200, 412), answer.text
+            done += answer.status_code == 200
+        return done
+
+    with ThreadPoolExecutor(8) as pool:
+        done = sum(pool.map(write, range(8)))
+    assert world.as_("planner").get(path).json()["version"] == made["version"] + done
+
+
+# trouble --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hanging_database_is_a_503_within_the_deadline(
+    database: Database, tmp_path: Path, superuser: Connection
+) -> None:
+    with living(database, tmp_path, deadline_s=1.0) as world:
+        assert world.as_("planner").get(f"{API}/tickets").status_code == 200
+        with superuser.transaction():
+            superuser.execute("lock table tickets in access exclusive mode")
+            started = time.monotonic()
+            answer = world.as_("planner").get(f"{API}/tickets")
+            assert time.monotonic() - started < 3
+            assert problem(answer)["code"] == "unavailable" and int(answer.headers["retry-after"]) > 0
+            assert world.as_(None).get("/health/live").status_code == 200
+            assert world.as_(None).get("/health/ready").status_code == 200
+        assert world.as_("planner").get(f"{API}/tickets").status_code == 200
+
+
+def test_no_database_is_a_503_and_not_ready(tmp_path: Path) -> None:
+    nowhere = f"host=127.0.0.1 port={free_port()} dbname=x user=x"
+    database = Database(nowhere, nowhere, nowhere)
+    with served(create_app(database, settings=Settings(data_dir=tmp_path))) as address:
+        answer = httpx.get(f"{address}{API}/me", headers={"authorization": "Bearer mwt_x"}, timeout=20)
+        assert problem(answer)["code"] == "unavailable" and answer.headers["retry-after"]
+        ready = httpx.get(f"{address}/health/ready", timeout=20)
+        assert (ready.status_code, ready.json()["status"]) == (503, "unavailable")
+        assert httpx.get(f"{address}/health/live").status_code == 200
+    database.close()
+
+
+def test_a_restarted_database_is_found_again(fresh: World, superuser: Connection) -> None:
+    planner = fresh.as_("planner")
+    assert planner.get(f"{API}/me").status_code == 200
+    superuser.execute(
+        """select pg_terminate_backend(pid) from pg_stat_activity
+           where usename = 'millwright_app' and datname = current_database()"""
+    )
+    assert planner.get(f"{API}/me").status_code == 200, "a dead connection is replaced, not handed out"
+
+
+def test_health_and_metrics_need_no_account(world: World) -> None:
+    client = world.as_(None)
+    assert client.get("/health/ready").json()["status"] == "ok"
+    assert client.get(f"{API}/health").json()["checks"][0] == {"name": "database", "ok": True, "detail": ""}
+    client.get(f"{API}/me")
+    text = client.get("/metrics").text
+    assert 'millwright_http_requests_total{method="GET",route="/me",status="401"} ' in text
+    assert 'millwright_detector_lag_seconds{site="alpha"}' in text
+    assert client.get("/metrics", headers={"x-forwarded-for": "192.0.2.1"}).status_code == 403
+    clock = client.get(f"{API}/clock").json()
+    assert clock["now"].endswith("Z") and clock["factor"] == 1.0
