@@ -198,8 +198,9 @@ class Supervisor:
         return self._stopping
 
     def every(self, seconds: float, work: Callable[[], None]) -> None:
-        """Do ``work`` every so many seconds while running, on a thread of its own; it may start no children."""
+        """Do ``work`` from now on every so many seconds, on a thread of its own; it may start no children."""
         self._chores.append(_Chore(seconds, work))
+        self._chores[-1].begin()
 
     def start(self, part: Part) -> None:
         """Start a part and watch it from now on; what its first start raises is the caller's. Nothing when stopping."""

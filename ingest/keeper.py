@@ -21,7 +21,7 @@ from plant import rollups
 
 EVERY_S = 1.0
 ROLL_EVERY_S = 5.0
-ROLL_SHARE = 0.05  # of the time may go into rollups when there is much to do
+ROLL_SHARE = 0.25  # of the time may go into rollups when there is much to do
 CHORES_EVERY_S = 3600.0
 KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)

@@ -104,7 +104,7 @@ def _residuals(conn: Connection, signal: Signal, span: Span) -> _Residuals:
     start = telemetry.from_us(int(bands.at_us[0]) - look_us)
     end = telemetry.from_us(int(bands.at_us[-1]) + 1)
     line = telemetry.read(
-        conn, [signal.signal_id], start, end, resolution=telemetry.Resolution.MINUTE, max_points=EVERYTHING
+        conn, [signal.signal_id], start, end, resolution=telemetry.Resolution.RAW, max_points=EVERYTHING
     )[signal.signal_id]
     value = _means(line.at_us, line.value, bands.at_us, look_us)
     half = (bands.high - bands.low) / 2
