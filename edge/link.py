@@ -224,6 +224,7 @@ class Link:
         client.max_inflight_messages_set(1000)
         client.connect_timeout = CONNECT_S
         client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_message = self._heard
         client.on_socket_register_write = lambda *_: None  # we look at its queue ourselves, in one thread
@@ -245,6 +246,16 @@ class Link:
         self.connected.set()
         if self._subscriptions:
             client.subscribe([(topic, 1) for topic in self._subscriptions])
+        else:
+            self._ready()
+
+    def _subscribed(self, _client: Any, _data: Any, _mid: Any, reasons: Sequence[ReasonCode], _properties: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            self._log.error("mqtt.refused_subscription", why=refused, topics=self._subscriptions)
+        self._ready()
+
+    def _ready(self) -> None:
         self._log.info("mqtt.connected", host=self.host, port=self.port, protocol=self.protocol.name)
         self._on_connect()
 

@@ -126,6 +126,18 @@ def start_ingest(database: Database, port: int, log: Path, *, defect: str = "non
         )
 
 
+@contextmanager
+def running_ingest(database: Database, port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The ingest process from when it has subscribed until it has ended in order."""
+    process = start_ingest(database, port, log)
+    try:
+        wait_until(lambda: "mqtt.connected" in log.read_text(), within_s=60, what="subscribing")
+        yield process
+    finally:
+        code = stop_process(process)
+    assert code == 0, log.read_text()[-3000:]
+
+
 def stop_process(process: subprocess.Popen[bytes]) -> int:
     process.terminate()
     try:
