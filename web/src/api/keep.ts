@@ -10,7 +10,9 @@ const MAX_CHARS = 2_000_000;
 export function restoreKept(client: QueryClient): void {
   try {
     const kept = JSON.parse(localStorage.getItem(KEY) ?? "null") as { version: number; state: unknown } | null;
-    if (kept?.version === VERSION) hydrate(client, kept.state as DehydratedState);
+    if (kept?.version !== VERSION) return;
+    hydrate(client, kept.state as DehydratedState);
+    void client.invalidateQueries(); // good to look at, but each is asked for again when it is shown
   } catch {
     localStorage.removeItem(KEY); // written by an older version
   }
@@ -25,6 +27,7 @@ export function keepAnswers(client: QueryClient): void {
       save(client);
     }, SAVE_MS);
   });
+  window.addEventListener("pagehide", () => timer !== undefined && save(client));
 }
 
 /** Signing out leaves nothing of this person behind. */

@@ -1,4 +1,5 @@
 // System: is every part running, how far behind is it, how much comes in, and what was set aside.
+import { clockFactor } from "../api/clock";
 import { useSystem } from "../api/queries";
 import type { SystemReport } from "../api/types";
 import { useSpeech } from "../i18n";
@@ -8,6 +9,7 @@ import { Await } from "../parts/states";
 
 const LAG_WARN_S = 10;
 const SILENT_S = 60;
+const JUDGED_S = 120; // plant seconds: a row of the detectors' grid and the next
 const WELL = new Set(["running"]);
 const SHOWN_APART = new Set(["parts", "lag_s", "detector_lag_s", "rates", "quarantine"]);
 
@@ -31,7 +33,7 @@ function Report({ data }: { data: SystemReport }) {
     <div className="stack" style={{ gap: 16 }}>
       <div className="tiles" style={{ margin: 0 }}>
         <Lag name={t("system.lag")} hint={t("system.lagHint")} seconds={data.lag_s} />
-        <Lag name={t("system.judgementLag")} hint={t("system.judgementLagHint")} seconds={data.detector_lag_s ?? null} />
+        <Lag name={t("system.judgementLag")} hint={t("system.judgementLagHint")} seconds={data.detector_lag_s ?? null} most={JUDGED_S + LAG_WARN_S * clockFactor()} />
         <div className="tile">
           <div className="name">{t("system.rate")}</div>
           <div className="value">{number(rate, speech)}</div>
@@ -50,10 +52,10 @@ function Report({ data }: { data: SystemReport }) {
   );
 }
 
-function Lag({ name, hint, seconds }: { name: string; hint: string; seconds: number | null }) {
+function Lag({ name, hint, seconds, most = LAG_WARN_S }: { name: string; hint: string; seconds: number | null; most?: number }) {
   const speech = useSpeech();
   const words = seconds === null ? "–" : span(seconds / 3600, speech);
-  const late = seconds !== null && seconds > LAG_WARN_S;
+  const late = seconds !== null && seconds > most;
   return (
     <div className={`tile ${late ? "watch" : ""}`}>
       <div className="name">{name}</div>

@@ -1,5 +1,5 @@
 // The four states every page owes its reader besides "here it is": loading, empty, failed, stale.
-import { Component, type ReactNode } from "react";
+import { Component, useSyncExternalStore, type ReactNode } from "react";
 import { Button } from "@mantine/core";
 import type { UseQueryResult } from "@tanstack/react-query";
 import { Problem } from "../api/client";
@@ -58,26 +58,41 @@ export function Await<T>({ query, bones, children }: {
   bones?: ReactNode;
   children: (data: T) => ReactNode;
 }) {
+  const online = useOnline();
   if (query.data === undefined) {
     if (query.isError) return <Failed error={query.error} retry={() => void query.refetch()} />;
     return <>{bones ?? <Bones />}</>;
   }
   return (
     <>
-      {query.isError && <StaleBar updatedAt={query.dataUpdatedAt} />}
+      {(query.isError || query.failureCount > 0 || !online) && <StaleBar updatedAt={query.dataUpdatedAt} online={online} />}
       {children(query.data)}
     </>
   );
 }
 
-function StaleBar({ updatedAt }: { updatedAt: number }) {
+function StaleBar({ updatedAt, online }: { updatedAt: number; online: boolean }) {
   const speech = useSpeech();
   const words = age(plantNow() - (Date.now() - updatedAt), plantNow(), speech);
   return (
     <div className="stale-bar" role="status">
       <span aria-hidden="true">◌</span>
-      {speech.t(navigator.onLine ? "state.stale" : "state.offline", { age: words })}
+      {speech.t(online ? "state.stale" : "state.offline", { age: words })}
     </div>
+  );
+}
+
+function useOnline(): boolean {
+  return useSyncExternalStore(
+    (changed) => {
+      window.addEventListener("online", changed);
+      window.addEventListener("offline", changed);
+      return () => {
+        window.removeEventListener("online", changed);
+        window.removeEventListener("offline", changed);
+      };
+    },
+    () => navigator.onLine,
   );
 }
 

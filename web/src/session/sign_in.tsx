@@ -1,6 +1,6 @@
 // The door: by password, or by a single-use link.
 import { useEffect, useRef, useState, type FormEvent } from "react";
-import { Button, PasswordInput, TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { call, chooseSite, Problem } from "../api/client";
 import { forgetKept } from "../api/keep";
 import { queryClient } from "../api/queries";
@@ -56,9 +56,8 @@ export function SignIn({ ended }: { ended: boolean }) {
           label={t("signin.login")} size="md" autoComplete="username" autoCapitalize="none" required withAsterisk={false}
           value={login} onChange={(event) => setLogin(event.currentTarget.value)}
         />
-        <PasswordInput
-          label={t("signin.password")} size="md" autoComplete="current-password" required withAsterisk={false}
-          visibilityToggleButtonProps={{ style: { display: "none" } }}
+        <TextInput
+          label={t("signin.password")} type="password" size="md" autoComplete="current-password" required withAsterisk={false}
           value={password} onChange={(event) => setPassword(event.currentTarget.value)}
         />
         {problem && <p className="problem" role="alert">{wrong ? t("signin.wrong") : problem.detail || problemText(problem, t)}</p>}

@@ -1,0 +1,153 @@
+"""A real Chromium against a real instance.
+
+``web`` is the running product: the fixture ``live_plant`` (a started instance: ``base_url``, ``link(role)`` → a fresh
+sign-in link, ``unknown_tag()`` → a tag just published that nobody bound), or any server named by MILLWRIGHT_WEB_URL,
+whose sign-in token for a role is the role's name.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from tests.conftest import missing
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+DEADLINE_MS = 15_000
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+HEADERS = {"X-Requested-With": "millwright"}
+
+
+@dataclass(frozen=True)
+class Web:
+    """The product under test."""
+
+    base_url: str
+    link: Callable[[str], str]  # role → a sign-in link that was not used yet
+    unknown_tag: Callable[[], str]  # publishes a tag that nobody bound; returns its name
+
+    def login(self, page: Page, role: str) -> None:
+        """Sign in by link, as that role, and wait for the start page."""
+        page.goto(self.link(role))
+        page.wait_for_selector(".shell, .phone", timeout=DEADLINE_MS)
+
+    def open(self, page: Page, path: str) -> None:
+        """Go to a hash route and wait until nothing is loading any more."""
+        page.goto(f"{self.base_url}/#{path}")
+        page.wait_for_selector("main h1", timeout=DEADLINE_MS, state="attached")
+        page.wait_for_function("() => !document.querySelector('main .bone')", timeout=DEADLINE_MS)
+
+
+@dataclass
+class Visitor:
+    """A browser window and what went wrong in it."""
+
+    page: Page
+    context: BrowserContext
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def api(self, method: str, path: str, body: Any = None, *, version: int | None = None) -> Any:
+        """Call the API with this window's session; a failure is the test's failure."""
+        headers = HEADERS | ({} if version is None else {"If-Match": f'"{version}"'})
+        base = self.page.url.split("/#")[0]
+        answer = self.context.request.fetch(f"{base}/api/v1{path}", method=method, data=body, headers=headers)
+        assert answer.ok, f"{method} {path}: {answer.status} {answer.text()}"
+        return answer.json() if answer.body() else None
+
+
+@pytest.fixture(scope="session")
+def playwright_instance() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright_instance: Playwright) -> Iterator[Browser]:
+    """The system's Chromium."""
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        missing("chromium", "Install it: apt install chromium")
+    browser = playwright_instance.chromium.launch(executable_path=path, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def web(request: pytest.FixtureRequest) -> Web:
+    url = os.environ.get("MILLWRIGHT_WEB_URL")
+    if url:
+        base = url.rstrip("/")
+        return Web(base, lambda role: f"{base}/#/link/{role}", lambda: os.environ["MILLWRIGHT_WEB_UNKNOWN_TAG"])
+    plant = request.getfixturevalue("live_plant")
+    return Web(plant.base_url, plant.link, plant.unknown_tag)
+
+
+@pytest.fixture
+def visit(chromium: Browser, web: Web) -> Iterator[Callable[..., Visitor]]:
+    """``visit(role, …)`` opens a window of its own; at the end none may have an error or have asked another host."""
+    visitors: list[Visitor] = []
+
+    def open_window(role: str | None, *, phone: bool = False, dark: bool = False, language: str = "en") -> Visitor:
+        context = chromium.new_context(
+            viewport=PHONE if phone else DESKTOP,
+            color_scheme="dark" if dark else "light",
+            locale="zh-CN" if language == "zh" else "en-GB",
+            has_touch=phone,
+        )
+        context.set_default_timeout(DEADLINE_MS)
+        visitor = Visitor(context.new_page(), context)
+        visitors.append(visitor)
+        visitor.page.on("pageerror", lambda error: visitor.errors.append(str(error)))
+        visitor.page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((web.base_url, "data:", "blob:"))
+                else visitor.strangers.append(request.url)
+            ),
+        )
+        visitor.page.on(
+            "console",
+            lambda message: visitor.errors.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        if role is not None:
+            web.login(visitor.page, role)
+        return visitor
+
+    yield open_window
+    for visitor in visitors:
+        visitor.context.close()
+    assert [error for visitor in visitors for error in visitor.errors] == []
+    assert [url for visitor in visitors for url in visitor.strangers] == []
+
+
+@pytest.fixture
+def job(visit: Callable[..., Visitor]) -> Callable[[str], dict[str, Any]]:
+    """``job(title)`` opens a corrective ticket as planner and assigns it to the engineer who can sign in."""
+
+    def open_job(title: str) -> dict[str, Any]:
+        engineer_id = visit("engineer", phone=True).api("GET", "/me")["engineer_id"]
+        planner = visit("planner")
+        made = planner.api("POST", "/tickets", {"kind": "corrective", "title": title, "priority": 2})
+        path = f"/tickets/{made['ticket_id']}/assign"
+        given: dict[str, Any] = planner.api("POST", path, {"engineer_id": engineer_id}, version=made["version"])
+        return given
+
+    return open_job
