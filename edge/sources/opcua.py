@@ -8,6 +8,7 @@ alive, is left and connected to again, and the subscription made anew. What a ne
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -133,6 +134,7 @@ class OpcUaSource:
         """From connecting to losing the server; returns why it was left."""
         from asyncua import Client  # loaded only where there is an OPC UA source: it weighs some 40 MB
 
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what goes wrong is told here, in one line
         client = Client(self._url, timeout=STEP_S)
         client.session_timeout = 60_000
         if self._chosen.security is not None:
