@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from api.errors import TooMany
 
@@ -12,23 +14,35 @@ MOST_KEYS = 10_000
 
 
 class Limit:
-    """At most ``tries`` in ``seconds`` for one key. Safe between threads; the longest unused keys are forgotten."""
+    """At most ``tries`` failures in ``seconds`` for one key. Safe between threads; the longest unused are forgotten."""
 
     def __init__(self, tries: int, *, seconds: float) -> None:
         self.tries, self.seconds = tries, seconds
-        self._tried: OrderedDict[str, deque[float]] = OrderedDict()
+        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def count(self, key: str) -> None:
-        """Count a try. Raises TooMany, with the seconds to wait, when it is one too many (which does not count)."""
+    @contextmanager
+    def counting(self, key: str, failure: type[Exception]) -> Iterator[None]:
+        """A try, which counts when it ends in ``failure``. Raises TooMany with the seconds to wait."""
+        self._admit(key)
+        try:
+            yield
+        except failure:
+            self._count(key)
+            raise
+
+    def _admit(self, key: str) -> None:
         now = time.monotonic()
         with self._lock:
-            tried = self._tried.setdefault(key, deque())
-            self._tried.move_to_end(key)
-            while tried and tried[0] <= now - self.seconds:
-                tried.popleft()
-            if len(tried) >= self.tries:
-                raise TooMany(retry_after_s=max(1, round(tried[0] + self.seconds - now)))
-            tried.append(now)
-            while len(self._tried) > MOST_KEYS:
-                self._tried.popitem(last=False)
+            failed = self._failed.get(key, deque())
+            while failed and failed[0] <= now - self.seconds:
+                failed.popleft()
+            if len(failed) >= self.tries:
+                raise TooMany(retry_after_s=max(1, round(failed[0] + self.seconds - now)))
+
+    def _count(self, key: str) -> None:
+        with self._lock:
+            self._failed.setdefault(key, deque()).append(time.monotonic())
+            self._failed.move_to_end(key)
+            while len(self._failed) > MOST_KEYS:
+                self._failed.popitem(last=False)

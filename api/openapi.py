@@ -99,6 +99,8 @@ def _complete(made: dict[str, Any], routes: list[BaseRoute]) -> dict[str, Any]:
 
 def _operation(operation: dict[str, Any], method: str, path: str, policy: Policy) -> None:
     parameters = operation.setdefault("parameters", [])
+    for each in parameters:
+        each["required"] = each.get("required", False) or each["name"] == "if-match"  # 428 without
     parameters += [] if policy.is_open else [SITE]
     parameters += [KEY] if method == "post" and not policy.is_open else []
     for status in sorted(_errors(operation, method, path, policy)):

@@ -23,6 +23,12 @@ class Input(BaseModel):
     model_config = ConfigDict(extra="forbid", str_max_length=100_000)
 
 
+class Change(Input):
+    """The body of a PATCH: the fields that it names change."""
+
+    model_config = ConfigDict(extra="forbid", str_max_length=100_000, json_schema_extra={"minProperties": 1})
+
+
 class Output(BaseModel):
     """An answer, or a part of one."""
 
@@ -48,6 +54,13 @@ def _plausible(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 2.0 is a whole one, "2" and true are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("must be a whole number")
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
@@ -60,13 +73,13 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Prose = Annotated[str, StringConstraints(max_length=20_000)]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Login = Annotated[str, StringConstraints(pattern=r"^[a-z0-9._@-]{1,64}$"), Field(examples=["wang.li"])]
-Whole = Annotated[int, Strict()]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Locale = Literal["en", "zh"]
 Role = Literal["device", "gateway", "requester", "engineer", "planner", "manager", "admin", "agent"]
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 BigId = Annotated[int, Path(ge=1, le=2**53)]
-Ref = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
+Ref = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ITEMS, description="At most so many items.")]
 Cursor = Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_=-]{1,64}$", description="`next` of the part before.")]
 

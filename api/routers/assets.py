@@ -14,6 +14,7 @@ from api.policies import allow
 from api.routers.alarms import AlarmShown
 from api.routers.predictions import PredictionShown
 from api.shapes import (
+    Change,
     Code,
     Cursor,
     Id,
@@ -109,7 +110,7 @@ class NewAsset(Input):
     level: Level = "unit"
 
 
-class AssetChange(Input):
+class AssetChange(Change):
     name: Line | None = None
     criticality: Criticality | None = None
     location: Place | None = None

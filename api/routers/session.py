@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from fastapi import Request, Response
@@ -9,8 +10,9 @@ from pydantic import Field
 
 from api import auth, identity
 from api.deps import Context, Ctx, router
-from api.errors import NotSignedIn
+from api.errors import LinkUsed, NotSignedIn, WrongLogin
 from api.identity import Kind, Person
+from api.limits import Limit
 from api.policies import allow, open_to_all
 from api.shapes import Input, Locale, Moment, Output, Role
 from core.clock import Clock, wall_now
@@ -67,9 +69,9 @@ class ClockNow(Output):
 @routes.post("/session", dependencies=[open_to_all("signing in comes before an identity")])
 def sign_in(request: Request, response: Response, body: SignIn) -> SignedIn:
     """Sign in with login and password; sets the session cookie. The same answer for a wrong login and password."""
-    request.app.state.sign_in_limit.count(f"{auth.client_host(request)}\n{body.login.lower()}")
     database: Database = request.app.state.database
-    secret = identity.sign_in(database, body.login, body.password, now=wall_now())
+    with _limited(request, body.login.lower(), WrongLogin):
+        secret = identity.sign_in(database, body.login, body.password, now=wall_now())
     return _signed_in(request, response, secret)
 
 
@@ -77,9 +79,8 @@ def sign_in(request: Request, response: Response, body: SignIn) -> SignedIn:
 def sign_in_by_link(request: Request, response: Response, body: Link) -> SignedIn:
     """Sign in with the secret of a single-use link; only from the machine that Millwright runs on."""
     auth.require_loopback(request)
-    request.app.state.sign_in_limit.count(f"{auth.client_host(request)}\nlink")
     database: Database = request.app.state.database
-    with database.tx() as conn:
+    with _limited(request, "\nlink", LinkUsed), database.tx() as conn:
         secret = identity.use_link(conn, body.token, now=wall_now())
     return _signed_in(request, response, secret)
 
@@ -111,6 +112,12 @@ def clock(request: Request) -> ClockNow:
     with database.tx() as conn:
         plant: Clock = request.app.state.clock_source(conn)
     return ClockNow(now=plant.now(), factor=plant.factor, offset_s=plant.offset.total_seconds())
+
+
+def _limited(request: Request, what: str, failure: type[Exception]) -> AbstractContextManager[None]:
+    """Failures of one address with one login are limited; the account's own lock is in the database."""
+    limit: Limit = request.app.state.sign_in_limit
+    return limit.counting(f"{auth.client_host(request)} {what}", failure)
 
 
 def _signed_in(request: Request, response: Response, secret: str) -> SignedIn:

@@ -10,7 +10,7 @@ from pydantic import Field
 from api import ticket_view
 from api.deps import Context, Ctx, Version, router
 from api.policies import Grant, allow
-from api.shapes import Code, Cursor, Id, Input, Limit, Line, Page, Prose, Ref, Whole, changes, position
+from api.shapes import Change, Code, Cursor, Id, Input, Limit, Line, Page, Prose, Ref, Whole, changes, position
 from api.ticket_view import EventShown, TicketDetail, TicketItem
 from core.errors import Forbidden, Invalid, NotFound
 from tickets import service, store
@@ -40,7 +40,7 @@ class NewTicket(Input):
     priority: Priority = 3
 
 
-class TicketChange(Input):
+class TicketChange(Change):
     """``fields`` are merged key by key; null removes one."""
 
     title: Line | None = None

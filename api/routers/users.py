@@ -12,6 +12,7 @@ from api import identity, members
 from api.deps import Ctx, router
 from api.policies import allow
 from api.shapes import (
+    Change,
     Cursor,
     Id,
     Input,
@@ -43,7 +44,7 @@ class NewUser(Input):
     locale: Locale = "en"
 
 
-class UserChange(Input):
+class UserChange(Change):
     name: Line | None = None
     role: Role | None = None
     password: Annotated[SecretStr | None, Field(min_length=12, max_length=1024)] = None

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import identity
+from api import idempotency, identity
 from api.identity import Kind
 from core.clock import wall_now
 from core.database import Database
@@ -225,3 +225,17 @@ def test_lists_are_paged_by_cursor(world: World) -> None:
 def test_create_link_for_nobody_is_an_error(world: World) -> None:
     with pytest.raises(NotFound), world.database.tx() as conn:
         identity.create_link(conn, "nobody", now=wall_now())
+
+
+def test_housekeeping_forgets_what_ended_long_ago(world: World) -> None:
+    now = wall_now()
+    with world.database.tx() as conn:
+        identity.create_link(conn, "planner", now=now - timedelta(days=31))
+        assert identity.sweep(conn, now=now) == 1
+        assert identity.sweep(conn, now=now) == 0
+    world.as_("planner").post(
+        f"{API}/tickets", json={"kind": "request", "title": "t"}, headers={"Idempotency-Key": "k"}
+    )
+    with world.database.tx(site_id=world.alpha) as conn:
+        assert idempotency.sweep(conn, now=now + timedelta(days=6)) == 0
+        assert idempotency.sweep(conn, now=now + timedelta(days=8)) == 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from fastapi import FastAPI
 
+from api import reference
 from api.app import create_app
 from api.deps import router
-from api.errors import PolicyMissing
+from api.errors import PolicyMissing, TooMany
+from api.limits import Limit
 from api.policies import RULES, TABLE, Grant, Policy, allow, check_routes, open_to_all, parse
 from core.database import Database
 from core.settings import Settings
@@ -70,3 +74,27 @@ def test_an_unknown_role_has_no_right() -> None:
 def test_agents_and_devices_never_move_tickets() -> None:
     for action in ("ticket.transition", "ticket.assign", "ticket.edit", "user.manage", "device.manage"):
         assert {Policy(action).grant(role) for role in ("agent", "device", "gateway", "requester")} == {Grant.NO}
+
+
+def test_the_reference_of_routes_and_rights_is_up_to_date() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    app = create_app(Database("", "", ""), settings=Settings())
+    assert reference.api(page, app) == page, "run `make docs`"
+
+
+def test_the_limit_counts_failures_and_forgets_them() -> None:
+    limit = Limit(2, seconds=60)
+    for _ in range(2):
+        with pytest.raises(KeyError), limit.counting("a", KeyError):
+            raise KeyError
+        with limit.counting("b", KeyError):
+            pass
+    with pytest.raises(TooMany) as caught, limit.counting("a", KeyError):
+        pytest.fail("it was tried")
+    assert 55 <= caught.value.extra["retry_after_s"] <= 60
+    with limit.counting("b", KeyError):
+        pass
+    short = Limit(1, seconds=0.0)
+    for _ in range(3):
+        with pytest.raises(KeyError), short.counting("a", KeyError):
+            raise KeyError
