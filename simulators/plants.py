@@ -31,7 +31,9 @@ CLASSES = (
 
 
 def plant(name: str, *, live_us: int) -> Plant:
-    """The plant ``demo``, ``demo:SEED`` or ``journey:SEED`` for a live start in µs; the same wherever it is asked for.
+    """The plant ``demo``, ``demo:SEED``, ``journey:SEED`` or ``quick:SEED`` for a live start in µs.
+
+    It is the same wherever it is asked for.
 
     Raises ValueError for another name.
     """
@@ -40,7 +42,9 @@ def plant(name: str, *, live_us: int) -> Plant:
         return demo(int(seed or 1))
     if kind == "journey":
         return quieten(journey(int(seed or 1)), live_us)
-    raise ValueError(f"There is no plant {name!r}. Use demo, demo:SEED or journey:SEED.")
+    if kind == "quick":
+        return quick(int(seed or 1))
+    raise ValueError(f"There is no plant {name!r}. Use demo, demo:SEED, journey:SEED or quick:SEED.")
 
 
 def demo(seed: int = 1) -> Plant:
@@ -88,6 +92,20 @@ def journey(seed: int) -> Plant:
                 machines.append(_with(spec, [], lying[asset_class] if healthy == 0 else ()))
                 healthy += 1
     return Plant(f"journey:{seed}", JOURNEY_FACTOR, 7.0, JOURNEY_DAYS, tuple(machines))
+
+
+def quick(seed: int) -> Plant:
+    """Six machines of the journey for a smoke run: four with an early fault, two healthy; two live days."""
+    rng = np.random.default_rng([seed, 23])
+    whole = journey(seed)
+    ill = [next(spec for spec in whole.machines if spec.faults and spec.asset_class == name) for name, *_ in CLASSES]
+    well = [spec for spec in whole.machines if not spec.faults][:2]
+    faulty = []
+    for spec in ill:
+        onset = float(rng.uniform(3.0, 6.0))
+        plan = replace(spec.faults[0], onset_h=onset, failure_h=onset + float(rng.uniform(36.0, 40.0)))
+        faulty.append(replace(spec, faults=(plan,), duty=replace(spec.duty, shifts=Shifts.CONTINUOUS)))
+    return Plant(f"quick:{seed}", 2 * JOURNEY_FACTOR, 4.0, 2.0, (*faulty, *well))
 
 
 def quieten(which: Plant, live_us: int) -> Plant:
