@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.context_state import CODE, CODES, FIRST, FIRST_ROWS, FULL, LAGS, SETTLE, ContextState, Shape
+from detectors.context_state import CODE, CODES, FIRST, FIRST_ROWS, FULL, GAP, LAGS, SETTLE, ContextState, Shape
 from detectors.jit import kernel
 from detectors.pace import Pace
 from plant.model import Floats
@@ -16,6 +16,7 @@ LARGE_STEP = 0.2  # of the range seen
 def running(pace: Pace, shape: Shape, s: ContextState, code: int) -> int:
     """1 while the machine runs; counts the settling time down after a start or a change of state."""
     if shape.stateful == 0:
+        s.counters[SETTLE] = max(s.counters[SETTLE] - 1, 0)
         return 1
     runs = 1 if code == 1 or code >= 3 else 0
     if s.counters[CODE] != code:
@@ -41,6 +42,13 @@ def take_setpoints(pace: Pace, shape: Shape, s: ContextState, x: Floats, runs: i
             if s.counters[FIRST] >= FIRST_ROWS and abs(x[a] - s.last[a]) > stride:
                 s.counters[SETTLE] = max(s.counters[SETTLE], pace.step_rows)
         s.last[a] = x[a]
+    if seen == 0:
+        s.counters[GAP] += 1
+    elif s.counters[GAP] > 0:
+        if s.counters[GAP] >= pace.novel_rows:
+            # What the machine was asked meanwhile is unknown, and it still shows.
+            s.counters[SETTLE] = max(s.counters[SETTLE], int(pace.long_rows))
+        s.counters[GAP] = 0
     return seen
 
 

@@ -159,10 +159,10 @@ def _remember(
             if jump[i, j] == 1 or jump[i, j] == 3:
                 learns[i] = False  # perhaps the machine, perhaps a spike: nobody knows yet
     for j in range(shape.measured):
-        if warm and pace.jump_rows > 0 and judged[i, j] and jump[i, j] == 0:
-            if steps.watch_shape(pace, shape, s, memory, z[j], j):
-                jump[i, j] = 2
-                bank.forget(memory, j)
+        watched = warm and pace.jump_rows > 0 and judged[i, j] and jump[i, j] == 0
+        if watched and steps.watch_shape(pace, shape, s, memory, z[j], j):
+            jump[i, j] = 2
+            bank.forget(memory, j)
         if jump[i, j] != 0:
             y[j] = np.nan
             z[j] = np.nan

@@ -1,90 +1,116 @@
-"""Remaining useful life from a health curve, with an interval. Pure; chance comes in as a seed.
+"""Health so far → remaining life with its uncertainty. Pure; the same seed gives the same answer.
 
-Degradation d = 1 − health is modelled as a power of time since its onset, d = a·tᵇ, for several shapes b at once
-(Gebraeel et al., residual-life distributions from degradation signals, 2005, use the exponential of the same idea).
-Each shape weighs as much as its fit earns; scale and onset are drawn from their uncertainty; the functional limit is
-d = 1. The quantiles are of that mixture.
+    damage = 1 − health ──> growth laws (power, exponential; several onsets) ──> weights by fit ──> draws ──> P10/P50/P90
+
+No single law is believed: each is fitted with one free factor, weighted by how well it explains the curve, and drawn
+from with the uncertainty of its factor. Failure is where damage reaches 1. Sources: Meeker and Escobar, Statistical
+Methods for Reliability Data, ch. 13 (degradation paths); Hoeting et al., Bayesian model averaging (1999).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from plant.model import Floats
 
-MODEL = "power-trend"
-VERSION = "1"
-SHAPES = np.array([0.7, 1.0, 1.5, 2.0, 3.0])
-FEWEST_POINTS = 4
-MOST_INDEPENDENT = 12.0  # neighbouring points of a smoothed curve say nearly the same
-LEAST_SCALE_ERROR = 0.15  # of a: no curve is a power law to the last digit
-LEAST_NOISE = 0.01  # of health
-ONSET_ERROR = 0.1  # of the time since onset: the detector notices late
-DRAWS = 400
+MODEL, VERSION = "growth-laws", "1"
+LEAST_POINTS = 4
+LEAST_DAMAGE = 0.02  # below this a trend is noise
+POWERS = (1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
+RATES = (1.5, 2.5, 3.5)  # exponents over the span seen
+LATE = (0.0, 0.15, 0.35, 0.7)  # onset before the first point, in spans seen: faults are found late
+INDEPENDENT = 12.0  # neighbouring points say the same: at most this many count
+NOISE = 0.02  # least error of one health value
+SCATTER = 0.12  # of the remaining life itself: no machine follows a law
+DRAWS = 600
+LONGEST_SPANS = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class RemainingLife:
-    """Quantiles of the remaining life in hours from ``now``, and the probability of failure within the horizon."""
+class Life:
+    """Remaining life in hours (P10 ≤ P50 ≤ P90, all ≥ 0) and the probability of failure within the horizon."""
 
     p10_h: float
     p50_h: float
     p90_h: float
     p_fail_horizon: float
-    model: str
-    version: str
+    model: str = MODEL
+    version: str = VERSION
 
 
-def remaining_life(at_h: Floats, health: Floats, *, now_h: float, horizon_h: float, seed: int) -> RemainingLife | None:
-    """When a health curve reaches 0.
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """damage(t) = factor · shape(t): its fit to the curve, and when damage reaches 1."""
 
-    ``at_h`` float64[n] hours, rising, beginning at the onset of the deviation; ``health`` float64[n], 1 as new … 0 at
-    the functional limit; NaN is left out. ``now_h`` on the same axis. None when there are fewer than four points or
-    the curve does not fall.
+    onset_h: float
+    span_h: float
+    power: float | None  # None: exponential
+    rate: float
+    factor: float
+    factor_sd: float
+    misfit: float  # mean squared error
 
-    >>> hours = np.arange(0.0, 50.0, 5.0)
-    >>> life = remaining_life(hours, 1 - hours / 100, now_h=45.0, horizon_h=48.0, seed=1)
-    >>> life is not None and 40 < life.p50_h < 70 and life.p10_h <= life.p50_h <= life.p90_h
-    True
+    def failure_h(self, factors: Floats) -> Floats:
+        """Time at which damage is 1, for each factor (> 0)."""
+        level = 1.0 / factors
+        if self.power is not None:
+            return np.asarray(self.onset_h + self.span_h * level ** (1.0 / self.power), np.float64)
+        return np.asarray(self.onset_h + self.span_h * np.log1p(level) / self.rate, np.float64)
+
+
+def remaining_life(at_h: Floats, health: Floats, *, now_h: float, horizon_h: float, seed: int) -> Life | None:
+    """Remaining life at ``now_h`` from health (1 = as new … 0 = functional limit) at ascending times ``at_h``.
+
+    None while there is too little to go by: fewer than ``LEAST_POINTS`` points, no time between them, or no damage.
     """
-    known = np.isfinite(at_h) & np.isfinite(health)
-    hours = at_h[known] - (at_h[known][0] if known.any() else 0.0)
-    damage = np.clip(1.0 - health[known], 0.0, 2.0)
-    if len(hours) < FEWEST_POINTS or hours[-1] <= 0.0 or not _falls(hours, damage):
+    known = np.isfinite(health)
+    at_h, damage = at_h[known], 1.0 - np.clip(health[known], 0.0, 1.0)
+    if len(at_h) < LEAST_POINTS or at_h[-1] <= at_h[0] or damage[-1] < LEAST_DAMAGE:
         return None
-    ends = _failure_times(hours, damage, np.random.default_rng(seed))
-    left = np.maximum(ends - (now_h - at_h[known][0]), 0.0)
-    if damage[-1] >= 1.0:
-        left = np.minimum(left, 0.0)
-    p10, p50, p90 = (float(q) for q in np.quantile(left, [0.1, 0.5, 0.9]))
-    return RemainingLife(p10, p50, p90, float(np.mean(left <= horizon_h)), MODEL, VERSION)
+    laws = list(_laws(at_h, damage))
+    left = np.sort(np.maximum(_draw(laws, at_h, now_h, np.random.default_rng(seed)), 0.0))
+    p10, p50, p90 = (float(v) for v in np.quantile(left, (0.1, 0.5, 0.9)))
+    return Life(p10, p50, p90, float(np.mean(left <= horizon_h)))
 
 
-def _falls(hours: Floats, damage: Floats) -> bool:
-    """Whether the later half is worse than the earlier by more than its own scatter."""
-    half = len(hours) // 2
-    early, late = damage[:half], damage[half:]
-    scatter = float(np.std(damage) / np.sqrt(len(damage)))
-    return bool(np.median(late) > np.median(early) + 0.1 * scatter and np.median(late) > 0.0)
+def _laws(at_h: Floats, damage: Floats) -> Iterator[_Law]:
+    span = float(at_h[-1] - at_h[0])
+    weight = np.linspace(0.3, 1.0, len(at_h))  # what was lately counts more
+    weight *= len(at_h) / weight.sum()
+    for late in LATE:
+        onset = float(at_h[0]) - late * span
+        u = (at_h - onset) / span
+        for power in POWERS:
+            yield _fit(u**power, damage, weight, onset, span, power, 0.0)
+        for rate in RATES:
+            yield _fit(np.expm1(rate * u), damage, weight, onset, span, None, rate)
 
 
-def _failure_times(hours: Floats, damage: Floats, rng: np.random.Generator) -> Floats:
-    """Draws of the time from onset to d = 1, float64[DRAWS], hours."""
-    weight = 0.25 + 0.75 * hours / hours[-1]  # the recent course says most about the coming one
-    scales, errors, misfits = (np.empty(len(SHAPES)) for _ in range(3))
-    for i, shape in enumerate(SHAPES):
-        x = hours**shape
-        power = float(np.sum(weight * x * x))
-        scales[i] = np.sum(weight * x * damage) / power
-        misfits[i] = np.sum(weight * (damage - scales[i] * x) ** 2) / np.sum(weight) + LEAST_NOISE**2
-        errors[i] = np.sqrt(misfits[i] * np.sum(weight) / power / min(len(hours), MOST_INDEPENDENT))
-    independent = min(float(len(hours)), MOST_INDEPENDENT)
-    chance = (misfits / misfits.min()) ** (-independent / 2.0)
-    chosen = rng.choice(len(SHAPES), size=DRAWS, p=chance / chance.sum())
-    spread = np.hypot(errors[chosen], LEAST_SCALE_ERROR * scales[chosen])
-    scale = np.maximum(scales[chosen] + spread * rng.standard_normal(DRAWS), 1e-3 * scales[chosen])
-    shift = ONSET_ERROR * hours[-1] * rng.uniform(-1.0, 1.0, DRAWS)
-    ends: Floats = np.maximum((1.0 / scale) ** (1.0 / SHAPES[chosen]) + shift, 0.0)
-    return ends
+def _fit(
+    shape: Floats, damage: Floats, weight: Floats, onset: float, span: float, power: float | None, rate: float
+) -> _Law:
+    size = float(np.sum(weight * shape * shape))
+    factor = max(float(np.sum(weight * shape * damage)) / size, 1e-9)
+    misfit = float(np.mean(weight * (damage - factor * shape) ** 2))
+    independent = min(len(damage), INDEPENDENT) / len(damage)
+    factor_sd = float(np.sqrt((misfit + NOISE**2) / (size * independent)))
+    return _Law(onset, span, power, rate, factor, factor_sd, misfit)
+
+
+def _draw(laws: list[_Law], at_h: Floats, now_h: float, rng: np.random.Generator) -> Floats:
+    """Remaining hours float64[DRAWS], a share from each law by its weight."""
+    misfits = np.array([law.misfit for law in laws])
+    noise = float(misfits.min()) + NOISE**2
+    weights = np.exp(-0.5 * min(len(at_h), INDEPENDENT) * (misfits - misfits.min()) / noise)
+    chosen = rng.choice(len(laws), size=DRAWS, p=weights / weights.sum())
+    away, scatter = rng.standard_normal(DRAWS), np.exp(SCATTER * rng.standard_normal(DRAWS))
+    span = float(at_h[-1] - at_h[0])
+    left = np.empty(DRAWS)
+    for number, law in enumerate(laws):
+        mine = chosen == number
+        factors = np.maximum(law.factor + law.factor_sd * away[mine], 1e-3 * law.factor)
+        left[mine] = (law.failure_h(factors) - now_h) * scatter[mine]
+    return np.asarray(np.minimum(left, LONGEST_SPANS * span), np.float64)

@@ -120,10 +120,11 @@ def watch_shape(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z:
 
 @kernel
 def _alone(shape: Shape, memory: bank.Bank, j: int) -> bool:
+    moving = 0
     for other in range(shape.measured):
         if other != j and abs(memory[other]["short"]) > CALM:
-            return False
-    return True
+            moving += 1
+    return moving == 0
 
 
 @kernel

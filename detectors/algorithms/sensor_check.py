@@ -48,9 +48,15 @@ BACK_ROWS = 10  # rows without the fault that end it
 CAP = 50.0
 MARGIN = 0.01  # of the range
 
-# state of one (signal, fault): rows looked at, rows in ended runs, current run, rows back, active, start, quiet rows
-LOOKED, HELD, RUN, BACK, ACTIVE, STARTED_US, QUIET = range(7)
-SIZE = 7
+BY_LONGEST = -1.0  # setpoints: stuck when standing still three times as long as ever before
+LONGEST_LEAST = 20.0
+LONGEST_HISTORY = 2_000
+LONGEST_CHANGES = 300
+
+# state of one (signal, fault): rows looked at, rows in ended runs, current run, rows back, active, start, quiet rows,
+# longest ended run
+LOOKED, HELD, RUN, BACK, ACTIVE, STARTED_US, QUIET, LONGEST = range(8)
+SIZE = 8
 
 
 class SensorCheck:
@@ -132,12 +138,13 @@ def _limits(signals: Sequence[Signal]) -> Floats:
 def _may_stick(signal: Signal, pace: Pace) -> float:
     """Share of repeated rows up to which the signal can be called stuck; 0 = never.
 
-    A slow signal is held on the grid and so repeats itself; setpoints and codes may stand still for days.
+    A slow signal is held on the grid and so repeats itself; codes may stand still for days, and so may setpoints
+    unless they never did.
     """
     if signal.role is Role.STATE:
         return 0.0
     if signal.role is Role.SETPOINT:
-        return 0.02
+        return BY_LONGEST
     period_us = max(signal.period_s * 1e6, float(pace.step_us))
     return 1.0 - (1.0 - RESTLESS) * pace.step_us / period_us
 
@@ -210,6 +217,10 @@ def _surprise(run: Int64s, fault: int, stuckable: float) -> float:
     """Of the current run; 0 while the history is too short to say."""
     if run[RUN] == 0 or run[LOOKED] < HISTORY_ROWS:
         return 0.0
+    if fault == 3 and stuckable < 0.0:
+        if run[LOOKED] < LONGEST_HISTORY or run[LOOKED] - run[HELD] < LONGEST_CHANGES:
+            return 0.0
+        return float(min(ALARMING / 3.0 * run[RUN] / max(run[LONGEST], LONGEST_LEAST), CAP))
     share = (run[HELD] + 1.0) / (run[LOOKED] + 2.0)
     if fault == 3 and (share > stuckable or run[LOOKED] - run[HELD] < NOISY_ROWS):
         return 0.0
@@ -230,6 +241,7 @@ def _run(run: Int64s, fault: int, holds: int, at_us: int, least: Int64s, stuckab
         if run[ACTIVE] == 0:
             run[LOOKED] += run[RUN] + 1  # an active run was a fault: it does not count as the sensor's habit
             run[HELD] += run[RUN]
+            run[LONGEST] = max(run[LONGEST], run[RUN])
             run[RUN] = 0
     if run[ACTIVE] == 1:
         if run[BACK] >= BACK_ROWS:
