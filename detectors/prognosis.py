@@ -1,10 +1,10 @@
 """Health so far → remaining life with its uncertainty. Pure; the same seed gives the same answer.
 
-    damage = 1 − health ──> growth laws (power, exponential; several onsets) ──> weights by fit ──> draws ──> P10/P50/P90
+    damage = 1 − health ──> growth laws (power, exponential; several onsets) ──> weights by fit ──> P10/P50/P90
 
 No single law is believed: each is fitted with one free factor, weighted by how well it explains the curve, and drawn
-from with the uncertainty of its factor. Failure is where damage reaches 1. Sources: Meeker and Escobar, Statistical
-Methods for Reliability Data, ch. 13 (degradation paths); Hoeting et al., Bayesian model averaging (1999).
+from with the uncertainty of its factor. Failure is where damage reaches 1, give or take. Sources: Meeker and Escobar,
+Statistical Methods for Reliability Data, ch. 13 (degradation paths); Hoeting et al., Bayesian model averaging (1999).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ RATES = (1.5, 2.5, 3.5)  # exponents over the span seen
 LATE = (0.0, 0.15, 0.35, 0.7)  # onset before the first point, in spans seen: faults are found late
 INDEPENDENT = 12.0  # neighbouring points say the same: at most this many count
 NOISE = 0.02  # least error of one health value
-SCATTER = 0.12  # of the remaining life itself: no machine follows a law
+SCATTER = 0.1  # of the remaining life itself: no machine follows a law
+LIMIT = 0.12  # and of the damage at which it fails: limits are conventions
 DRAWS = 600
 LONGEST_SPANS = 100.0
 
@@ -53,9 +54,9 @@ class _Law:
     factor_sd: float
     misfit: float  # mean squared error
 
-    def failure_h(self, factors: Floats) -> Floats:
-        """Time at which damage is 1, for each factor (> 0)."""
-        level = 1.0 / factors
+    def failure_h(self, factors: Floats, limits: Floats) -> Floats:
+        """Time at which damage reaches the limit, for each factor and limit (> 0)."""
+        level = limits / factors
         if self.power is not None:
             return np.asarray(self.onset_h + self.span_h * level ** (1.0 / self.power), np.float64)
         return np.asarray(self.onset_h + self.span_h * np.log1p(level) / self.rate, np.float64)
@@ -107,10 +108,11 @@ def _draw(laws: list[_Law], at_h: Floats, now_h: float, rng: np.random.Generator
     weights = np.exp(-0.5 * min(len(at_h), INDEPENDENT) * (misfits - misfits.min()) / noise)
     chosen = rng.choice(len(laws), size=DRAWS, p=weights / weights.sum())
     away, scatter = rng.standard_normal(DRAWS), np.exp(SCATTER * rng.standard_normal(DRAWS))
+    limits = np.exp(LIMIT * rng.standard_normal(DRAWS))
     span = float(at_h[-1] - at_h[0])
     left = np.empty(DRAWS)
     for number, law in enumerate(laws):
         mine = chosen == number
         factors = np.maximum(law.factor + law.factor_sd * away[mine], 1e-3 * law.factor)
-        left[mine] = (law.failure_h(factors) - now_h) * scatter[mine]
+        left[mine] = (law.failure_h(factors, limits[mine]) - now_h) * scatter[mine]
     return np.asarray(np.minimum(left, LONGEST_SPANS * span), np.float64)
