@@ -25,7 +25,7 @@ def assign(
     ticket_id: int,
     *,
     assignee_id: int | None = None,
-    version: int | None,
+    version: int | None = None,
     now: datetime,
 ) -> Ticket:
     """Give the ticket to an engineer, or (None) to whom routing finds; on hold it stays on hold.

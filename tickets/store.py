@@ -115,10 +115,11 @@ def _write(
     values = {name: getattr(ticket, name) for name in chain.COLUMNS}
     seq, head, version = ticket.event_count, ticket.head_hash, ticket.version
     changed: dict[str, Any] = {}
+    events: list[Event] = []
     for step in steps:
         changes = {name: value for name, value in step.changes.items() if values[name] != value}
         event = _event(ticket, actor, now, step, seq=seq + 1, prev=head, before=values, after=changes)
-        _append(conn, event)
+        events.append(event)
         values |= changes
         changed |= changes
         seq, head, version = event.seq, event.hash, version + bool(changes)
@@ -131,6 +132,8 @@ def _write(
     )
     if updated.rowcount != 1:
         raise stale(get(conn, ticket.ticket_id))
+    for event in events:
+        _append(conn, event)
     live.announce(conn, "ticket", ticket.ticket_id)
     return get(conn, ticket.ticket_id)
 

@@ -22,6 +22,7 @@ from tickets.rows import one
 LANGUAGES = {"en", "zh"}
 MOST = 5
 SENSOR = "sensor:"
+UNKNOWN = "unknown"
 
 
 class BadArticle(ConfigError):
@@ -82,13 +83,13 @@ def suggest(conn: Connection, asset_class: str, mode: str | None, *, limit: int 
     *Unknown* is a real mode: its article of a class follows those that name the fault. Of another class, only an
     article of the same mode is suggested. Of a sensor's fault (``sensor:<signal>:<fault>``) only the fault counts.
     """
-    named = mode or ""
+    named = mode or UNKNOWN
     if named.startswith(SENSOR):
         asset_class, named = "", named.rsplit(":", 1)[-1]
     rows = conn.execute(
         """select article_id, code, asset_class, mode, title, body from articles
            where (asset_class = %(class)s and mode in (%(mode)s, '', 'unknown'))
-              or (%(mode)s <> '' and mode = %(mode)s) or (asset_class = '' and mode in (%(mode)s, '', 'unknown'))
+              or (mode = %(mode)s and mode <> 'unknown') or (asset_class = '' and mode in (%(mode)s, '', 'unknown'))
            order by case
                when asset_class = %(class)s and mode = %(mode)s then 0
                when asset_class = %(class)s and mode = '' then 1
