@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +18,7 @@ from core.strict_json import MAX_BYTES, JsonMalformed, JsonTooLarge, check
 
 BODY_DIGEST = "millwright.body_digest"
 BODY_WITHIN_S = 30.0
+LARGE = 64 * 1024
 
 
 class NotJson(MillwrightError):
@@ -70,8 +72,16 @@ class StrictJson:
             raise BodyTooSlow from None
         if body:
             _require_json(headers)
-            check(body)
+            await _check(body)
         return body
+
+
+async def _check(body: bytes) -> None:
+    """A large body is looked at beside the event loop, which has others to serve."""
+    if len(body) > LARGE:
+        await run_in_threadpool(check, body)
+    else:
+        check(body)
 
 
 async def _read(receive: Receive) -> bytes:
