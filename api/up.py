@@ -8,13 +8,14 @@ A process that judges, serves or works on jobs calls ``wire()`` once; ingest and
 
 from __future__ import annotations
 
+import api.jobs
 import maintenance.jobs
 import tickets.jobs
 from detectors.base import OnFinding
 from maintenance import feedback, guard, service
 from tickets.hooks import hooks
 
-JOB_MODULES = (maintenance.jobs, tickets.jobs)  # importing them registers their handlers
+JOB_MODULES = (api.jobs, maintenance.jobs, tickets.jobs)  # importing them registers their handlers
 
 
 def wire() -> None:

@@ -32,7 +32,7 @@ class NotReady(Exception):
     """The instance did not come up in time; the message holds the end of its log."""
 
 
-def wait_until(condition: Callable[[], bool], *, within_s: float, what: str) -> float:
+def wait_until(condition: Callable[[], object], *, within_s: float, what: str) -> float:
     """Poll until ``condition``; returns the seconds it took. Raises NotReady naming ``what``."""
     began = time.monotonic()
     while not condition():

@@ -6,9 +6,9 @@ with database.tx(site_id=3) as conn:      # app role, sees site 3 alone
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 
 import psycopg
@@ -36,14 +36,16 @@ class Database:
         self.app_dsn, self.ingest_dsn, self.owner_dsn = app, ingest, owner
         self.statement_timeout_s = statement_timeout_s
         self.max_size = max_size
+        self._pools: dict[str, ConnectionPool] = {}
+        self._opening = threading.Lock()
 
-    @cached_property
+    @property
     def app(self) -> ConnectionPool:
-        return self._pool(self.app_dsn, APP)
+        return self._pool_of(APP, self.app_dsn)
 
-    @cached_property
+    @property
     def ingest(self) -> ConnectionPool:
-        return self._pool(self.ingest_dsn, INGEST)
+        return self._pool_of(INGEST, self.ingest_dsn)
 
     @contextmanager
     def tx(self, *, site_id: int | None = None) -> Iterator[Connection]:
@@ -69,9 +71,17 @@ class Database:
         return psycopg.conninfo.conninfo_to_dict(self.app_dsn).get("user") == role
 
     def close(self) -> None:
-        for name in ("app", "ingest"):
-            if name in self.__dict__:
-                self.__dict__.pop(name).close()
+        """Close the pools; the next use opens new ones."""
+        with self._opening:
+            while self._pools:
+                self._pools.popitem()[1].close()
+
+    def _pool_of(self, role: str, dsn: str) -> ConnectionPool:
+        """One pool a role, also when several threads come first."""
+        with self._opening:
+            if role not in self._pools:
+                self._pools[role] = self._pool(dsn, role)
+            return self._pools[role]
 
     def _pool(self, dsn: str, role: str) -> ConnectionPool:
         def configure(conn: Connection) -> None:
@@ -80,7 +90,14 @@ class Database:
                 sql.SQL("set statement_timeout = {}").format(sql.Literal(int(self.statement_timeout_s * 1000)))
             )
 
-        return ConnectionPool(
+        def check(conn: Connection) -> None:
+            try:
+                ConnectionPool.check_connection(conn)
+            except psycopg.OperationalError:
+                pool.drain()  # the server went away: all are dead, and checking them one by one takes seconds
+                raise
+
+        pool = ConnectionPool(
             dsn,
             min_size=1,
             max_size=self.max_size,
@@ -91,10 +108,11 @@ class Database:
                 "tcp_user_timeout": 10_000,
             },
             configure=configure,
-            check=ConnectionPool.check_connection,
+            check=check,
             timeout=CONNECT_S,
             open=True,
         )
+        return pool
 
 
 @contextmanager

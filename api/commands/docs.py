@@ -1,4 +1,4 @@
-"""The verb that writes what can be derived: docs/openapi.json and docs/commands.md."""
+"""The verb that writes what can be derived: the OpenAPI document, commands, errors, and the API's tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import json
 from pathlib import Path
 
-from api import cli
+from api import cli, reference
 from api.app import create_app
 from api.commands.parts import say
 from core.database import Database
@@ -19,18 +19,21 @@ SUBVERBS = {"user": ("add", "password", "list"), "device": ("add", "revoke", "li
 
 def docs(argv: list[str]) -> int:
     """Write both documents into ``--folder``."""
-    parser = argparse.ArgumentParser(prog="millwright docs", description="Write docs/openapi.json and commands.md.")
+    parser = argparse.ArgumentParser(prog="millwright docs", description="Write what can be derived into docs/.")
     parser.add_argument("--folder", type=Path, default=Path("docs"))
     folder = parser.parse_args(argv).folder
-    (folder / "openapi.json").write_text(json.dumps(openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    (folder / "commands.md").write_text(commands())
-    say(f"wrote {folder / 'openapi.json'} and {folder / 'commands.md'}")
+    app = create_app(Database("", "", ""), settings=settings())  # describing needs no database
+    page = folder / "api.md"
+    written = {
+        "openapi.json": json.dumps(app.openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n",
+        "commands.md": commands(),
+        "errors.md": reference.errors(),
+        "api.md": reference.api(page.read_text() if page.exists() else "", app),
+    }
+    for name, text in written.items():
+        (folder / name).write_text(text)
+        say(f"wrote {folder / name}")
     return 0
-
-
-def openapi() -> dict[str, object]:
-    """The OpenAPI document; needs no database."""
-    return create_app(Database("", "", ""), settings=settings()).openapi()
 
 
 def commands() -> str:
