@@ -21,7 +21,8 @@ from plant import rollups
 
 EVERY_S = 1.0
 ROLL_EVERY_S = 5.0
-ROLL_SHARE = 0.25  # of the time may go into rollups when there is much to do
+ROLL_SHARE = 0.1  # of the time goes into rollups at most
+BEHIND_SHARE = 0.5  # unless there is more to do than one turn can
 CHORES_EVERY_S = 3600.0
 KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)
@@ -104,10 +105,13 @@ class Keeper:
         if time.monotonic() < self._next_roll:
             return
         began = time.monotonic()
-        with self.database.ingest_tx() as conn:
-            rollups.roll(conn, until_batch=self._settled)
+        looked_at = rollups.MOST_BATCHES
+        while looked_at == rollups.MOST_BATCHES and time.monotonic() - began < ROLL_EVERY_S:
+            with self.database.ingest_tx() as conn:
+                looked_at = rollups.roll(conn, until_batch=self._settled)
         spent = time.monotonic() - began
-        self._next_roll = time.monotonic() + max(ROLL_EVERY_S, spent / ROLL_SHARE)
+        share = BEHIND_SHARE if looked_at == rollups.MOST_BATCHES else ROLL_SHARE
+        self._next_roll = time.monotonic() + max(ROLL_EVERY_S, spent / share)
 
     def _chores(self) -> None:
         if time.monotonic() < self._next_chores:

@@ -32,7 +32,7 @@ from ingest.writer import Doubt, Kept, Writer
 from plant.telemetry import to_us
 
 BYTES_A_ROW = 16
-QUIET_S = 0.02  # nothing more comes: the batch need not wait out its linger
+QUIET_S = 0.005  # nothing more comes: the batch need not wait out its linger
 RELOAD_S = 0.25
 BACKOFF_S = (0.05, 2.0)
 # the database is there and says that these very data are wrong

@@ -5,6 +5,7 @@ run(database=database, broker=Broker("127.0.0.1", 1883, user, password, "mosquit
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ingest.keeper import Keeper
 from ingest.pipeline import AWAY, Pipeline
 
 FINISH_S = 10.0
+SWITCH_S = 0.0005  # the storing thread waits for the database some ten times a flush, and then for the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Ingest:
 
     def run(self, stop: threading.Event) -> None:
         """Raises what ended a thread."""
+        sys.setswitchinterval(SWITCH_S)
         self._prepare(stop)
         over, sources_stop = threading.Event(), threading.Event()
         threads = {

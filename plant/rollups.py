@@ -131,7 +131,10 @@ Stretch = tuple[datetime, datetime, list[int] | None]
 
 
 def _stretches(rows: Iterable[tuple[datetime, datetime, list[int] | None]]) -> list[Stretch]:
-    """Half-open stretches of whole minutes; those for any signal are merged, the others gathered by hour."""
+    """Half-open stretches of whole minutes: merged for any signal, else gathered by hour.
+
+    Neighbouring hours become one stretch for the signals of both: to roll too many is right, to scan a day twice dear.
+    """
     any_signal: list[list[int]] = []
     named: dict[int, tuple[list[int], set[int]]] = {}
     for low, high, signals in rows:
@@ -142,14 +145,18 @@ def _stretches(rows: Iterable[tuple[datetime, datetime, list[int] | None]]) -> l
         seen, ids = named.setdefault(span[0] // HOUR_US, (span, set()))
         seen[0], seen[1] = min(seen[0], span[0]), max(seen[1], span[1])
         ids.update(signals)
-    merged = [(from_us(low), from_us(high), None) for low, high in _merge(any_signal)]
-    return merged + [(from_us(span[0]), from_us(span[1]), sorted(ids)) for span, ids in named.values()]
+    merged: list[Stretch] = [(from_us(low), from_us(high), None) for low, high in _merge(any_signal)]
+    for span in _merge([span for span, _ in named.values()], reach_us=HOUR_US):
+        together = {one for each, ids in named.values() if span[0] <= each[0] < span[1] for one in ids}
+        merged.append((from_us(span[0]), from_us(span[1]), sorted(together)))
+    return merged
 
 
-def _merge(spans: list[list[int]]) -> list[list[int]]:
+def _merge(spans: list[list[int]], *, reach_us: int = 0) -> list[list[int]]:
+    """Spans that touch, or lie within reach of each other, as one."""
     merged: list[list[int]] = []
     for span in sorted(spans):
-        if merged and span[0] <= merged[-1][1]:
+        if merged and span[0] <= merged[-1][1] + reach_us:
             merged[-1][1] = max(merged[-1][1], span[1])
         else:
             merged.append(list(span))
