@@ -24,6 +24,7 @@ from core.clock import wall_now
 from core.database import Database
 from core.embedded import EmbeddedServer
 from core.settings import Settings
+from tickets import seed
 
 BASE = "http://127.0.0.1"
 API = "/api/v1"
@@ -141,3 +142,22 @@ def problem(response: httpx.Response) -> dict[str, Any]:
     assert {"type", "title", "detail", "code", "instance"} <= body.keys()
     assert body["type"] == f"urn:millwright:error:{body['code']}"
     return body
+
+
+def seeded(world: World) -> World:
+    with world.database.tx(site_id=world.alpha) as conn:
+        seed.seed_site(conn)
+    return world
+
+
+def tickets(world: World) -> int:
+    with world.database.tx(site_id=world.alpha) as conn:
+        row = conn.execute("select count(*) from tickets").fetchone()
+    return int(row[0]) if row else 0
+
+
+def ticket(world: World, **more: Any) -> dict[str, Any]:
+    made = world.as_("planner").post(f"{API}/tickets", json={"kind": "request", "title": "t", **more})
+    assert made.status_code == 201, made.text
+    found: dict[str, Any] = made.json()
+    return found

@@ -144,12 +144,12 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_megabyte_takes_at_most_50_ms(name: str) -> None:
-    """Best of five: a busy machine must not fail it, a slow algorithm must."""
+    """Processor time, best of five: a busy machine must not fail it, a slow algorithm must."""
     assert min(_seconds(BOMBS[name]) for _ in range(5)) <= 0.05
 
 
 def _seconds(body: bytes) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     with contextlib.suppress(JsonRefused):
         loads(body)
-    return time.perf_counter() - started
+    return time.thread_time() - started
