@@ -45,7 +45,7 @@ def take_setpoints(pace: Pace, shape: Shape, s: ContextState, x: Floats, runs: i
     if seen == 0:
         s.counters[GAP] += 1
     elif s.counters[GAP] > 0:
-        if s.counters[GAP] >= pace.novel_rows:
+        if s.counters[GAP] >= pace.novel_rows and shape.features > 1:
             # What the machine was asked meanwhile is unknown, and it still shows.
             s.counters[SETTLE] = max(s.counters[SETTLE], int(pace.long_rows))
         s.counters[GAP] = 0

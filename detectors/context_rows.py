@@ -13,6 +13,8 @@ from detectors.context_state import (
     FIRST,
     FIRST_ROWS,
     FIRST_US,
+    GAP,
+    LAST_US,
     LEARNT,
     NOT_BEFORE_US,
     NOVEL,
@@ -49,6 +51,9 @@ def advance(
     for i in range(len(at_us)):
         s.counters[ROWS] += 1
         out[0][i] = s.counters[ROWS]
+        if at_us[i] - s.counters[LAST_US] > pace.novel_rows * pace.step_us and s.counters[LAST_US] > 0:
+            s.counters[GAP] += pace.novel_rows  # nothing was heard: what the machine did meanwhile is unknown
+        s.counters[LAST_US] = at_us[i]
         early = at_us[i] < s.counters[NOT_BEFORE_US]
         runs = features.running(pace, shape, s, state[i])
         seen = features.take_setpoints(pace, shape, s, x[i], runs)

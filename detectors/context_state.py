@@ -20,7 +20,7 @@ BLOCKS = 12  # of five rows: an hour of minutes in which a step is told from wea
 FIRST_ROWS = 16  # running rows that centre and scale the setpoints
 
 # counters
-ROWS, FIRST, LEARNT, SETTLE, NOVEL, CODE, FIRST_US, NOT_BEFORE_US, GAP = range(9)
+ROWS, FIRST, LEARNT, SETTLE, NOVEL, CODE, FIRST_US, NOT_BEFORE_US, GAP, LAST_US = range(10)
 
 
 class Shape(NamedTuple):
@@ -84,7 +84,7 @@ def empty(shape: Shape) -> ContextState:
     m, k, p = shape.setpoints, shape.measured, shape.features
     covariance = np.eye(p) / RIDGE
     covariance[0, 0] = 1.0 / FREE
-    counters = np.zeros(9, dtype=np.int64)
+    counters = np.zeros(10, dtype=np.int64)
     counters[CODE] = -2
     counters[FIRST] = 0 if m else FIRST_ROWS
     lags = np.zeros((2 * min(m, FULL) + 1, LAGS))

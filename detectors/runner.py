@@ -1,294 +1,261 @@
-"""Runs the detectors over the store: live, in catch-up after a crash, and over a new machine's history alike.
+"""Judges new samples of every asset: the loop around the pure part.
 
-    NOTIFY millwright_samples ──> round ──> per asset: samples after the watermark ──> frame ──> detector
-                                                       │
-             one transaction: findings ──> on_finding, bands, snapshot now and then, the watermark
+    store ──after the position──> samples ──> line (rows, chain) ──> on_finding ┐
+                                                                     bands      ├ one transaction an asset and stretch
+                                                                     snapshot   │
+                                                                     watermark  ┘
 
-The watermark is the fence: it moves from the value that this process knows, or somebody else has moved it and our state
-is thrown away. A snapshot may be older than the watermark; then the rows between are judged again in silence.
+The telemetry store is the log; a line's memory is a cache. After a crash a line starts from its snapshot, replays up
+to the watermark in silence, and goes on: nothing is said twice, nothing is missed.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
 
+import numpy as np
 import psycopg
 from psycopg import Connection
 
 from core import log
 from core.clock import Clock
 from core.database import Database, site_ids
-from core.errors import Unavailable
+from core.errors import MillwrightError
 from detectors import store
-from detectors.base import Finding, Judgement, OnFinding
-from detectors.chain import NAME, VERSION, Chain, create_chain
-from detectors.frames import build_frames, grid_step_us, look_back_us
-from detectors.store import Action, Machine, Request, Snapshot
-from plant import telemetry
-from plant.model import SampleBatch
+from detectors.base import OnFinding
+from detectors.chain import NAME
+from detectors.frames import SECOND_US, grid_step_us
+from detectors.line import Action, Line
+from detectors.store import Heard
+from plant import assets, telemetry
+from plant.model import Asset, Role, SampleBatch, Signal
 
 CHANNEL = "millwright_samples"
-ROWS_AT_ONCE = 4_000
-ASSETS_AT_ONCE = 32
-SILENCE = timedelta(seconds=30)  # of wall time: then a whole machine's silence counts as missing rows
-SILENCE_STEPS = 5
-MACHINES_S = 2.0  # how often assets and signals are read again
-REBUILD_ROWS = 20_160  # a fortnight of minutes
-LEAST_PAUSE_S = 0.2
-RETRY_S = 1.0
-GIVE_UP_FOR_S = 30.0
-logger = log.get("detectors")
+POLL_S = 1.0
+RETRY_S = 2.0
+STRETCH_ROWS = 1_440  # rows of one transaction at most
+SNAPSHOT_ROWS = 720
+GRACE_S = 5.0  # seconds of the wall that a late signal is waited for
+BACKFILL_S = 3.0  # a new asset is judged when its history has been coming no longer for so many seconds
+HISTORY = timedelta(hours=1)
 
 
-class Overtaken(Exception):
-    """Another process moved the asset's watermark."""
+class Patience(Enum):
+    """Whether to wait for signals that are late."""
+
+    NONE = "none"  # everything that will come is there
+    LIVE = "live"
 
 
-@dataclass(slots=True)
-class Watch:
-    """One asset with its detector in memory. ``known_us``: the watermark as this process left it."""
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What is to do on one site."""
 
-    machine: Machine
-    chain: Chain
-    step_us: int
-    look_back_us: int
-    known_us: int | None = None
-    saved_s: float = field(default_factory=time.monotonic)
+    site_id: int
+    clock: Clock
+    due: Sequence[_Due]
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """An asset with rows to judge up to ``until_us``."""
+
+    asset: Asset
+    signals: Sequence[Signal]
+    until_us: int
+    waiting: bool  # an open request
 
 
 class Runner:
-    """All assets of all sites. ``clock_of(conn)`` gives the plant clock; one thread calls the methods."""
+    """Runs all assets of all sites. One at a time an instance: a lock an asset keeps a second one out."""
 
-    def __init__(
-        self,
-        database: Database,
-        clock_of: Callable[[Connection], Clock],
-        on_finding: OnFinding,
-        *,
-        snapshot_s: float = 30.0,
-        poll_s: float = 2.0,
-    ) -> None:
-        self.database = database
-        self._clock_of = clock_of
-        self._on_finding = on_finding
-        self._snapshot_s = snapshot_s
-        self._poll_s = poll_s
-        self._watches: dict[int, Watch] = {}
-        self._machines: dict[int, list[Machine]] = {}
-        self._machines_s = float("-inf")
-        self._resting: dict[int, float] = {}  # asset id → monotonic time until which it is left alone
-
-    def run_forever(self, stop: threading.Event) -> None:
-        """Judge until ``stop``; woken by ingest, and by itself every ``poll_s``. Waits for a database that is away."""
-        while not stop.is_set():
-            try:
-                with self.database.connect() as listener:
-                    listener.execute(f"listen {CHANNEL}")
-                    self._rounds(listener, stop)
-            except (psycopg.OperationalError, Unavailable) as error:
-                logger.warning("database away", why=str(error))
-                self._watches.clear()
-                stop.wait(RETRY_S)
+    def __init__(self, database: Database, load_clock: Callable[[Connection], Clock], on_finding: OnFinding) -> None:
+        self._database, self._load_clock, self._on_finding = database, load_clock, on_finding
+        self._lines: dict[int, Line] = {}
+        self._log = log.get("detectors")
 
     def run_once(self) -> int:
-        """Judge everything that is there; returns the number of rows judged."""
-        total = 0
-        while rows := self._round():
-            total += rows
-        return total
+        """Judge everything that is stored, late signals not waited for; returns the rows judged."""
+        return self._pass(Patience.NONE)
 
-    def _rounds(self, listener: Connection, stop: threading.Event) -> None:
+    def run_forever(self, stop: threading.Event) -> None:
+        """Judge whenever samples come, until ``stop``; outlives restarts of the database."""
         while not stop.is_set():
-            began = time.monotonic()
-            if not self._round():
-                for _ in listener.notifies(timeout=self._poll_s, stop_after=1):
-                    pass
-            stop.wait(max(0.0, LEAST_PAUSE_S - (time.monotonic() - began)))
-
-    def _round(self) -> int:
-        """One step of every asset that has rows waiting."""
-        self._read_machines()
-        return sum(self._site_round(site_id, machines) for site_id, machines in self._machines.items())
-
-    def _read_machines(self) -> None:
-        if time.monotonic() - self._machines_s < MACHINES_S:
-            return
-        with self.database.tx() as conn:
-            sites = site_ids(conn)
-        for site_id in sites:
-            with self.database.tx(site_id=site_id) as conn:
-                self._machines[site_id] = store.machines(conn)
-        self._machines_s = time.monotonic()
-
-    def _site_round(self, site_id: int, machines: Sequence[Machine]) -> int:
-        with self.database.tx(site_id=site_id) as conn:
-            clock = self._clock_of(conn)
-            silent_us = telemetry.to_us(clock.now() - SILENCE * clock.factor)
-            newest, marks, asked = store.newest(conn), store.watermarks(conn), store.requests(conn)
-        for request in asked:
-            self._carry_out(site_id, request, machines, marks)
-        waiting = []
-        for machine in machines:
-            if machine.asset_id not in newest or self._rests(machine.asset_id):
-                continue
-            step_us = grid_step_us(machine.signals)
-            until_us = _until(newest[machine.asset_id], silent_us, step_us)
-            if until_us > marks.get(machine.asset_id, 0):
-                waiting.append((machine, marks.get(machine.asset_id), until_us))
-        return self._judge(site_id, waiting)
-
-    def _rests(self, asset_id: int) -> bool:
-        return self._resting.get(asset_id, 0.0) > time.monotonic()
-
-    def _judge(self, site_id: int, waiting: Sequence[tuple[Machine, int | None, int]]) -> int:
-        """The assets that are furthest behind, over one window of time that is read once."""
-        spans = []
-        with self.database.tx(site_id=site_id) as conn:
-            for machine, mark_us, until_us in sorted(waiting, key=lambda each: each[1] or 0)[:ASSETS_AT_ONCE]:
-                after_us = mark_us if mark_us is not None else self._beginning(conn, machine)
-                if after_us is not None:
-                    spans.append((machine, mark_us, after_us, until_us))
-            if not spans:
-                return 0
-            window_us = min(after + ROWS_AT_ONCE * grid_step_us(m.signals) for m, _, after, _ in spans)
-            spans = [(m, mark, after, min(until, window_us)) for m, mark, after, until in spans if after < window_us]
-            batch = self._read(conn, [(m, after, until) for m, _, after, until in spans])
-        return sum(self._step(site_id, m, mark, after, until, batch) for m, mark, after, until in spans)
-
-    def _beginning(self, conn: Connection, machine: Machine) -> int | None:
-        """Just before the first sample of a machine that was never judged."""
-        first_us = store.first_sample_us(conn, [signal.signal_id for signal in machine.signals])
-        step_us = grid_step_us(machine.signals)
-        return None if first_us is None else (first_us // step_us - 1) * step_us
-
-    def _read(self, conn: Connection, spans: Iterable[tuple[Machine, int, int]]) -> SampleBatch:
-        ids: list[int] = []
-        first_us, last_us = 1 << 62, 0
-        for machine, after_us, until_us in spans:
-            ids += [signal.signal_id for signal in machine.signals]
-            back_us = look_back_us(machine.signals, step_us=grid_step_us(machine.signals))
-            first_us, last_us = min(first_us, after_us - back_us), max(last_us, until_us)
-        return telemetry.read_frame_samples(conn, ids, first_us, last_us)
-
-    def _step(
-        self, site_id: int, machine: Machine, mark_us: int | None, after_us: int, until_us: int, batch: SampleBatch
-    ) -> int:
-        """Judge one asset's rows in (after, until]; a failure leaves the watermark, and the asset alone for a while."""
-        asset_id = machine.asset_id
-        try:
-            watch = self._watch(site_id, machine, mark_us)
-            mine = _of(batch, machine)
-            frame = build_frames(mine, machine.signals, after_us=after_us, until_us=until_us, step_us=watch.step_us)
-            judgement = watch.chain.update(frame)
-            with self.database.tx(site_id=site_id) as conn:
-                self._keep(conn, watch, judgement, before_us=mark_us, until_us=until_us)
-            watch.known_us = until_us
-            return len(frame)
-        except Overtaken:
-            self._watches.pop(asset_id, None)
-            logger.warning("another process judges this asset", asset=asset_id)
-        except (psycopg.OperationalError, Unavailable):
-            self._watches.pop(asset_id, None)
-            raise
-        except Exception:  # one asset's trouble must not silence all others; it is said and tried again
-            self._watches.pop(asset_id, None)
-            self._resting[asset_id] = time.monotonic() + GIVE_UP_FOR_S
-            logger.exception("asset not judged", asset=asset_id, after_us=after_us, until_us=until_us)
-        return 0
-
-    def _keep(
-        self, conn: Connection, watch: Watch, judgement: Judgement, *, before_us: int | None, until_us: int
-    ) -> None:
-        """Everything that follows from a judged span, in the caller's transaction. Raises Overtaken."""
-        asset_id = watch.machine.asset_id
-        if not store.advance(conn, asset_id, before_us=before_us, to_us=until_us):
-            raise Overtaken
-        self._report(conn, judgement.findings)
-        telemetry.write_bands(conn, judgement.bands)
-        if time.monotonic() - watch.saved_s >= self._snapshot_s or before_us is None:
-            store.save(conn, asset_id, NAME, Snapshot(VERSION, until_us, watch.chain.dump()))
-            watch.saved_s = time.monotonic()
-
-    def _report(self, conn: Connection, findings: Sequence[Finding]) -> None:
-        now = self._clock_of(conn).now()
-        for finding in findings:
-            self._on_finding(conn, finding, max(now, finding.at))
-
-    def _carry_out(self, site_id: int, request: Request, machines: Sequence[Machine], marks: dict[int, int]) -> None:
-        """Relearn, or gather evidence anew, right after the last judged row; kept with a snapshot of that moment."""
-        machine = next((each for each in machines if each.asset_id == request.asset_id), None)
-        mark_us = marks.get(request.asset_id)
-        if machine is None or mark_us is None:
-            with self.database.tx(site_id=site_id) as conn:
-                store.settle(conn, request.request_id, at_us=request.at_us)
-            return
-        if mark_us < request.at_us or self._rests(request.asset_id):
-            return  # not judged up to that moment yet
-        watch = self._watch(site_id, machine, mark_us)
-        if request.action is Action.RELEARN:
-            watch.chain.relearn(mark_us)
-        else:
-            watch.chain.intervene(mark_us)
-        with self.database.tx(site_id=site_id) as conn:
-            store.save(conn, machine.asset_id, NAME, Snapshot(VERSION, mark_us, watch.chain.dump()))
-            store.settle(conn, request.request_id, at_us=mark_us)
-        watch.saved_s = time.monotonic()
-
-    def _watch(self, site_id: int, machine: Machine, mark_us: int | None) -> Watch:
-        """The asset's detector as it was after the row at ``mark_us``."""
-        watch = self._watches.get(machine.asset_id)
-        if watch and watch.known_us == mark_us and watch.machine.signals == machine.signals:
-            return watch
-        watch = self._fresh(machine)
-        if mark_us is not None:
-            self._resume(site_id, watch, mark_us)
-        watch.known_us = mark_us
-        self._watches[machine.asset_id] = watch
-        return watch
-
-    def _fresh(self, machine: Machine) -> Watch:
-        step_us = grid_step_us(machine.signals)
-        chain = create_chain(machine.asset_id, machine.site_id, machine.asset_class, machine.signals)
-        return Watch(machine, chain, step_us, look_back_us(machine.signals, step_us=step_us))
-
-    def _resume(self, site_id: int, watch: Watch, mark_us: int) -> None:
-        """Snapshot, and the rows after it judged in silence; without one that fits, the last fortnight's rows."""
-        asset_id = watch.machine.asset_id
-        with self.database.tx(site_id=site_id) as conn:
-            snapshot = store.load(conn, asset_id, NAME)
-        from_us = mark_us - REBUILD_ROWS * watch.step_us
-        if snapshot and snapshot.watermark_us <= mark_us:
             try:
-                watch.chain.load(snapshot.state)
-                from_us = snapshot.watermark_us
-            except ValueError as error:
-                logger.warning("detector state rebuilt from the store", asset=asset_id, why=str(error))
-        while from_us < mark_us:
-            until_us = min(mark_us, from_us + ROWS_AT_ONCE * watch.step_us)
-            with self.database.tx(site_id=site_id) as conn:
-                batch = self._read(conn, [(watch.machine, from_us, until_us)])
-            frame = build_frames(
-                batch, watch.machine.signals, after_us=from_us, until_us=until_us, step_us=watch.step_us
+                with self._database.connect() as listener:
+                    listener.execute("listen millwright_samples")
+                    while not stop.is_set():
+                        self._pass(Patience.LIVE)
+                        for _ in listener.notifies(timeout=POLL_S, stop_after=1):
+                            pass
+            except (psycopg.OperationalError, MillwrightError) as error:
+                self._lines.clear()
+                self._log.warning("detectors.waits", error=str(error))
+                stop.wait(RETRY_S)
+
+    def _pass(self, patience: Patience) -> int:
+        with self._database.tx() as conn:
+            sites = site_ids(conn)
+        return sum(self._run_site(self._look(site_id, patience)) for site_id in sites)
+
+    def _look(self, site_id: int, patience: Patience) -> _Site:
+        """What is to do on a site, by what was heard last."""
+        with self._database.tx(site_id=site_id) as conn:
+            clock = self._load_clock(conn)
+            heard, marks, wanted = store.heard(conn), store.watermarks(conn), store.open_requests(conn)
+            fresh = patience is Patience.LIVE and store.backfilling(
+                conn, before=clock.now() - HISTORY, within_s=BACKFILL_S
             )
-            watch.chain.update(frame)
-            from_us = until_us
+            by_asset = _by_asset(assets.signals_of_site(conn))
+            due = []
+            for asset in assets.assets(conn):
+                signals = by_asset.get(asset.asset_id, [])
+                until_us = complete_until(signals, heard, patience)
+                if until_us is None or (fresh and asset.asset_id not in marks):
+                    continue
+                waiting = wanted.get(asset.asset_id, until_us + 1) <= until_us
+                if waiting or until_us >= marks.get(asset.asset_id, 0) + grid_step_us(signals):
+                    due.append(_Due(asset, signals, until_us, waiting))
+        return _Site(site_id, clock, due)
+
+    def _run_site(self, site: _Site) -> int:
+        """Stretch by stretch, so that samples of all assets are read together."""
+        rows, due = 0, [each for each in site.due if self._line(site, each)]
+        while due:
+            start = min(self._lines[each.asset.asset_id].position_us for each in due)
+            end = start + STRETCH_ROWS * min(grid_step_us(each.signals) for each in due)
+            now = [each for each in due if self._lines[each.asset.asset_id].position_us < end]
+            batch = self._read(site, now, start, end)
+            for each in now:
+                rows += self._advance(site, each, batch, min(end, each.until_us))
+            if not len(batch):
+                self._skip(site, now)
+            due = [each for each in due if self._unfinished(each)]
+        return rows
+
+    def _skip(self, site: _Site, due: Sequence[_Due]) -> None:
+        """Cross a hole in the samples at once."""
+        with self._database.tx(site_id=site.site_id) as conn:
+            for each in due:
+                line = self._lines.get(each.asset.asset_id)
+                ids = [signal.signal_id for signal in each.signals]
+                next_us = None if line is None else store.next_sample_us(conn, ids, line.position_us)
+                if line is not None and next_us is not None:
+                    line.skip_to(next_us)
+
+    def _unfinished(self, due: _Due) -> bool:
+        line = self._lines.get(due.asset.asset_id)
+        return line is not None and line.position_us + line.step_us <= due.until_us
+
+    def _read(self, site: _Site, due: Sequence[_Due], start_us: int, end_us: int) -> SampleBatch:
+        ids = [signal.signal_id for each in due for signal in each.signals]
+        end_us = min(end_us, max(each.until_us for each in due))
+        with self._database.tx(site_id=site.site_id) as conn:
+            return telemetry.read_frame_samples(conn, ids, start_us, end_us)
+
+    def _advance(self, site: _Site, due: _Due, batch: SampleBatch, until_us: int) -> int:
+        """One stretch of one asset in one transaction; returns its rows. Another owner or an error drops the line."""
+        asset_id = due.asset.asset_id
+        line = self._lines.pop(asset_id)
+        try:
+            with self._database.tx(site_id=site.site_id) as conn:
+                mark = store.lock_watermark(conn, asset_id)
+                if (mark or 0) > max(line.muted_us, line.position_us):
+                    return 0
+                rows = self._judge(conn, site, line, _of(batch, due.signals, line.position_us), until_us)
+        except (psycopg.Error, MillwrightError) as error:
+            if isinstance(error, psycopg.OperationalError):
+                raise
+            self._log.exception("detectors.failed", asset=due.asset.code, error=str(error))
+            return 0
+        line.muted_us = max(line.muted_us, line.position_us)
+        self._lines[asset_id] = line
+        return rows
+
+    def _judge(self, conn: Connection, site: _Site, line: Line, batch: SampleBatch, until_us: int) -> int:
+        asset_id, now = line.asset.asset_id, site.clock.now()
+        said = line.advance(batch, store.requests(conn, asset_id, after_us=line.position_us), until_us=until_us)
+        for finding in said.findings:
+            self._on_finding(conn, finding, now)
+        telemetry.write_bands(conn, said.bands)
+        if said.carried_out:
+            store.finish(conn, said.carried_out, now=now)
+        if said.carried_out or line.rows_since_snapshot >= SNAPSHOT_ROWS:
+            kept = store.Snapshot(line.version, line.position_us, line.dump())
+            store.save_snapshot(conn, asset_id, NAME, kept)
+            line.rows_since_snapshot = 0
+        if line.position_us > line.muted_us:
+            store.save_watermark(conn, asset_id, line.position_us)
+        return said.rows
+
+    def _line(self, site: _Site, due: _Due) -> Line | None:
+        """The asset's line, from memory, from its snapshot, or from the beginning of its samples."""
+        asset_id = due.asset.asset_id
+        line = self._lines.get(asset_id)
+        if line is None or line.signals != due.signals:
+            with self._database.tx(site_id=site.site_id) as conn:
+                line = open_line(conn, due.asset, due.signals)
+            if line is None:
+                self._lines.pop(asset_id, None)
+                return None
+            self._lines[asset_id] = line
+        return line
 
 
-def _until(newest_us: int, silent_us: int, step_us: int) -> int:
-    """Last grid row that may be judged: complete by data, or silent for so long that its absence is the news."""
-    complete = (newest_us // step_us - 1) * step_us
-    silent = (silent_us // step_us - SILENCE_STEPS) * step_us
-    return max(complete, silent)
+def open_line(conn: Connection, asset: Asset, signals: Sequence[Signal]) -> Line | None:
+    """A line at its snapshot; without one that fits, at the first sample. None: there are no samples."""
+    mark = store.watermarks(conn).get(asset.asset_id, 0)
+    kept = store.snapshot(conn, asset.asset_id, NAME)
+    if kept is not None:
+        line = Line(asset, signals, position_us=kept.watermark_us, muted_us=mark)
+        if kept.version == line.version:
+            line.load(kept.state)
+            return line
+    first_us = store.first_sample_us(conn, [signal.signal_id for signal in signals])
+    if first_us is None:
+        return None
+    return Line(asset, signals, position_us=first_us - 1, muted_us=mark)
 
 
-def _of(batch: SampleBatch, machine: Machine) -> SampleBatch:
-    """The rows of a batch that belong to one machine."""
-    lookup = [signal.signal_id for signal in machine.signals]
-    mine = (batch.signal_id[:, None] == lookup).any(axis=1) if len(lookup) < 64 else None
-    if mine is None:
-        return batch
+def complete_until(signals: Sequence[Signal], heard: Mapping[int, Heard], patience: Patience) -> int | None:
+    """Time up to which an asset's samples are complete; None when there is nothing to judge.
+
+    The slowest signal counts, unless it is late by more than two of its periods and has been waited for.
+    """
+    known = [(signal, heard[signal.signal_id]) for signal in signals if signal.signal_id in heard]
+    if not known or all(signal.role is not Role.MEASURED for signal in signals):
+        return None
+    newest = max(last.at_us for _, last in known)
+    if patience is Patience.NONE:
+        return newest
+    step_us = grid_step_us(signals)
+    until_us = newest
+    for signal, last in known:
+        period_us = round(signal.period_s * SECOND_US)
+        bound_us = last.at_us + max(period_us - step_us, 0)
+        late = newest - last.at_us > 2 * max(period_us, step_us) and last.ago_s > GRACE_S
+        if not late:
+            until_us = min(until_us, bound_us)
+    return until_us
+
+
+def relearn(conn: Connection, asset_id: int, at: datetime) -> int:
+    """Ask for a new baseline of the asset's detectors after a repair at a plant time."""
+    return store.request(conn, asset_id, Action.RELEARN, at=at)
+
+
+def _by_asset(signals: Sequence[Signal]) -> dict[int, list[Signal]]:
+    found: dict[int, list[Signal]] = {}
+    for signal in signals:
+        found.setdefault(signal.asset_id, []).append(signal)
+    return found
+
+
+def _of(batch: SampleBatch, signals: Sequence[Signal], after_us: int) -> SampleBatch:
+    """The samples of these signals after a time."""
+    mine = np.isin(batch.signal_id, [signal.signal_id for signal in signals]) & (batch.at_us > after_us)
     return SampleBatch(batch.signal_id[mine], batch.at_us[mine], batch.value[mine], batch.quality[mine])

@@ -1,39 +1,22 @@
-"""SQL of the detectors: state snapshots, watermarks, and requests to relearn or to gather evidence anew."""
+"""What the runner keeps: snapshots, watermarks, requests. SQL.
+
+``conn`` is the app role's, inside a transaction on one site. Times are µs since the epoch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from psycopg import Connection
 
-from plant import assets
-from plant.model import Signal
-from plant.telemetry import from_us, to_us
-
-
-class Action(StrEnum):
-    """What is asked of a detector after somebody worked on the machine."""
-
-    RELEARN = "relearn"  # forget the baseline
-    INTERVENTION = "intervention"  # keep the baseline, gather the evidence anew
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """An asset with signals of its own: what one detector watches."""
-
-    asset_id: int
-    site_id: int
-    asset_class: str
-    signals: tuple[Signal, ...]
+from detectors.line import Action, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A detector's state as it was after the row at ``watermark_us``."""
+    """A chain's state after the row at ``watermark_us``."""
 
     version: str
     watermark_us: int
@@ -41,93 +24,118 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    request_id: int
-    asset_id: int
-    action: Action
+class Heard:
+    """The newest sample of a signal: its own time, and how long ago it came, in seconds of the wall."""
+
     at_us: int
+    ago_s: float
 
 
-def machines(conn: Connection) -> list[Machine]:
-    """Every asset of the site that has signals, its signals by id."""
-    signals: dict[int, list[Signal]] = {}
-    for signal in sorted(assets.signals_of_site(conn), key=lambda each: each.signal_id):
-        signals.setdefault(signal.asset_id, []).append(signal)
-    return [
-        Machine(asset.asset_id, asset.site_id, asset.asset_class, tuple(signals[asset.asset_id]))
-        for asset in assets.assets(conn)
-        if asset.asset_id in signals
-    ]
-
-
-def newest(conn: Connection) -> dict[int, int]:
-    """Asset id → time of its newest sample in µs."""
+def heard(conn: Connection) -> dict[int, Heard]:
+    """Newest sample of every signal of the site that was ever heard."""
     rows = conn.execute(
-        "select s.asset_id, max(l.at) from last_values l join signals s using (signal_id) group by s.asset_id"
+        """select signal_id, (extract(epoch from at) * 1000000)::bigint,
+             extract(epoch from clock_timestamp() - heard_at)::float8 from last_values"""
     )
-    return {asset_id: to_us(at) for asset_id, at in rows}
+    return {row[0]: Heard(row[1], row[2]) for row in rows}
+
+
+def backfilling(conn: Connection, *, before: datetime, within_s: float) -> bool:
+    """Whether samples older than ``before`` (plant time) were stored within the last seconds of the wall."""
+    row = conn.execute(
+        """select exists (select 1 from ingest_batches
+             where stored_at > clock_timestamp() - make_interval(secs => %s) and max_at < %s)""",
+        (within_s, before),
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def first_sample_us(conn: Connection, signal_ids: Sequence[int]) -> int | None:
-    """Time of the oldest sample of these signals; reads much, so ask once."""
-    row = conn.execute("select min(at) from samples where signal_id = any(%s)", (list(signal_ids),)).fetchone()
-    return to_us(row[0]) if row and row[0] else None
+    """Time of the oldest sample of these signals."""
+    row = conn.execute(
+        "select (extract(epoch from min(at)) * 1000000)::bigint from samples where signal_id = any(%s)",
+        (list(signal_ids),),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def next_sample_us(conn: Connection, signal_ids: Sequence[int], after_us: int) -> int | None:
+    """Time of the first sample after ``after_us``."""
+    row = conn.execute(
+        """select (extract(epoch from min(at)) * 1000000)::bigint from samples
+           where signal_id = any(%s) and at > 'epoch'::timestamptz + %s * interval '1 microsecond'""",
+        (list(signal_ids), after_us),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def watermarks(conn: Connection) -> dict[int, int]:
-    """Asset id → last judged row in µs."""
+    """Asset → time of the last row whose findings are committed."""
     return dict(conn.execute("select asset_id, watermark_us from asset_watermarks").fetchall())
 
 
-def advance(conn: Connection, asset_id: int, *, before_us: int | None, to_us: int) -> bool:
-    """Move an asset's watermark from ``before_us`` (None: there was none); False when somebody else moved it."""
-    if before_us is None:
-        done = conn.execute(
-            "insert into asset_watermarks (asset_id, watermark_us) values (%s, %s) on conflict do nothing",
-            (asset_id, to_us),
-        )
-    else:
-        done = conn.execute(
-            "update asset_watermarks set watermark_us = %s where asset_id = %s and watermark_us = %s",
-            (to_us, asset_id, before_us),
-        )
-    return done.rowcount == 1
+def lock_watermark(conn: Connection, asset_id: int) -> int | None:
+    """The asset's watermark, locked until the end of the transaction: one owner at a time. None: never judged."""
+    conn.execute("select pg_advisory_xact_lock(hashtext('detectors'), %s)", (asset_id,))
+    row = conn.execute("select watermark_us from asset_watermarks where asset_id = %s", (asset_id,)).fetchone()
+    return None if row is None else row[0]
 
 
-def load(conn: Connection, asset_id: int, detector: str) -> Snapshot | None:
-    """The kept state of an asset's detector."""
+def save_watermark(conn: Connection, asset_id: int, watermark_us: int) -> None:
+    conn.execute(
+        """insert into asset_watermarks (asset_id, watermark_us) values (%s, %s)
+           on conflict (asset_id) do update set watermark_us = excluded.watermark_us""",
+        (asset_id, watermark_us),
+    )
+
+
+def snapshot(conn: Connection, asset_id: int, detector: str) -> Snapshot | None:
     row = conn.execute(
         "select version, watermark_us, state from detector_state where asset_id = %s and detector = %s",
         (asset_id, detector),
     ).fetchone()
-    return Snapshot(row[0], row[1], bytes(row[2])) if row else None
+    return None if row is None else Snapshot(row[0], row[1], bytes(row[2]))
 
 
-def save(conn: Connection, asset_id: int, detector: str, snapshot: Snapshot) -> None:
-    """Keep the state of an asset's detector in place of the last one."""
+def save_snapshot(conn: Connection, asset_id: int, detector: str, kept: Snapshot) -> None:
     conn.execute(
         """insert into detector_state (asset_id, detector, version, watermark_us, state) values (%s, %s, %s, %s, %s)
-           on conflict (asset_id, detector) do update set version = excluded.version, saved_at = now(),
-             watermark_us = excluded.watermark_us, state = excluded.state""",
-        (asset_id, detector, snapshot.version, snapshot.watermark_us, snapshot.state),
+           on conflict (asset_id, detector) do update set version = excluded.version,
+             watermark_us = excluded.watermark_us, state = excluded.state, saved_at = now()""",
+        (asset_id, detector, kept.version, kept.watermark_us, kept.state),
     )
 
 
-def requests(conn: Connection) -> list[Request]:
-    """Requests nobody has carried out yet, oldest first."""
+def request(conn: Connection, asset_id: int, action: Action, *, at: datetime) -> int:
+    """Ask the asset's detectors to take note of an action at a plant time; returns the request's id."""
+    row = conn.execute(
+        "insert into detector_requests (asset_id, action, at) values (%s, %s, %s) returning request_id",
+        (asset_id, action.value, at),
+    ).fetchone()
+    assert row is not None  # noqa: S101 - insert … returning gives a row
+    return int(row[0])
+
+
+def open_requests(conn: Connection) -> dict[int, int]:
+    """Asset → time of its oldest request that is still open."""
     rows = conn.execute(
-        "select request_id, asset_id, action, at from detector_requests where done_at is null order by request_id"
+        """select asset_id, (extract(epoch from min(at)) * 1000000)::bigint from detector_requests
+           where done_at is null group by asset_id"""
     )
-    return [Request(request_id, asset_id, Action(action), to_us(at)) for request_id, asset_id, action, at in rows]
+    return dict(rows.fetchall())
 
 
-def ask(conn: Connection, asset_id: int, action: Action, at: datetime) -> None:
-    """Ask an asset's detector to relearn, or to gather its evidence anew, from ``at`` on."""
-    conn.execute(
-        "insert into detector_requests (asset_id, action, at) values (%s, %s, %s)", (asset_id, action.value, at)
+def requests(conn: Connection, asset_id: int, *, after_us: int) -> list[Request]:
+    """Requests later than ``after_us``, and all that are still open, by time."""
+    rows = conn.execute(
+        """select request_id, action, (extract(epoch from at) * 1000000)::bigint, done_at is not null
+           from detector_requests
+           where asset_id = %s and (done_at is null or at > 'epoch'::timestamptz + %s * interval '1 microsecond')
+           order by at, request_id""",
+        (asset_id, after_us),
     )
+    return [Request(row[0], Action(row[1]), row[2], row[3]) for row in rows]
 
 
-def settle(conn: Connection, request_id: int, *, at_us: int) -> None:
-    """A request was carried out after the row at ``at_us``."""
-    conn.execute("update detector_requests set done_at = %s where request_id = %s", (from_us(at_us), request_id))
+def finish(conn: Connection, request_ids: Sequence[int], *, now: datetime) -> None:
+    conn.execute("update detector_requests set done_at = %s where request_id = any(%s)", (now, list(request_ids)))
