@@ -8,7 +8,7 @@ Warning and breach are recorded once, under the ticket's row lock, whether the t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -97,7 +97,7 @@ def due_columns(clocks: Iterable[Kept]) -> dict[str, datetime]:
 
 
 def keep(conn: Connection, ticket_id: int, clocks: Iterable[Kept]) -> None:
-    """Write new or changed clocks and set their timers."""
+    """Write new or changed clocks and set the timer of each one's next mark."""
     for kept in clocks:
         _write(conn, ticket_id, kept)
         arm(conn, ticket_id, kept.clock)
@@ -105,15 +105,23 @@ def keep(conn: Connection, ticket_id: int, clocks: Iterable[Kept]) -> None:
 
 def of(conn: Connection, ticket_id: int) -> list[Kept]:
     """A ticket's clocks, response first."""
+    return of_many(conn, [ticket_id])[ticket_id]
+
+
+def of_many(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, list[Kept]]:
+    """The clocks of several tickets in one query; every id asked for is a key."""
     rows = conn.execute(
-        """select k.clock_id, k.calendar_id, c.timezone, c.hours, c.holidays, k.kind, k.target_s, k.basis,
+        """select k.ticket_id, k.clock_id, k.calendar_id, c.timezone, c.hours, c.holidays, k.kind, k.target_s, k.basis,
                   k.warn_fraction, k.used_s, k.running_since, k.due_at, k.warn_at, k.warned_at, k.breached_at,
                   k.stopped_at, k.generation
-           from sla_clocks k left join calendars c using (calendar_id) where k.ticket_id = %s
-           order by k.kind = 'resolution'""",
-        (ticket_id,),
+           from sla_clocks k left join calendars c using (calendar_id) where k.ticket_id = any(%s)
+           order by k.ticket_id, k.kind = 'resolution'""",
+        (list(ticket_ids),),
     )
-    return [_read(row) for row in rows]
+    found: dict[int, list[Kept]] = {ticket_id: [] for ticket_id in ticket_ids}
+    for ticket_id, *row in rows:
+        found[ticket_id].append(_read(row))
+    return found
 
 
 def settle(conn: Connection, ticket: Ticket, now: datetime) -> Ticket:
@@ -127,7 +135,7 @@ def settle(conn: Connection, ticket: Ticket, now: datetime) -> Ticket:
             clock = replace(clock, breached_at=now)
             ticket = _record(conn, ticket, clock, NoticeKind.SLA_BREACHED, now)
         if clock is not kept.clock:
-            _write(conn, ticket.ticket_id, replace(kept, clock=clock))
+            keep(conn, ticket.ticket_id, [replace(kept, clock=clock)])
     return ticket
 
 
@@ -180,18 +188,30 @@ def aim(conn: Connection, ticket: Ticket, *, resolve_by: datetime, now: datetime
     keep(conn, ticket.ticket_id, [replace(found[0], clock=clock, calendar_id=None)])
 
 
-def arm(conn: Connection, ticket_id: int, clock: Clock) -> None:
-    """Enqueue the timers of a running clock on this connection."""
-    for mark in Mark:
-        _arm(conn, ticket_id, clock, mark)
+def arm(conn: Connection, ticket_id: int, clock: Clock, *, again: str = "") -> None:
+    """Enqueue the timer of a running clock's next mark; ``again`` tells it from one that is at work."""
+    mark = next_mark(clock)
+    when = clock.warn_at if mark is Mark.WARNING else clock.due_at
+    if mark is None or when is None:
+        return
+    payload = {"ticket_id": ticket_id, "clock": clock.kind.value, "generation": clock.generation}
+    key = f"sla:{ticket_id}:{clock.kind.value}:{clock.generation}:{mark.value}{again}"
+    jobs.at(conn, when, mark.value, payload, key=key)
 
 
-def fire(conn: Connection, *, ticket_id: int, kind: ClockKind, generation: int, mark: Mark, now: datetime) -> None:
-    """A timer went off. Late, twice, out of date or too early (the plant clock was set): it does no harm."""
+def next_mark(clock: Clock) -> Mark | None:
+    """What a running clock comes to next; None while it rests and after its breach."""
+    if clock.running_since is None or clock.breached_at is not None:
+        return None
+    return Mark.WARNING if clock.warned_at is None else Mark.BREACH
+
+
+def fire(conn: Connection, mark: Mark, *, ticket_id: int, kind: ClockKind, generation: int, now: datetime) -> None:
+    """A timer went off. Late, twice, out of date: no harm. Too early (the plant clock was set): it is set again."""
     ticket = settle(conn, store.lock(conn, ticket_id), now)
     clock = next((kept.clock for kept in of(conn, ticket.ticket_id) if kept.clock.kind is kind), None)
-    if clock is not None and clock.generation == generation:
-        _arm(conn, ticket_id, clock, mark, again=f":{time_text(now)}")
+    if clock is not None and clock.generation == generation and next_mark(clock) is mark:
+        arm(conn, ticket_id, clock, again=f":{time_text(now)}")
 
 
 def sweep(conn: Connection, now: datetime) -> int:
@@ -204,16 +224,6 @@ def sweep(conn: Connection, now: datetime) -> int:
     for (ticket_id,) in rows:
         settle(conn, store.lock(conn, ticket_id), now)
     return len(rows)
-
-
-def _arm(conn: Connection, ticket_id: int, clock: Clock, mark: Mark, *, again: str = "") -> None:
-    """Set one timer, unless its mark is recorded or the clock rests; ``again`` tells a later setting from the first."""
-    when, recorded = (clock.warn_at, clock.warned_at) if mark is Mark.WARNING else (clock.due_at, clock.breached_at)
-    if clock.running_since is None or when is None or recorded is not None:
-        return
-    payload = {"ticket_id": ticket_id, "clock": clock.kind.value, "generation": clock.generation}
-    key = f"sla:{ticket_id}:{clock.kind.value}:{clock.generation}:{mark.value}{again}"
-    jobs.at(conn, when, mark.value, payload, key=key)
 
 
 def _change(conn: Connection, ticket: Ticket, change: Callable[[Clock], Clock]) -> dict[str, datetime]:
@@ -270,7 +280,7 @@ def _write(conn: Connection, ticket_id: int, kept: Kept) -> None:
     )
 
 
-def _read(row: tuple[Any, ...]) -> Kept:
+def _read(row: Sequence[Any]) -> Kept:
     clock_id, calendar_id, zone, hours, holidays, kind, target_s, basis, fraction, used_s, *times, generation = row
     running_since, due_at, warn_at, warned_at, breached_at, stopped_at = times
     clock = Clock(

@@ -18,13 +18,13 @@ SWEEP_S = 20.0
 @job("sla.warn")
 def warn(conn: Connection, payload: dict[str, Any], now: datetime) -> None:
     """The warning time of a clock has come."""
-    _fire(conn, payload, now, Mark.WARNING)
+    _fire(conn, Mark.WARNING, payload, now)
 
 
 @job("sla.breach")
 def breach(conn: Connection, payload: dict[str, Any], now: datetime) -> None:
     """The due time of a clock has come."""
-    _fire(conn, payload, now, Mark.BREACH)
+    _fire(conn, Mark.BREACH, payload, now)
 
 
 @every(seconds=SWEEP_S, name="sla.sweep")
@@ -33,12 +33,12 @@ def sweep(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # 
     clocks.sweep(conn, now)
 
 
-def _fire(conn: Connection, payload: dict[str, Any], now: datetime, mark: Mark) -> None:
+def _fire(conn: Connection, mark: Mark, payload: dict[str, Any], now: datetime) -> None:
     clocks.fire(
         conn,
+        mark,
         ticket_id=payload["ticket_id"],
         kind=ClockKind(payload["clock"]),
         generation=payload["generation"],
-        mark=mark,
         now=now,
     )

@@ -29,6 +29,7 @@ class NoticeKind(StrEnum):
     REOPENED = "reopened"
     CLOSED = "closed"
     CANCELLED = "cancelled"
+    NEEDS_PERSON = "needs_person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ TITLES: Mapping[NoticeKind, Text] = {
     NoticeKind.SLA_BREACHED: {"en": "{ref}: {clock} time is over", "zh": "{ref}：{clock_zh}已超时"},
     NoticeKind.REOPENED: {"en": "{ref} was reopened", "zh": "{ref} 已重新打开"},
     NoticeKind.CLOSED: {"en": "{ref} is closed", "zh": "{ref} 已关闭"},
+    NoticeKind.NEEDS_PERSON: {"en": "{ref}: please decide", "zh": "{ref}：请人工判断"},
     NoticeKind.CANCELLED: {"en": "{ref} was cancelled", "zh": "{ref} 已取消"},
 }
 CLOCK_ZH = {"response": "响应", "resolution": "解决"}

@@ -44,6 +44,10 @@ PLANNERS = frozenset({"planner", "manager", "admin"})
 MACHINES = frozenset({"system", "rule", "detector"})
 VERIFIED = frozenset({TicketKind.PREVENTIVE, TicketKind.CORRECTIVE})
 EDITS = {"title", "description", "priority", "fields"}
+UNDECIDED: Text = {
+    "en": "Telemetry cannot tell whether the repair helped: close or reopen it by hand, with a note.",
+    "zh": "遥测无法判断修复是否有效：请人工关闭或重开，并写明说明。",
+}
 NOTED = ("note", "reason", "verdict", "failure_code", "evidence")
 
 
@@ -96,11 +100,17 @@ def comment(
 def note_evidence(
     conn: Connection, actor: Actor, ticket_id: int, *, kind: str, body: Mapping[str, Any], now: datetime
 ) -> Ticket:
-    """Add what was measured or seen (JSON) to the timeline; ``kind`` names its form. Raises InvalidFields."""
+    """Add what was measured or seen (JSON) to the timeline; ``kind`` names its form. Raises InvalidFields.
+
+    Evidence of the kind ``needs_person`` (telemetry cannot decide) is told to the planners.
+    """
     words.plain("body", body)
     details = {"kind": words.text("kind", kind, longest=64), "body": dict(body)}
-    ticket = store.lock(conn, ticket_id)
-    return store.save(conn, ticket, actor, now, Step("evidence", details=details))
+    ticket = store.save(conn, store.lock(conn, ticket_id), actor, now, Step("evidence", details=details))
+    if kind == NoticeKind.NEEDS_PERSON:
+        key = f"{kind}:{ticket_id}:{ticket.event_count}"
+        tell(conn, planners(conn), kind=NoticeKind.NEEDS_PERSON, ticket=ticket, key=key, extra=UNDECIDED, now=now)
+    return ticket
 
 
 def move_deadline(

@@ -50,7 +50,7 @@ def state(conn: Connection, ticket: Ticket, kind: str, now: datetime) -> State:
 def fire(conn: Connection, ticket: Ticket, kind: str, now: datetime, *, generation: int | None = None) -> None:
     wanted = clock_of(conn, ticket, kind).generation if generation is None else generation
     for mark in Mark:
-        clocks.fire(conn, ticket_id=ticket.ticket_id, kind=ClockKind(kind), generation=wanted, mark=mark, now=now)
+        clocks.fire(conn, mark, ticket_id=ticket.ticket_id, kind=ClockKind(kind), generation=wanted, now=now)
 
 
 def marks(conn: Connection, ticket: Ticket) -> list[tuple[str, str]]:
@@ -228,11 +228,13 @@ def test_timers_are_jobs_of_the_same_transaction(database: Database, site: int) 
     with database.tx(site_id=site) as conn:
         assert conn.execute("select count(*) from pgqueuer").fetchone() == (0,)
         late = urgent(conn, world, now=now - 25 * MINUTE)  # its warning was due a minute ago, its breach is not yet
-        assert conn.execute("select count(*) from pgqueuer").fetchone() == (4,)
+        assert conn.execute("select count(*) from pgqueuer").fetchone() == (2,)
     assert jobs.run_due(database) == 1
     with database.tx(site_id=site) as conn:
         assert marks(conn, late) == [("sla_warning", "response")]
-        assert conn.execute("select count(*) from pgqueuer").fetchone() == (3,)
+        assert conn.execute("select count(*) from pgqueuer").fetchone() == (
+            2,
+        )  # its breach, and the other clock's warning
         clock.set_clock(conn, plant_now=now + 6 * MINUTE, factor=1.0)
     jobs.run_periodic(database, "sla.sweep")  # the clock jumped: the timer would come too late
     with database.tx(site_id=site) as conn:
@@ -247,11 +249,11 @@ def test_a_timer_that_wakes_too_early_is_set_again(database: Database, site: int
         ticket = urgent(conn, world, now=now)
         clock.set_clock(conn, plant_now=now - HOUR, factor=1.0)  # the plant clock goes back an hour
         conn.execute("update pgqueuer set execute_after = now() - interval '1 s'")
-    assert jobs.run_due(database) == 4
+    assert jobs.run_due(database) == 2
     with database.tx(site_id=site) as conn:
         assert marks(conn, ticket) == []
-        waits = conn.execute("select count(*), min(execute_after) - now() > '80 min' from pgqueuer").fetchone()
-        assert waits == (4, True)
+        waits = conn.execute("select count(*), min(execute_after) - now() > '70 min' from pgqueuer").fetchone()
+        assert waits == (2, True)
 
 
 def test_a_job_delivered_twice_has_one_effect(database: Database, site: int) -> None:
@@ -273,6 +275,12 @@ def test_a_job_delivered_twice_has_one_effect(database: Database, site: int) -> 
         assert marks(conn, ticket) == [("sla_warning", "response"), ("sla_breached", "response")]
         told = conn.execute("select count(*) from notifications where kind = 'sla_breached'").fetchone()
         assert told == (2,)  # engineer and planner
+
+
+def test_the_clocks_of_a_whole_list_come_in_one_query(conn: Connection, world: World) -> None:
+    tickets = [urgent(conn, world, mode=f"m{n}") for n in range(3)]
+    found = clocks.of_many(conn, [*(ticket.ticket_id for ticket in tickets), 999])
+    assert found == {**{ticket.ticket_id: clocks.of(conn, ticket.ticket_id) for ticket in tickets}, 999: []}
 
 
 def test_done_with_everything_on_time_is_met(conn: Connection, world: World) -> None:

@@ -38,7 +38,7 @@ def test_eight_workers_that_see_forty_faults_at_once_open_forty_orders(
 ) -> None:
     def work(seed: int) -> list[Opened]:
         faults = list(range(FAULTS))
-        random.Random(seed).shuffle(faults)  # noqa: S311 - an order, no secret
+        random.Random(seed).shuffle(faults)
         opened = []
         for fault in faults:
             with database.tx(site_id=site) as conn:

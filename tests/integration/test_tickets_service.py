@@ -373,6 +373,13 @@ def test_evidence_is_kept_as_it_was(conn: Connection, world: World) -> None:
         service.note_evidence(conn, world.detector, ticket.ticket_id, kind="x", body={"p": float("inf")}, now=NOW)
 
 
+def test_what_telemetry_cannot_decide_is_told_to_the_planners(conn: Connection, world: World) -> None:
+    ticket = order(conn, world)
+    service.note_evidence(conn, SYSTEM, ticket.ticket_id, kind="needs_person", body={}, now=NOW)
+    (notice,) = notify.inbox(conn, world.planner.actor_id or 0)
+    assert (notice.kind, notice.title["zh"]) == ("needs_person", f"{ticket.ref}：请人工判断")
+
+
 def test_a_planner_edits_and_the_engineer_only_their_part(conn: Connection, world: World) -> None:
     ticket = order(conn, world, fields={"hall": 3, "gate": "A"})
     edited = service.patch(
