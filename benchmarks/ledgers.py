@@ -12,6 +12,7 @@ from plant import telemetry
 from plant.model import Floats, Int64s
 from simulators import ledger
 
+DAY_US = 86_400_000_000
 Columns = tuple[Int64s, Int64s, Floats]  # signal id, µs, value
 
 
@@ -30,13 +31,18 @@ def compare(instance: Instance, site_id: int, *paths: Path) -> Compared:
     said = ledger.read(*paths)
     with instance.database.tx(site_id=site_id) as conn:
         by_tag = dict(conn.execute("select tag, signal_id from bindings").fetchall())
-        first, last = int(said.at_us.min()), int(said.at_us.max())
-        kept = telemetry.read_frame_samples(conn, sorted(by_tag.values()), first - 1, last)
     signals = np.array([by_tag[tag] for tag in said.tags], dtype=np.int64)[said.tag]
-    wanted, found = counts((signals, said.at_us, said.value), (kept.signal_id.astype(np.int64), kept.at_us, kept.value))
-    return Compared(
-        len(said), len(kept), int(np.maximum(wanted - found, 0).sum()), int(np.maximum(found - wanted, 0).sum())
-    )
+    totals = np.zeros(3, dtype=np.int64)
+    for day in np.unique(said.at_us // DAY_US):
+        mine = said.at_us // DAY_US == day
+        with instance.database.tx(site_id=site_id) as conn:
+            kept = telemetry.read_frame_samples(conn, sorted(by_tag.values()), day * DAY_US - 1, (day + 1) * DAY_US - 1)
+        wanted, found = counts(
+            (signals[mine], said.at_us[mine], said.value[mine]),
+            (kept.signal_id.astype(np.int64), kept.at_us, kept.value),
+        )
+        totals += [len(kept), np.maximum(wanted - found, 0).sum(), np.maximum(found - wanted, 0).sum()]
+    return Compared(len(said), *(int(total) for total in totals))
 
 
 def counts(wanted: Columns, found: Columns) -> tuple[Int64s, Int64s]:

@@ -118,7 +118,8 @@ def run(command: list[str]) -> None:
     result = subprocess.run(command, cwd=ROOT, check=False, env=os.environ | {"PYTHONPATH": ""})
     if result.returncode != 0:
         stop(
-            f"this failed (exit code {result.returncode}): {' '.join(command)}\n  The lines above say why; run the same verb again after mending it."
+            f"this failed (exit code {result.returncode}): {' '.join(command)}\n"
+            "  The lines above say why; run the same verb again after mending it."
         )
 
 

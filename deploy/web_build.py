@@ -2,9 +2,9 @@
 
     python deploy/web_build.py [--force] [--dev] [--check]
 
-Node comes from ``requirements-build.lock`` (with hashes) in ``.venv-build``, never from the system. A build is skipped when
-``web/dist/.build-hash`` names the hash of the present sources. Standard library only: it also runs inside Hatch's
-isolated build environment.
+Node comes from ``requirements-build.lock`` (with hashes) in ``.venv-build``, never from the system. A build is skipped
+when ``web/dist/.build-hash`` names the hash of the present sources. Standard library only: it also runs inside
+Hatch's isolated build environment.
 """
 
 from __future__ import annotations
