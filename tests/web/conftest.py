@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
 
 from tests.conftest import missing
 
@@ -29,8 +29,8 @@ ARGUMENTS = [
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_MS = 15_000
-DESKTOP = {"width": 1440, "height": 900}
-PHONE = {"width": 360, "height": 740}
+DESKTOP = ViewportSize(width=1440, height=900)
+PHONE = ViewportSize(width=360, height=740)
 HEADERS = {"X-Requested-With": "millwright"}
 
 
@@ -112,6 +112,8 @@ def visit(chromium: Browser, web: Web) -> Iterator[Callable[..., Visitor]]:
             has_touch=phone,
         )
         context.set_default_timeout(DEADLINE_MS)
+        # An earlier test may have changed the account's language.
+        context.add_init_script(f"localStorage['millwright.language'] ??= '{language}'")
         visitor = Visitor(context.new_page(), context)
         visitors.append(visitor)
         visitor.page.on("pageerror", lambda error: visitor.errors.append(str(error)))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page
 
 from tests.web.conftest import Visitor, Web
@@ -58,7 +58,7 @@ def machine_pages(visitor: Visitor) -> list[str]:
     """A machine with signals, and the first prediction where there is one."""
     machines = [each for each in visitor.api("GET", "/assets")["items"] if each["asset_class"]]
     predictions = visitor.api("GET", "/predictions")["items"]
-    return [f"/assets/{machines[0]['asset_id']}"] + [f"/predictions/{p['prediction_id']}" for p in predictions[:1]]
+    return [f"/assets/{machines[0]['asset_id']}"] + [f"/predictions/{p['alarm_id']}" for p in predictions[:1]]
 
 
 def violations(web: Web, page: Page, path: str) -> list[str]:

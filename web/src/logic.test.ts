@@ -40,6 +40,7 @@ describe("forecast", () => {
     expect(urgency({ p10: 4, p50: 24, p90: 84 })).toBe("alarm");
     expect(urgency({ p10: 60, p50: 200, p90: 400 })).toBe("watch");
     expect(urgency({ p10: 100, p50: 200, p90: 400 })).toBe("calm");
+    expect(urgency({ p10: 4, p50: 24, p90: 84 }, { ticket_id: 1, ref: "", status: "verifying" })).toBe("calm");
   });
 });
 
@@ -141,10 +142,13 @@ describe("words and numbers", () => {
   });
 
   it("know when a value has left its band", () => {
-    const series = { signal_id: 1, unit: "", resolution: "", at: [1, 2], value: [1, 5], min: null, max: null };
-    expect(outside({ ...series, bands: { at: [1], low: [0], expected: [2], high: [4] } })).toBe(true);
-    expect(outside({ ...series, bands: { at: [1], low: [0], expected: [2], high: [6] } })).toBe(false);
-    expect(outside({ ...series, bands: { at: [], low: [], expected: [], high: [] } })).toBeNull();
+    const series = { signal_id: 1, unit: "", resolution: "", at: [1, 2, 3, 4, 5], value: [1, 5, 5, 5, 9], min: null, max: null };
+    const bands = (at: number[], high: number) =>
+      ({ ...series, bands: { at, low: at.map(() => 0), expected: at.map(() => 2), high: at.map(() => high) } });
+    expect(outside(bands([2, 3, 4], 4))).toBe(true);
+    expect(outside(bands([1, 2, 3], 4))).toBe(false); // it was inside a moment ago
+    expect(outside(bands([2, 3, 4], 6))).toBe(false); // 9 came after the last band, under another load perhaps
+    expect(outside(bands([], 4))).toBeNull();
   });
 
   it("read routes, even damaged ones", () => {

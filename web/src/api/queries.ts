@@ -46,11 +46,11 @@ export function usePredictions() {
   });
 }
 
-export function useAlarms() {
+export function useAlarm(alarmId: number, enabled: boolean) {
   return useQuery({
-    queryKey: ["alarm", "list"],
-    queryFn: ({ signal }) => call<Page<Alarm>>(`/alarms${query({ limit: 100 })}`, { signal }),
-    refetchInterval: LIVE_MS,
+    queryKey: ["alarm", "one", alarmId],
+    queryFn: ({ signal }) => call<Alarm>(`/alarms/${alarmId}`, { signal }),
+    enabled,
   });
 }
 

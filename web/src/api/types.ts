@@ -101,7 +101,7 @@ export type Prediction = {
   cost: { planned: number; failure: number; currency: string } | null;
   sentence: Words;
   contributions: Contribution[];
-  alarm_id: number | null;
+  alarm_id: number; // stays the same while forecasts follow one another
   ticket: TicketRef | null;
   decision: { action: string; reasons: Words[] } | null;
 };

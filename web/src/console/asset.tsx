@@ -92,9 +92,9 @@ function Predictions({ asset }: { asset: Asset }) {
       <h2>{t("asset.predictions")}</h2>
       <ul className="stack">
         {asset.predictions.map((one) => (
-          <li key={one.prediction_id} style={{ display: "grid", gridTemplateColumns: "minmax(0, 1fr) 260px", gap: 16 }}>
+          <li key={one.alarm_id} style={{ display: "grid", gridTemplateColumns: "minmax(0, 1fr) 260px", gap: 16 }}>
             <div>
-              <a className="strong" href={`#/predictions/${one.prediction_id}`}>{say(one.mode.name)}</a>
+              <a className="strong" href={`#/predictions/${one.alarm_id}`}>{say(one.mode.name)}</a>
               <p>{say(one.sentence)}</p>
             </div>
             <When prediction={one} />

@@ -50,7 +50,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           {ticket.verification && <section className="panel"><h2>{t("verify.title")}</h2><Verification ticket={ticket} /></section>}
           <Why ticket={ticket} asset={asset.data} />
           {ticket.description && (
-            <section className="panel"><h2>{t("order.description")}</h2><p style={{ whiteSpace: "pre-wrap" }}>{ticket.description}</p></section>
+            <section className="panel"><h2>{t("order.description")}</h2><p className="written">{ticket.description}</p></section>
           )}
           <section className="panel"><h2>{t("order.guide")}</h2><Guide ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.timeline")}</h2><Timeline ticketId={ticket.ticket_id} /></section>

@@ -1,9 +1,9 @@
 // One prediction, opened on the plot that convinced the detector.
-import { useAsset, usePredictions } from "../api/queries";
+import { useAlarm, useAsset, usePredictions } from "../api/queries";
 import type { Asset, Prediction } from "../api/types";
 import { useNow } from "../api/clock";
 import { useSpeech } from "../i18n";
-import { money, percent, span } from "../i18n/format";
+import { chance, money, percent, span } from "../i18n/format";
 import { Age, Criticality, HealthLight } from "../parts/marks";
 import type { Moment } from "../parts/plot";
 import { SignalPlots } from "../parts/signal_plot";
@@ -14,7 +14,8 @@ import { OrderCell } from "./predictions";
 
 const PLOTTED = 3;
 
-export default function PredictionPage({ predictionId }: { predictionId: number }) {
+/** Addressed by its alarm: forecasts replace one another while the alarm lasts. */
+export default function PredictionPage({ alarmId }: { alarmId: number }) {
   const { t } = useSpeech();
   const list = usePredictions();
   return (
@@ -22,12 +23,26 @@ export default function PredictionPage({ predictionId }: { predictionId: number 
       <p className="crumb"><a href="#/predictions">← {t("prediction.title")}</a></p>
       <Await query={list}>
         {(page) => {
-          const one = page.items.find((item) => item.prediction_id === predictionId);
-          if (!one) return <div className="panel"><Empty title={t("prediction.gone")} hint={t("prediction.goneHint")} /></div>;
-          return <Detail one={one} />;
+          const one = page.items.find((item) => item.alarm_id === alarmId);
+          return one ? <Detail one={one} /> : <Gone alarmId={alarmId} />;
         }}
       </Await>
     </>
+  );
+}
+
+/** The alarm has cleared since: say so, and lead on to its machine and its order. */
+function Gone({ alarmId }: { alarmId: number }) {
+  const { t } = useSpeech();
+  const alarm = useAlarm(alarmId, true).data;
+  return (
+    <div className="panel">
+      <h1 className="hidden">{t("prediction.gone")}</h1>
+      <Empty title={t("prediction.gone")} hint={t("prediction.goneHint")}>
+        {alarm?.asset && <a href={`#/assets/${alarm.asset.asset_id}`}>{alarm.asset.code} {alarm.asset.name}</a>}
+        {alarm?.ticket && <a href={`#/orders/${alarm.ticket.ticket_id}`}>{alarm.ticket.ref}</a>}
+      </Empty>
+    </div>
   );
 }
 
@@ -36,7 +51,7 @@ function Detail({ one }: { one: Prediction }) {
   const { t, say, code } = speech;
   const asset = useAsset(one.asset.asset_id);
   const left = remaining(one, useNow());
-  const tone = urgency(left);
+  const tone = urgency(left, one.ticket);
   return (
     <>
       <div className="page-head">
@@ -52,7 +67,7 @@ function Detail({ one }: { one: Prediction }) {
           {left ? <div className="hidden">{middle(left, speech)}</div> : null}
           <When prediction={one} axis />
         </div>
-        <Tile name={t("prediction.sure")} value={percent(one.p_fail_horizon)} hint={t("prediction.within", { span: span(one.horizon_h, speech) })} />
+        <Tile name={t("prediction.sure")} value={chance(one.p_fail_horizon)} hint={t("prediction.within", { span: span(one.horizon_h, speech) })} />
         <Tile
           name={t("prediction.costFailure")} value={one.cost ? money(one.cost.failure, one.cost.currency, speech) : "–"}
           hint={one.cost ? `${t("prediction.costPlanned")} ${money(one.cost.planned, one.cost.currency, speech)}` : ""}

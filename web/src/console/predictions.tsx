@@ -2,7 +2,7 @@
 import { usePredictions } from "../api/queries";
 import type { Prediction } from "../api/types";
 import { useSpeech } from "../i18n";
-import { money, number, percent, signalName, span } from "../i18n/format";
+import { chance, money, number, percent, signalName, span } from "../i18n/format";
 import { Age, Criticality, StatusChip } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 import { When } from "../parts/when";
@@ -55,7 +55,7 @@ function Table({ items }: { items: Prediction[] }) {
             <th scope="col">{t("prediction.order")}</th>
           </tr>
         </thead>
-        <tbody>{items.map((one) => <Row key={one.prediction_id} one={one} most={most} />)}</tbody>
+        <tbody>{items.map((one) => <Row key={one.alarm_id} one={one} most={most} />)}</tbody>
       </table>
     </div>
   );
@@ -64,7 +64,7 @@ function Table({ items }: { items: Prediction[] }) {
 function Row({ one, most }: { one: Prediction; most: number }) {
   const speech = useSpeech();
   const { t, say } = speech;
-  const to = `/predictions/${one.prediction_id}`;
+  const to = `/predictions/${one.alarm_id}`;
   return (
     <tr className="link" onClick={(event) => !(event.target as HTMLElement).closest("a,button") && go(to)}>
       <td>
@@ -80,7 +80,7 @@ function Row({ one, most }: { one: Prediction; most: number }) {
       </td>
       <td className="when"><When prediction={one} /></td>
       <td className="sure nowrap">
-        <b>{percent(one.p_fail_horizon)}</b>
+        <b>{chance(one.p_fail_horizon)}</b>
         <div className="small soft">{t("prediction.within", { span: span(one.horizon_h, speech) })}</div>
       </td>
       <td className="why">

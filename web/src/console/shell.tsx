@@ -80,7 +80,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
   const number = Number(id);
   switch (section) {
     case "predictions":
-      return id ? <PredictionPage predictionId={number} /> : <Predictions />;
+      return id ? <PredictionPage alarmId={number} /> : <Predictions />;
     case "orders":
       if (id === "new") return <NewTicket me={me} />;
       return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;

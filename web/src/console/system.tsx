@@ -2,7 +2,7 @@
 import { clockFactor } from "../api/clock";
 import { useSystem } from "../api/queries";
 import type { SystemReport } from "../api/types";
-import { useSpeech } from "../i18n";
+import { useSpeech, type Speech } from "../i18n";
 import { moment, number, span } from "../i18n/format";
 import { Age, ToneMark, type Tone } from "../parts/marks";
 import { Await } from "../parts/states";
@@ -32,8 +32,8 @@ function Report({ data }: { data: SystemReport }) {
   return (
     <div className="stack" style={{ gap: 16 }}>
       <div className="tiles" style={{ margin: 0 }}>
-        <Lag name={t("system.lag")} hint={t("system.lagHint")} seconds={data.lag_s} />
-        <Lag name={t("system.judgementLag")} hint={t("system.judgementLagHint")} seconds={data.detector_lag_s ?? null} most={JUDGED_S + LAG_WARN_S * clockFactor()} />
+        <Lag name={t("system.lag")} hint={t("system.lagHint")} seconds={data.lag_s} most={LAG_WARN_S * Math.max(1, clockFactor())} />
+        <Lag name={t("system.judgementLag")} hint={t("system.judgementLagHint")} seconds={data.detector_lag_s ?? null} most={JUDGED_S + LAG_WARN_S * Math.max(1, clockFactor())} />
         <div className="tile">
           <div className="name">{t("system.rate")}</div>
           <div className="value">{number(rate, speech)}</div>
@@ -52,7 +52,7 @@ function Report({ data }: { data: SystemReport }) {
   );
 }
 
-function Lag({ name, hint, seconds, most = LAG_WARN_S }: { name: string; hint: string; seconds: number | null; most?: number }) {
+function Lag({ name, hint, seconds, most }: { name: string; hint: string; seconds: number | null; most: number }) {
   const speech = useSpeech();
   const words = seconds === null ? "–" : span(seconds / 3600, speech);
   const late = seconds !== null && seconds > most;
@@ -79,7 +79,7 @@ function Parts({ data }: { data: SystemReport }) {
         <tbody>
           {data.parts.map((part) => (
             <tr key={part.name}>
-              <td><strong>{part.name}</strong></td>
+              <td><strong>{code("partName", part.name)}</strong></td>
               <td><ToneMark tone={tone(part.state)}>{code("part", part.state)}</ToneMark></td>
               <td className="soft">
                 {say(part.detail)} {part.restarts ? t("system.restarts", { n: part.restarts }) : ""} {part.since && t("system.since", { time: moment(part.since, now, speech) })}
@@ -124,7 +124,8 @@ function Sources({ data }: { data: SystemReport }) {
 
 /** Whatever else the API reports, as it names it: a new fact needs no new release of the web app. */
 function Facts({ data }: { data: SystemReport }) {
-  const { t } = useSpeech();
+  const speech = useSpeech();
+  const { t, code } = speech;
   const facts = Object.entries(data).filter(([name, value]) => !SHOWN_APART.has(name) && value !== null && value !== undefined);
   if (facts.length === 0) return null;
   return (
@@ -133,8 +134,8 @@ function Facts({ data }: { data: SystemReport }) {
       <dl className="facts">
         {facts.map(([name, value]) => (
           <div key={name} style={{ display: "contents" }}>
-            <dt>{name.replaceAll("_", " ")}</dt>
-            <dd>{factText(value)}</dd>
+            <dt>{code("fact", name)}</dt>
+            <dd>{factText(value, speech)}</dd>
           </div>
         ))}
       </dl>
@@ -142,8 +143,9 @@ function Facts({ data }: { data: SystemReport }) {
   );
 }
 
-function factText(value: unknown): string {
+function factText(value: unknown, speech: Speech): string {
+  if (typeof value === "number") return number(value, speech);
   if (typeof value !== "object" || value === null) return String(value);
-  const pairs = Object.entries(value).map(([name, one]) => `${name.replaceAll("_", " ")}: ${String(one)}`);
+  const pairs = Object.entries(value).map(([name, one]) => `${speech.code("status", name)}: ${factText(one, speech)}`);
   return pairs.join(" · ");
 }

@@ -25,6 +25,11 @@ export function unitLabel(unit: string, speech: Speech): string {
   return unit.replace("m3", "m³").replace("degC", "°C");
 }
 
+/** A probability: nobody is ever quite sure. */
+export function chance(share: number | null | undefined): string {
+  return share !== null && share !== undefined && share > 0.99 ? "> 99 %" : percent(share);
+}
+
 export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined || !Number.isFinite(share)) return "–";
   if (share > 0.99 && share < 1) return "> 99 %";

@@ -6,6 +6,7 @@ import { useNow } from "../api/clock";
 import type { Series, Signal } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { age, fullMoment, quantity, signalName, unitLabel } from "../i18n/format";
+import { outside } from "./spark";
 import { useScheme } from "./theme";
 
 export type Moment = { atMs: number; label: string; tone: "alarm" | "calm" };
@@ -41,12 +42,13 @@ export default function Plot({ signal, series, moments, height = 240 }: Props) {
     };
   }, [speech, scheme, height]);
 
-  useEffect(() => chart.current?.setData(data as uPlot.AlignedData), [data, moments]);
+  const marks = moments.map((one) => `${one.atMs} ${one.label}`).join();
+  useEffect(() => chart.current?.setData(data as uPlot.AlignedData), [data, marks]);
 
   const empty = !data[MEASURED]!.some((value) => value !== null);
   return (
     <figure style={{ margin: 0 }}>
-      <div ref={box} className="plot" style={{ minHeight: height }} role="img" aria-label={useDescription(signal, data, speech)}>
+      <div ref={box} className="plot" style={{ minHeight: height }} role="img" aria-label={useDescription(signal, series, data, speech)}>
         {empty && <div className="empty">{speech.t("plot.empty")}</div>}
       </div>
       <Legend data={data} cursor={cursor} signal={signal} speech={speech} moments={moments} />
@@ -57,16 +59,17 @@ export default function Plot({ signal, series, moments, height = 240 }: Props) {
 function Legend({ data, cursor, signal, speech, moments }: {
   data: Columns; cursor: number | null; signal: Signal; speech: Speech; moments: Moment[];
 }) {
-  const row = cursor ?? lastRow(data);
-  const show = (column: number) => quantity(data[column]?.[row] ?? null, signal.unit, speech);
-  const band = data[LOW]?.[row] ?? null;
+  const row = cursor ?? lastRow(data, MEASURED);
+  const limits = cursor ?? lastRow(data, LOW);
+  const show = (column: number, at: number) => quantity(data[column]?.[at] ?? null, signal.unit, speech);
+  const band = data[LOW]?.[limits] ?? null;
   return (
     <figcaption className="legend">
-      <span><i />{speech.t("plot.measured")} <b>{show(MEASURED)}</b></span>
+      <span><i />{speech.t("plot.measured")} <b>{show(MEASURED, row)}</b></span>
       {data[LOW]!.some((value) => value !== null) && (
         <span>
           <i className="band" />{speech.t("plot.band")}
-          {band !== null && <b>{speech.t("prediction.range", { low: show(LOW), high: show(HIGH) })}</b>}
+          {band !== null && <b>{speech.t("prediction.range", { low: show(LOW, limits), high: show(HIGH, limits) })}</b>}
         </span>
       )}
       {moments.map((one) => (
@@ -80,11 +83,12 @@ function Legend({ data, cursor, signal, speech, moments }: {
   );
 }
 
-function useDescription(signal: Signal, data: Columns, speech: Speech): string {
+function useDescription(signal: Signal, series: Series, data: Columns, speech: Speech): string {
   const now = useNow();
-  const row = lastRow(data);
+  const row = lastRow(data, MEASURED);
   const value = data[MEASURED]?.[row] ?? null;
-  const [low, high] = [data[LOW]?.[row] ?? null, data[HIGH]?.[row] ?? null];
+  const limits = lastRow(data, LOW);
+  const [low, high] = [data[LOW]?.[limits] ?? null, data[HIGH]?.[limits] ?? null];
   const words = {
     name: signalName(signal, speech),
     value: quantity(value, signal.unit, speech),
@@ -95,11 +99,11 @@ function useDescription(signal: Signal, data: Columns, speech: Speech): string {
     ...words,
     low: quantity(low, signal.unit, speech),
     high: quantity(high, signal.unit, speech),
-    verdict: speech.t(value < low || value > high ? "plot.outside" : "plot.inside"),
+    verdict: speech.t(outside(series) ? "plot.outside" : "plot.inside"),
   });
 }
 
-/** Bands come on a coarser grid; each value gets the band that held at its time. */
+/** Bands come on a coarser grid of their own; between two of them the limits are drawn straight, beyond them not at all. */
 function columns(series: Series): Columns {
   const bands = series.bands;
   const low: (number | null)[] = [];
@@ -108,12 +112,22 @@ function columns(series: Series): Columns {
   let next = 0;
   for (const at of series.at) {
     while (bands && next < bands.at.length && bands.at[next]! <= at) next += 1;
-    const row = next - 1;
-    low.push(bands?.low[row] ?? null);
-    high.push(bands?.high[row] ?? null);
-    expected.push(bands?.expected[row] ?? null);
+    const left = next - 1;
+    const right = bands?.at[left] === at ? left : next;
+    low.push(between(bands?.at, bands?.low, left, right, at));
+    high.push(between(bands?.at, bands?.high, left, right, at));
+    expected.push(between(bands?.at, bands?.expected, left, right, at));
   }
   return [series.at.map((ms) => ms / 1000), low, high, expected, series.value];
+}
+
+function between(
+  times: number[] | undefined, values: (number | null)[] | undefined, left: number, right: number, at: number,
+): number | null {
+  const [from, to] = [values?.[left] ?? null, values?.[right] ?? null];
+  if (from === null || to === null) return null;
+  const span = times![right]! - times![left]!;
+  return span > 0 ? from + ((to - from) * (at - times![left]!)) / span : from;
 }
 
 function settings(
@@ -210,6 +224,6 @@ function annotate(
   ctx.restore();
 }
 
-function lastRow(data: Columns): number {
-  return data[MEASURED]!.findLastIndex((value) => value !== null);
+function lastRow(data: Columns, column: number): number {
+  return data[column]!.findLastIndex((value) => value !== null);
 }

@@ -3,6 +3,7 @@ import type { Series } from "../api/types";
 
 const WIDTH = 200;
 const HEIGHT = 36;
+const JUDGED_BANDS = 3;
 
 export function Spark({ series, out = false }: { series: Series | undefined; out?: boolean }) {
   const shape = series ? trace(series) : null;
@@ -17,16 +18,26 @@ export function Spark({ series, out = false }: { series: Series | undefined; out
   );
 }
 
-/** Whether the newest value lies outside the band a detector expects. Null: nobody knows. */
+/**
+ * Whether the signal has left the band that a detector expects of it. Each band is compared with the value of its own
+ * time (a later value may belong to another load), and a lone excursion is no news. Null: nobody knows.
+ */
 export function outside(series: Series | undefined): boolean | null {
   const bands = series?.bands;
-  const value = series?.value.findLast((one) => one !== null);
-  const low = bands?.low.findLast((one) => one !== null);
-  const high = bands?.high.findLast((one) => one !== null);
-  if (value === undefined || value === null || low === undefined || low === null || high === undefined || high === null) {
-    return null;
+  if (!series || !bands || bands.at.length === 0) return null;
+  const sides: number[] = [];
+  for (let row = bands.at.length - 1; row >= 0 && sides.length < JUDGED_BANDS; row -= 1) {
+    const [low, high, value] = [bands.low[row] ?? null, bands.high[row] ?? null, valueAt(series, bands.at[row]!)];
+    if (low !== null && high !== null && value !== null) sides.push(value < low ? -1 : value > high ? 1 : 0);
   }
-  return value < low || value > high;
+  if (sides.length === 0) return null;
+  return sides[0] !== 0 && sides.every((side) => side === sides[0]);
+}
+
+/** The value at a time: of the last point not after it, or of the first point when the series begins a little later. */
+function valueAt(series: Series, at: number): number | null {
+  const row = series.at.findLastIndex((one) => one <= at);
+  return series.value[Math.max(row, 0)] ?? null;
 }
 
 function trace(series: Series): { line: string; band: string | null } | null {

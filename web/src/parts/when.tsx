@@ -22,8 +22,11 @@ export function remaining(prediction: Prediction, nowMs: number): Remaining | nu
   return { p10: left(p10_h ?? p50_h), p50: left(p50_h), p90: left(p90_h ?? p50_h) };
 }
 
-/** Colour only where someone must act: the median within a day, or the early end within three. */
-export function urgency(left: Remaining | null): Tone {
+const REPAIRED = ["done", "verifying"];
+
+/** Colour only where someone must act: the median within a day, or the early end within three, and nobody has acted. */
+export function urgency(left: Remaining | null, ticket?: Prediction["ticket"]): Tone {
+  if (ticket && REPAIRED.includes(ticket.status)) return "calm";
   if (left === null) return "watch";
   if (left.p50 <= URGENT_H) return "alarm";
   if (left.p10 <= SOON_H) return "watch";
@@ -42,13 +45,14 @@ export function When({ prediction, axis = false }: { prediction: Prediction; axi
       </div>
     );
   }
+  const tone = urgency(left, prediction.ticket);
   return (
     <div>
       <div className="row between nowrap" style={{ flexWrap: "nowrap" }}>
-        <Middle left={left} speech={speech} />
+        <Middle left={left} tone={tone} speech={speech} />
         <span className="small soft">{moment(now + left.p50 * 3600_000, now, speech)}</span>
       </div>
-      <Bar left={left} speech={speech} />
+      <Bar left={left} tone={tone} speech={speech} />
       {axis && <Axis speech={speech} />}
       <div className="small soft">
         {speech.t("prediction.range", { low: span(left.p10, speech), high: span(left.p90, speech) })}
@@ -57,13 +61,12 @@ export function When({ prediction, axis = false }: { prediction: Prediction; axi
   );
 }
 
-function Middle({ left, speech }: { left: Remaining; speech: Speech }) {
-  const tone = urgency(left);
+function Middle({ left, tone, speech }: { left: Remaining; tone: Tone; speech: Speech }) {
   const words = middle(left, speech);
   return tone === "calm" ? <span className="strong">{words}</span> : <ToneMark tone={tone}>{words}</ToneMark>;
 }
 
-function Bar({ left, speech }: { left: Remaining; speech: Speech }) {
+function Bar({ left, tone, speech }: { left: Remaining; tone: Tone; speech: Speech }) {
   const label = speech.t("prediction.barLabel", {
     low: span(left.p10, speech),
     mid: span(left.p50, speech),
@@ -71,7 +74,7 @@ function Bar({ left, speech }: { left: Remaining; speech: Speech }) {
   });
   const start = place(left.p10);
   return (
-    <div className={`when ${urgency(left)}`} role="img" aria-label={label} title={label}>
+    <div className={`when ${tone}`} role="img" aria-label={label} title={label}>
       <div className="track" />
       {AXIS_H.map((hours) => <div key={hours} className="grid" style={{ left: `${place(hours)}%` }} />)}
       <div className="range" style={{ left: `${start}%`, width: `${Math.max(0.5, place(left.p90) - start)}%` }} />

@@ -93,7 +93,10 @@ function Why({ ticket, asset }: { ticket: Ticket; asset: Asset | undefined }) {
     <section className="panel stack">
       <h2>{t("my.why")}</h2>
       {reason.sentence && <p className="lead">{say(reason.sentence)}</p>}
-      {ticket.description && <p style={{ whiteSpace: "pre-wrap" }}>{ticket.description}</p>}
+      {ticket.description && !reason.sentence && <p className="written">{ticket.description}</p>}
+      {ticket.description && reason.sentence && (
+        <details className="fold"><summary>{t("order.description")}</summary><p className="written">{ticket.description}</p></details>
+      )}
       {!reason.sentence && !ticket.description && <p className="soft">{t("order.noWhy")}</p>}
       {reason.contributions.length > 0 && <Contributions items={reason.contributions} signals={asset?.signals} />}
       <EvidenceList ticket={ticket} />
