@@ -22,10 +22,10 @@ from core.errors import Unavailable
 from core.registry import load
 from edge import topics
 from edge.delivery import Delivery, Fault, Lane, Message, Raw
+from edge.inbox import Inbox
 from edge.reasons import DecodeError, Reason
 from edge.receipts import Receipt
 from ingest import store
-from ingest.inbox import Inbox
 from ingest.release import waiting
 from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, resolve, unknown
 from ingest.writer import Doubt, Kept, Writer

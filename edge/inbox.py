@@ -1,4 +1,4 @@
-"""A bounded queue between the sources and the one thread that stores. Thread-safe.
+"""A bounded queue between the sources and the one thread that keeps what they hear. Thread-safe.
 
 Full means back-pressure: a source waits, or stops reading its socket. Nothing is ever dropped here.
 """
