@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from core import log
-from core.clock import wall_now
 from core.errors import MillwrightError
 from core.registry import load
 from edge import config
@@ -281,8 +280,7 @@ def _rows(reading: Reading, rows: slice) -> Reading:
 
 
 def _now_us() -> int:
-    now = wall_now()
-    return int(now.timestamp()) * 1_000_000 + now.microsecond
+    return time.time_ns() // 1000
 
 
 if __name__ == "__main__":

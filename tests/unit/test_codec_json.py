@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -230,3 +231,8 @@ def test_topics_are_strict() -> None:
 def test_every_reason_has_a_sentence_in_both_languages() -> None:
     assert set(SENTENCES) == set(Reason)
     assert all(set(texts) == {"en", "zh"} and all(texts.values()) for texts in SENTENCES.values())
+
+
+def test_every_reason_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text()
+    assert [reason for reason in Reason if f"| `{reason}` | {SENTENCES[reason]['en']} |" not in text] == []

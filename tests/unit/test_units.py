@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,10 @@ def test_an_unknown_quantity_is_refused() -> None:
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_a_unit_alone_finds_a_quantity_that_has_it(pair: tuple[str, str]) -> None:
     assert pair[1] in units_of(quantity_of(pair[1]))
+
+
+def test_every_quantity_and_unit_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text()
+    for quantity in QUANTITIES:
+        row = next(line for line in text.splitlines() if line.startswith(f"| {quantity} |"))
+        assert all(unit in row for unit in units_of(quantity))
