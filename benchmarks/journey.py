@@ -88,6 +88,7 @@ def run(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
         say(f"up after {up.ready_s:.1f} s; measuring the idle tree")
         pss = up.pss_idle_mb()
         told = play(up, plant, folder, live_us=live_us)
+        keep_evidence(up, folder / "evidence.jsonl")
         say("comparing ledger and store")
         samples = compare(up.instance, 1, folder / "ledger.jsonl")
         broker = up.endpoints.broker_kind
@@ -250,6 +251,22 @@ def _order(admin: ApiClient, row: dict[str, Any]) -> Order:
 def diary(path: Path) -> list[dict[str, Any]]:
     """Lines of the people's diary."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def keep_evidence(up: Running, path: Path) -> None:
+    """Findings and decisions of the run as JSON lines, for whoever asks why (with ``--keep``)."""
+    queries = {
+        "finding": """select a.code, f.at, f.kind, f.mode, f.active, f.surprise, f.health
+                      from findings f join assets a using (asset_id) order by finding_id""",
+        "decision": """select a.code, d.at, d.action, d.reasons, d.ticket_id
+                       from decisions d join assets a using (asset_id) order by decision_id""",
+    }
+    with up.instance.database.tx(site_id=1) as conn, path.open("w") as file:
+        for kind, query in queries.items():
+            cursor = conn.execute(query)
+            names = [column.name for column in cursor.description or ()]
+            for row in cursor:
+                file.write(json.dumps({"what": kind, **dict(zip(names, row, strict=True))}, default=str) + "\n")
 
 
 def judged_until(up: Running) -> int:

@@ -92,7 +92,13 @@ def later(conn: Connection, name: str, payload: dict[str, Any], *, key: str | No
 def at(conn: Connection, when_plant: datetime, name: str, payload: dict[str, Any], *, key: str | None = None) -> None:
     """Run job ``name`` at plant time ``when_plant`` (turned into wall time now); at once if that is past."""
     delay = clock.load(conn).wall(when_plant) - clock.wall_now()
-    _enqueue(conn, name, payload, delay=max(delay, timedelta(0)), key=key)
+    _enqueue(conn, name, payload, delay=max(delay, timedelta(0)) + _age(conn), key=key)
+
+
+def _age(conn: Connection) -> timedelta:
+    """How old the transaction is: PgQueuer counts a delay from its beginning."""
+    row = conn.execute("select clock_timestamp() - now()").fetchone()
+    return row[0] if row else timedelta(0)
 
 
 def _enqueue(conn: Connection, name: str, payload: dict[str, Any], *, delay: timedelta | None, key: str | None) -> None:
