@@ -136,7 +136,8 @@ def mosquitto(tmp_path: Path) -> Iterator[RunningBroker]:
     config = folder / "mosquitto.conf"
     user = "user root\n" if os.geteuid() == 0 else ""
     config.write_text(
-        f"{user}listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 1000000\nmax_inflight_messages 200\n"
+        f"{user}listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 1000000\n"
+        "max_inflight_messages 200\n"
         f"persistence true\npersistence_location {folder}/\n"
     )
     with (folder / "log").open("wb") as log:

@@ -73,7 +73,7 @@ def drill(
     database: Database, superuser: Connection, broker: RunningBroker, tags: dict[str, int], *, kills: int, defect: str
 ) -> tuple[Rows, list[tuple[int, int, float]]]:
     """Kill ingest ``kills`` times while it stores; returns what was published and what is stored in the end."""
-    chance = random.Random(7)  # noqa: S311 - which moment to kill is no secret
+    chance = random.Random(7)
     log = broker.folder / "ingest.log"
     process = start_ingest(database, broker.port, log, defect=defect)
     wait_until(lambda: "mqtt.connected" in log.read_text(), what="connecting")

@@ -11,8 +11,16 @@ from benchmarks.result import finish, meets
 
 @pytest.mark.parametrize(
     ("value", "goal", "ok"),
-    [(0.6, ">= 0.60", True), (0.59, ">= 0.60", False), (0, "== 0", True), (1, "== 0", False), (4, "3..5", True)]
-    + [(6, "3..5", False), (None, ">= 1", False), (2.0, "<= 2", True)],
+    [
+        (0.6, ">= 0.60", True),
+        (0.59, ">= 0.60", False),
+        (0, "== 0", True),
+        (1, "== 0", False),
+        (4, "3..5", True),
+        (6, "3..5", False),
+        (None, ">= 1", False),
+        (2.0, "<= 2", True),
+    ],
 )
 def test_goals(value: float | None, goal: str, ok: bool) -> None:
     assert meets(value, goal) is ok

@@ -21,11 +21,7 @@ def sources(*rooms: str) -> Iterator[tuple[str, str]]:
 
 
 def offenders(pattern: str, *, allowed: set[str], rooms: tuple[str, ...] = ROOMS) -> list[str]:
-    found = []
-    for name, text in sources(*rooms):
-        if name not in allowed and re.search(pattern, text):
-            found.append(name)
-    return found
+    return [name for name, text in sources(*rooms) if name not in allowed and re.search(pattern, text)]
 
 
 def test_transactions_begin_and_end_only_in_core_database() -> None:
@@ -58,9 +54,8 @@ def test_no_room_imports_a_room_inside_a_function() -> None:
     for name, text in sources():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                for inner in ast.walk(node):
-                    if isinstance(inner, ast.ImportFrom) and (inner.module or "").split(".")[0] in ROOMS:
-                        found.append(f"{name}:{inner.lineno}")
+                inner = (each for each in ast.walk(node) if isinstance(each, ast.ImportFrom))
+                found += [f"{name}:{each.lineno}" for each in inner if (each.module or "").split(".")[0] in ROOMS]
     assert found == []
 
 
