@@ -52,7 +52,7 @@ class NoReceipt(Unavailable):
 class Recording:
     """Rows to be played: ``at_us`` int64[n] ascending, µs since the epoch, the times they shall have; ``values``
     float64[n,k] in the ``units`` of their ``tags``, NaN = nothing to send. ``epoch`` names this play: the same epoch
-    and rows again are stored once. ``due_us`` int64[n] ascending: the plant times at which the rows go; None = at once."""
+    and rows again are stored once. ``due_us`` int64[n] ascending: plant times at which the rows go; None = at once."""
 
     epoch: str
     tags: tuple[str, ...]

@@ -126,7 +126,7 @@ def read(lines: Iterable[str], layout: Layout) -> Table:
     if not head:
         raise BadTable("The table is empty.")
     delimiter = layout.delimiter or guess_delimiter([text for _, text in head])
-    columns = layout.columns or tuple(_header(_split(head.pop(0)[1], delimiter), delimiter))
+    columns = layout.columns or _header(head.pop(0)[1], delimiter)
     _check_columns(columns, layout)
     reader = _Reader(columns, delimiter, layout, _time_position(columns, layout))
     for number, text in (*head, *numbered):
@@ -137,9 +137,16 @@ def read(lines: Iterable[str], layout: Layout) -> Table:
 def guess_delimiter(head: Sequence[str]) -> str:
     """The separator that cuts most of the first lines into several cells; comma for a single column."""
     for sign in DELIMITERS.values():
-        if 2 * sum(len(_split(text, sign)) > 1 for text in head) > len(head):
+        if 2 * sum(_is_cut(text, sign) for text in head) > len(head):
             return sign
     return ","
+
+
+def _is_cut(text: str, sign: str) -> bool:
+    try:
+        return len(_split(text, sign)) > 1
+    except csv.Error:  # a cell of more than 128 KiB; its line is named later
+        return False
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -165,7 +172,7 @@ def _span(part: str) -> list[str]:
 def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
     """Lines that hold something, with their number from 1."""
     for number, line in enumerate(lines, 1):
-        text = line.rstrip("\r\n")
+        text = line.rstrip("\r\n").replace("\r", " ").replace("\n", " ")
         if "\0" in text:
             raise BadTable(f"Line {number} holds a NUL byte: this is no text table.")
         if text.strip():
@@ -178,10 +185,14 @@ def _split(text: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter))]
 
 
-def _header(cells: list[str], delimiter: str) -> list[str]:
+def _header(text: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        cells = _split(text, delimiter)
+    except csv.Error as error:
+        raise BadTable(f"The first line cannot be cut into names ({error}).") from error
     if all(not cell or _number(cell, delimiter) is not None for cell in cells):
         raise BadTable("The first line holds numbers, no names. Name the columns: --columns time,flow,pressure")
-    return [cell or f"column{position}" for position, cell in enumerate(cells, 1)]
+    return tuple(cell or f"column{position}" for position, cell in enumerate(cells, 1))
 
 
 def _check_columns(columns: tuple[str, ...], layout: Layout) -> None:

@@ -11,6 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from api.commands.parts import instance_of, say, stop_event
 from api.commands.publish_api import Api, Column, PlantTime, tag_of
-from api.instance import Instance
-from core import clock
+from core import clock, log
 from core.errors import Invalid
 from core.settings import settings
 from edge import recorded
@@ -42,25 +42,62 @@ INTERRUPTED = 130
 _IN_BRACKETS = re.compile(r".+[\[(]\s*([^\])]+?)\s*[\])]\s*")
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that can be known without a running instance."""
+
+    asked: argparse.Namespace
+    table: Table
+    code: str  # of the asset
+    units: Mapping[str, str]  # column → unit as asked
+    setpoints: frozenset[str]
+
+
 def publish(argv: list[str]) -> int:
     """Play a table. Returns 0, or 130 when it was stopped; raises MillwrightError with one clear sentence."""
+    ready = prepare(argv)
+    instance = instance_of(settings())
+    log.configure("ERROR", instance.settings.log_format)  # progress is said; a lost connection only costs time
+    asked, site = ready.asked, ready.asked.site or instance.settings.site
+    _tell_table(asked, ready.table)
+    with Api(instance, asked.login, site) as api:
+        columns = _stand(api, ready)
+        password, plant_now = api.device_password(asked.device), PlantTime(api)
+        recording = record(
+            ready.table, columns, ready.code, now_us=plant_now(), speed=asked.speed, keep_time=asked.keep_time
+        )
+        began, broker = clock.wall_now(), instance.broker()
+        with Publisher(
+            recording,
+            host=broker.host,
+            port=broker.port,
+            device=asked.device,
+            password=password,
+            site=site,
+            on_state=_Progress(recording),
+        ) as publisher:
+            state = publisher.play(stop_event(), plant_now)
+        return _end(api, ready, recording, state, began)
+
+
+def prepare(argv: list[str]) -> Prepared:
+    """Read what is asked and the table. Raises Invalid, BadTable."""
     asked = _parser().parse_args(argv)
     _check(asked)
     table = recorded.read(lines_of(asked.file, asked.encoding), layout_of(asked))
     code = asked.asset or code_of(asked.file, asked.only)
-    _tell_table(asked, table)
-    instance = instance_of(settings())
-    with Api(instance, asked.login, asked.site or instance.settings.site) as api:
-        kept = api.asset(code)
-        columns = columns_of(table, units=_units(asked, table), setpoints=_setpoints(asked, table), kept=kept)
-        if asked.create:
-            period_s = min(max(table.period_s, 1e-6), LONGEST_PERIOD_S)
-            api.make(code, _asset(asked, code, kept), columns, device=asked.device, period_s=period_s)
-            say(f"{code} stands with {len(columns)} signals, bound to the device {asked.device}")
-        password = api.device_password(asked.device)
-        plant_now = PlantTime(api)
-        recording = record(table, columns, code, now_us=plant_now(), speed=asked.speed, keep_time=asked.keep_time)
-        return _play(instance, api, asked, table, recording, password, plant_now)
+    return Prepared(asked, table, code, _units(asked, table), _setpoints(asked, table))
+
+
+def _stand(api: Api, ready: Prepared) -> list[Column]:
+    """The signals, after asset and bindings were made where that is wanted."""
+    asked, kept = ready.asked, api.asset(ready.code)
+    columns = columns_of(ready.table, units=ready.units, setpoints=ready.setpoints, kept=kept)
+    if asked.create:
+        period_s = min(max(ready.table.period_s, 1e-6), LONGEST_PERIOD_S)
+        api.make(ready.code, _asset(asked, ready.code, kept), columns, device=asked.device, period_s=period_s)
+        say(f"{ready.code} stands with {len(columns)} signals, bound to the device {asked.device}")
+    return columns
 
 
 # -- what is asked ----------------------------------------------------------------------------------------------------
@@ -302,42 +339,13 @@ def _time(seconds: float) -> str:
 # -- the play ---------------------------------------------------------------------------------------------------------
 
 
-def _play(
-    instance: Instance,
-    api: Api,
-    asked: argparse.Namespace,
-    table: Table,
-    recording: Recording,
-    password: str,
-    plant_now: PlantTime,
-) -> int:
-    began, broker, stop = clock.wall_now(), instance.broker(), stop_event()
-    first, last = (datetime.fromtimestamp(int(recording.at_us[i]) / 1e6, UTC) for i in (0, -1))
-    say(f"playing {first:%Y-%m-%d %H:%M:%S} … {last:%Y-%m-%d %H:%M:%S} UTC as {recording.lane}; Ctrl-C stops")
-    with Publisher(
-        recording,
-        host=broker.host,
-        port=broker.port,
-        device=asked.device,
-        password=password,
-        site=asked.site or instance.settings.site,
-        on_state=_Progress(len(recording)),
-    ) as publisher:
-        state = publisher.play(stop, plant_now)
-    complete = state.rows == len(recording) and state.receipts == state.batches
-    _tell_end(table, recording, state)
-    if not complete:
-        say("stopped before the end" + ("; the same command goes on from here" if asked.keep_time else ""))
-        return INTERRUPTED
-    _tell_quarantine(api, asked.device, recording.tags, began)
-    return 0
-
-
 class _Progress:
     """Says now and then how far it is."""
 
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
+    def __init__(self, recording: Recording) -> None:
+        first, last = (datetime.fromtimestamp(int(recording.at_us[i]) / 1e6, UTC) for i in (0, -1))
+        say(f"playing {first:%Y-%m-%d %H:%M:%S} … {last:%Y-%m-%d %H:%M:%S} UTC as {recording.lane}; Ctrl-C stops")
+        self._rows = len(recording)
         self._said, self._said_s = State(), time.monotonic()
 
     def __call__(self, state: State) -> None:
@@ -347,10 +355,19 @@ class _Progress:
         say(f"{state.rows} of {self._rows} rows sent, receipts for {state.receipts} of {state.batches} batches")
 
 
-def _tell_end(table: Table, recording: Recording, state: State) -> None:
+def _end(api: Api, ready: Prepared, recording: Recording, state: State, began: datetime) -> int:
+    complete = state.rows == len(recording) and state.receipts == state.batches
+    _tell_end(ready.table, state, "complete" if complete else "NOT complete")
+    if not complete:
+        say("stopped before the end" + ("; the same command goes on from here" if ready.asked.keep_time else ""))
+        return INTERRUPTED
+    _tell_quarantine(api, ready.asked.device, recording.tags, began)
+    return 0
+
+
+def _tell_end(table: Table, state: State, whole: str) -> None:
     lost = f", {table.lost_rows} could not be read" if table.lost_rows else ""
     cells = f", {len(table.troubles) - table.lost_rows} cells left out" if len(table.troubles) > table.lost_rows else ""
-    whole = "complete" if state.receipts == state.batches and state.rows == len(recording) else "NOT complete"
     say(
         f"rows read: {table.rows}{lost}{cells}; rows sent: {state.rows}; samples sent: {state.samples}; "
         f"receipts: {state.receipts} of {state.batches} batches, {whole}"
