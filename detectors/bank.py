@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from plant.model import Floats
 
 STATE = np.dtype(
@@ -98,7 +98,7 @@ def _update(
         step(state, signal_index[i], values[i], short_rate, long_rate, calm, 0.0, True, evidence[i])
 
 
-@kernel
+@inner
 def step(
     state: Bank,
     j: int,
@@ -154,7 +154,7 @@ def forget(state: Bank, j: int) -> None:
     s["calm"] = 0
 
 
-@kernel
+@inner
 def _first_values(s: Any, value: float) -> None:
     """Running mean and mean absolute deviation of the first values."""
     n = s["count"] + 1
@@ -166,7 +166,7 @@ def _first_values(s: Any, value: float) -> None:
     s["high"] = 2.3
 
 
-@kernel
+@inner
 def _forget_when_calm(s: Any, calm: int) -> None:
     """Back near the baseline for as long as the long memory reaches: drop what it still remembers."""
     s["calm"] = s["calm"] + 1 if abs(s["short"]) < 1.0 else 0
@@ -176,7 +176,7 @@ def _forget_when_calm(s: Any, calm: int) -> None:
         s["down"] = 0.0
 
 
-@kernel
+@inner
 def _learn(s: Any, value: float, deviation: float, winsorised: float, size: float) -> None:
     n = s["count"] + 1
     rate = 1.0 / n if n < REFERENCE else SLOWEST
@@ -188,12 +188,12 @@ def _learn(s: Any, value: float, deviation: float, winsorised: float, size: floa
     s["count"] = n if n < 4_294_967_295 else s["count"]
 
 
-@kernel
+@inner
 def _cell(deviation: float) -> int:
     return int(min(abs(deviation) / CELL, CELLS - 1.0))
 
 
-@kernel
+@inner
 def _mark(s: Any, deviation: float) -> None:
     bit = np.uint64(1) << np.uint64(_cell(deviation))
     if deviation < 0:
@@ -202,7 +202,7 @@ def _mark(s: Any, deviation: float) -> None:
         s["seen_above"] = s["seen_above"] | bit
 
 
-@kernel
+@inner
 def _novelty(s: Any, deviation: float) -> float:
     """Distance from ``deviation`` to the nearest cell seen towards the baseline, in scales; 0 when seen itself."""
     seen = s["seen_below"] if deviation < 0 else s["seen_above"]

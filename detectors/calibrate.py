@@ -19,7 +19,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from plant.model import Floats
 
 OVER = 2.0  # nominal surprise above which the tail is learnt
@@ -41,7 +41,7 @@ def empty(tails: int) -> Floats:
     return np.zeros((tails, SIZE))
 
 
-@kernel
+@inner
 def surprise(state: Floats, x: float, patience: float) -> float:
     """Calibrated surprise of nominal surprise ``x`` (≥ 0), then learn it; ``state`` is one tail's float64[SIZE].
 
@@ -58,7 +58,7 @@ def surprise(state: Floats, x: float, patience: float) -> float:
     return float(min(calibrated, CAP))
 
 
-@kernel
+@inner
 def _learn(state: Floats, x: float, patience: float) -> None:
     state[ROWS] += 1.0
     if state[LENGTH] == 0.0:
@@ -77,7 +77,7 @@ def _learn(state: Floats, x: float, patience: float) -> None:
     state[LENGTH] = 0.0
 
 
-@kernel
+@inner
 def normal_surprise(t: float) -> float:
     """−log10 P(|Z| > t) of a standard normal Z; the asymptotic series where erfc underflows."""
     a = abs(t)
@@ -87,7 +87,7 @@ def normal_surprise(t: float) -> float:
     return tail / math.log(10.0)
 
 
-@kernel
+@inner
 def chi2_surprise(value: float, freedom: int) -> float:
     """−log10 P(χ²_freedom > value) by Wilson and Hilferty's cube root (1931); 0 when there is no freedom."""
     if freedom <= 0 or value <= 0.0:
@@ -99,7 +99,7 @@ def chi2_surprise(value: float, freedom: int) -> float:
     return max(normal_surprise(t) + math.log10(2.0), 0.0)
 
 
-@kernel
+@inner
 def one_of(x: float, tries: float) -> float:
     """Surprise of the best of ``tries`` scores (Bonferroni), never below 0."""
     return max(x - math.log10(max(tries, 1.0)), 0.0)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from detectors import bank, context_rows, context_state
 from detectors.base import Frame
-from detectors.context_state import LEARNT, NOT_BEFORE_US, Bools, Shape
+from detectors.context_state import LEARNT, NOT_BEFORE_US, RELEARN, Bools, Shape
 from detectors.limits import material
 from detectors.pace import Pace
 from detectors.snapshot import Array
@@ -30,7 +30,8 @@ from plant.model import Floats, Int64s, Role, Signal
 LEARN_ROWS = 20_000  # two weeks of minutes: then known contexts have set
 BARE_ROWS = 40  # a baseline without any context: a flight, a cycle, a batch a row
 COLD_START, WARM_START = 10.0, 2.0  # spread after a start before any was seen: temperatures take hours
-KEPT_BASELINE = 4  # after a repair the old baseline counts as this many rows a coefficient
+KEPT_BASELINE = 1  # after a repair the old baseline counts as this many rows a coefficient
+RELEARN_SHARE = 2  # and as many rows as half a warm-up are learnt before anything is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +106,24 @@ class Context:
         )
         return result
 
-    def forget_evidence(self) -> None:
+    def forget_evidence(self, at_us: int) -> None:
         """After somebody worked on the machine: keep the baseline, drop what was gathered against it."""
         for j in range(len(self.bank)):
             bank.forget(self.bank, j)
+        self._state.signals["since"] = at_us
 
     def relearn(self, at_us: int) -> None:
         """After a repair at ``at_us``: the old baseline counts little against later rows; earlier ones do not count."""
-        self.forget_evidence()
-        self._state.jump[:] = 0
+        self.forget_evidence(at_us)
         counters, state = self._state.counters, self._state
+        state.jump[:] = 0
         counters[NOT_BEFORE_US] = at_us
+        counters[RELEARN] = max(BARE_ROWS, self._shape.warm_rows // RELEARN_SHARE)
         keep = KEPT_BASELINE * self._shape.features
-        learnt = int(counters[LEARNT])
-        if learnt > keep:
-            state.covariance[...] *= learnt / keep
+        if counters[LEARNT] > keep:
+            state.covariance[...] *= int(counters[LEARNT]) / keep
             counters[LEARNT] = keep
-            self.bank["mean"] = np.where(self.bank["count"] > 0, 0.0, self.bank["mean"])
+            self.bank["mean"] = 0.0
 
     def arrays(self) -> Mapping[str, Array]:
         """The state, as views that may be written to."""

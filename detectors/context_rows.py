@@ -18,12 +18,13 @@ from detectors.context_state import (
     LEARNT,
     NOT_BEFORE_US,
     NOVEL,
+    RELEARN,
     ROWS,
     SETTLE,
     ContextState,
     Shape,
 )
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from detectors.pace import Pace, long_reach, short_reach
 from plant.model import Floats, Int64s
 
@@ -64,12 +65,12 @@ def advance(
         features.fill(shape, s, state[i], phi)
         features.advance_lags(pace, shape, s, 1 if shape.stateful == 0 or state[i] > 0 else 0)
         if runs == 0 or seen == 0 or s.counters[SETTLE] > 0 or early:
-            s.previous_z[:] = np.nan
+            regression.break_chain(s)
             continue
         _row(pace, shape, s, memory, at_us[i], y[i], phi, gain, z, i, out)
 
 
-@kernel
+@inner
 def _row(
     pace: Pace,
     shape: Shape,
@@ -92,7 +93,7 @@ def _row(
     if warm and np.sqrt(leverage * longer) > DOUBT:
         judged[i, :] = False
         s.counters[NOVEL] += 1
-        s.previous_z[:] = np.nan
+        regression.break_chain(s)
         learns[i] = not frozen and s.counters[NOVEL] >= pace.novel_rows
     else:
         s.counters[NOVEL] = 0
@@ -102,9 +103,13 @@ def _row(
             regression.learn_autocorrelation(s, z)
     if learns[i]:
         regression.learn(pace, shape, s, y, phi, gain, leverage)
+    if s.counters[RELEARN] > 0:
+        s.counters[RELEARN] -= 1
+        for j in range(shape.measured):
+            bank.forget(memory, j)
 
 
-@kernel
+@inner
 def _expect(
     pace: Pace,
     shape: Shape,
@@ -122,14 +127,14 @@ def _expect(
     """Expected value, spread and standardised residual of every signal; whether any baseline stands."""
     if s.counters[FIRST_US] == 0:
         s.counters[FIRST_US] = at_us
-    spanned = at_us - s.counters[FIRST_US] >= shape.warm_us
+    spanned = at_us - s.counters[FIRST_US] >= shape.warm_us and s.counters[RELEARN] == 0
     strange = regression.unfamiliarity(shape, s, leverage)
     warm = False
     for j in range(shape.measured):
         z[j] = np.nan
         expected[j] = regression.dot(s.weights[j], phi)
         material = max(shape.material[j, 0] * abs(expected[j]), shape.material[j, 1])
-        steady = s.sigma[j] * np.sqrt(1.0 + leverage) * regression.transient_factor(pace, shape, s, j)
+        steady = s.signals[j]["sigma"] * np.sqrt(1.0 + leverage) * regression.transient_factor(pace, shape, s, j)
         sigma[j] = max(steady, material) * strange
         if np.isfinite(y[j]) and regression.spread_known(shape, s, j):
             z[j] = (y[j] - expected[j]) / sigma[j]
@@ -139,7 +144,7 @@ def _expect(
     return warm
 
 
-@kernel
+@inner
 def _remember(
     pace: Pace,
     shape: Shape,
@@ -174,11 +179,11 @@ def _remember(
             judged[i, j] = False
         bank.step(memory, j, z[j], short_rate, long_rate, int(long_rows), 1.0, learns[i], evidence[i, j])
         if memory[j]["up"] == 0.0 and memory[j]["down"] == 0.0:
-            s.since[j] = at_us
-        since[i, j] = s.since[j]
+            s.signals[j]["since"] = at_us
+        since[i, j] = s.signals[j]["since"]
 
 
-@kernel
+@inner
 def _suspicious(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, longer: float) -> bool:
     """While any signal's memory is away from its baseline nothing is learnt."""
     short_rows, long_rows = short_reach(pace, s.counters[ROWS]), long_reach(pace, s.counters[ROWS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ BLOCKS = 12  # of five rows: an hour of minutes in which a step is told from wea
 FIRST_ROWS = 16  # running rows that centre and scale the setpoints
 
 # counters
-ROWS, FIRST, LEARNT, SETTLE, NOVEL, CODE, FIRST_US, NOT_BEFORE_US, GAP, LAST_US = range(10)
+ROWS, FIRST, LEARNT, SETTLE, NOVEL, CODE, FIRST_US, NOT_BEFORE_US, GAP, LAST_US, RELEARN = range(11)
 
 
 class Shape(NamedTuple):
@@ -40,31 +40,35 @@ class Shape(NamedTuple):
     start_spread: Floats  # [k] spread just after a start, before any start was seen, in sigmas
 
 
+SETPOINT = np.dtype([(name, "f8") for name in ("centre", "width", "last", "lowest", "highest")])
+SIGNAL = np.dtype(
+    [
+        ("sigma", "f8"),  # healthy spread, in the signal's unit
+        ("known", "i8"),  # rows learnt
+        ("repeats", "i8"),  # of them equal to the one before
+        ("previous", "f8"),  # last reading learnt
+        ("previous_z", "f8"),  # last standardised residual, for the autocorrelation
+        ("covary", "f8"),
+        ("vary", "f8"),
+        ("since", "i8"),  # since when the deviation lasts, µs
+        ("near", "f8"),  # where the residual was during the last few rows
+        ("back", "f8"),  # a step is over when near comes back to this
+    ]
+)
+
+
 class ContextState(NamedTuple):
-    """Everything learnt; every member is written in place."""
+    """Everything learnt; every member is written in place. Few members, since each lengthens compilation."""
 
     counters: Int64s
-    centre: Floats  # of the setpoints
-    width: Floats
-    last: Floats
-    lowest: Floats
-    highest: Floats
+    setpoints: Any  # [m] of SETPOINT
+    signals: Any  # [k] of SIGNAL
     lags: Floats  # [2·full+1, LAGS] low-passed setpoints, their squares, and whether the machine turned
     covariance: Floats  # [p,p]
     weights: Floats  # [k,p]
-    sigma: Floats  # [k]
-    known: Int64s  # rows learnt [k]
-    repeats: Int64s
-    previous: Floats  # last reading [k]
-    previous_z: Floats
-    covary: Floats  # lag-one autocovariance of z [k]
-    vary: Floats
     starts: Floats  # [k,2] squared errors after starts, weighted by how cold the machine was; weights
-    since: Int64s
     jump: Int64s  # [k,3] phase, rows in it (phase 0: rows in band), last judged row
-    near: Floats  # where z was during the last few rows [k]
-    back: Floats  # a step is over when near comes back to this [k]
-    blocks: Floats  # [k, BLOCKS] means of z over the last blocks of rows, newest last
+    blocks: Floats  # [k,BLOCKS] means of z over the last blocks of rows, newest last
     block: Floats  # [k,3] sum of the block under way, rows in it, blocks filled without a gap
 
 
@@ -84,33 +88,24 @@ def empty(shape: Shape) -> ContextState:
     m, k, p = shape.setpoints, shape.measured, shape.features
     covariance = np.eye(p) / RIDGE
     covariance[0, 0] = 1.0 / FREE
-    counters = np.zeros(10, dtype=np.int64)
+    counters = np.zeros(11, dtype=np.int64)
     counters[CODE] = -2
     counters[FIRST] = 0 if m else FIRST_ROWS
     lags = np.zeros((2 * min(m, FULL) + 1, LAGS))
     lags[-1] = 1.0
+    setpoints = np.zeros(m, dtype=SETPOINT)
+    setpoints["last"], setpoints["lowest"], setpoints["highest"] = np.nan, np.inf, -np.inf
+    signals = np.zeros(k, dtype=SIGNAL)
+    signals["previous"] = signals["previous_z"] = np.nan
     return ContextState(
         counters=counters,
-        centre=np.zeros(m),
-        width=np.zeros(m),
-        last=np.full(m, np.nan),
-        lowest=np.full(m, np.inf),
-        highest=np.full(m, -np.inf),
+        setpoints=setpoints,
+        signals=signals,
         lags=lags,
         covariance=covariance,
         weights=np.zeros((k, p)),
-        sigma=np.zeros(k),
-        known=np.zeros(k, dtype=np.int64),
-        repeats=np.zeros(k, dtype=np.int64),
-        previous=np.full(k, np.nan),
-        previous_z=np.full(k, np.nan),
-        covary=np.zeros(k),
-        vary=np.zeros(k),
         starts=np.zeros((k, 2)),
-        since=np.zeros(k, dtype=np.int64),
         jump=np.zeros((k, 3), dtype=np.int64),
-        near=np.zeros(k),
-        back=np.zeros(k),
         blocks=np.zeros((k, BLOCKS)),
         block=np.zeros((k, 3)),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.calibrate import ALARMING
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from detectors.pace import Pace, reach
 from plant.model import Floats, Int64s
 
@@ -55,7 +55,7 @@ def advance(pace: Pace, state: Int64s, count: Int64s, surprise: Floats) -> npt.N
     return turns
 
 
-@kernel
+@inner
 def _turn(state: Int64s, persist: int, recover: int, repeat: int) -> int:
     state[QUIET_ROWS] += 1
     if state[ACTIVE] == 0:
@@ -75,7 +75,7 @@ def _turn(state: Int64s, persist: int, recover: int, repeat: int) -> int:
     return 0
 
 
-@kernel
+@inner
 def _ones(bits: int) -> int:
     count = 0
     while bits:

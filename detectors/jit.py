@@ -1,4 +1,8 @@
-"""One decorator for every compiled row loop, so that all share the same options and keep their types."""
+"""Decorators for compiled row loops, so that all share the same options and keep their types.
+
+No fast-math: NaN means *missing* everywhere here, and results must not depend on the machine's vector width. Machine
+code is cached on disk (``NUMBA_CACHE_DIR`` is honoured).
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Function) -> Function:
-    """Compile ``function`` on first use: no GIL, cached on disk (``NUMBA_CACHE_DIR`` is honoured).
+    """Compile ``function`` on first use, callable from Python and from other kernels; releases the GIL."""
+    return cast("Function", numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function))
 
-    No fast-math: NaN means *missing* everywhere here, and results must not depend on the machine's vector width.
-    """
-    return cast("Function", numba.njit(cache=True, nogil=True)(function))
+
+def inner(function: Function) -> Function:
+    """The same for functions that only kernels call: without the wrapper for Python, compilation is much shorter."""
+    compiled = numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_cpython_wrapper=True)(function)
+    return cast("Function", compiled)

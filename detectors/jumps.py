@@ -16,7 +16,7 @@ from detectors.base import Finding
 from detectors.context import Residuals
 from detectors.episodes import Turn
 from detectors.findings import Voice
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from detectors.pace import Pace
 from detectors.snapshot import Array
 from plant.model import Floats, Int64s, Signal
@@ -99,7 +99,7 @@ def _watch(
             started[i, j, 1] = state[j, 1, STARTED_US]
 
 
-@kernel
+@inner
 def _turn(state: Int64s, begins: bool, ends: bool, at_us: int, repeat: int) -> int:
     state[QUIET] += 1
     if state[ACTIVE] == 0:

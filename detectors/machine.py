@@ -67,7 +67,7 @@ class MachineDetector:
 
     def intervene(self, at_us: int) -> None:
         """Somebody worked on the machine at ``at_us``: keep the baseline, gather the evidence anew; findings end."""
-        self.context.forget_evidence()
+        self.context.forget_evidence(at_us)
         self._end_at(at_us)
 
     def dump(self) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from detectors.context_features import since_start
 from detectors.context_state import LEARNT, ContextState, Shape
-from detectors.jit import kernel
+from detectors.jit import inner
 from detectors.pace import MINUTE_US, Pace
 from plant.model import Floats
 
@@ -21,7 +21,7 @@ PRIOR_STARTS = 2.0
 START_ROWS = 20.0  # weight of one start, in rows a minute
 
 
-@kernel
+@inner
 def dot(a: Floats, b: Floats) -> float:
     """Sum of products in index order: the same to the last bit everywhere."""
     total = 0.0
@@ -30,7 +30,7 @@ def dot(a: Floats, b: Floats) -> float:
     return total
 
 
-@kernel
+@inner
 def leverage_of(covariance: Floats, phi: Floats, gain: Floats) -> float:
     """φᵀPφ; fills ``gain`` float64[p] with Pφ."""
     total = 0.0
@@ -40,20 +40,20 @@ def leverage_of(covariance: Floats, phi: Floats, gain: Floats) -> float:
     return max(total, 0.0)
 
 
-@kernel
+@inner
 def autocorrelation_factor(s: ContextState) -> float:
     """How many rows count as one independent row, averaged over the signals."""
     total = 0.0
     count = 0
-    for j in range(len(s.vary)):
-        if s.vary[j] > 0:
-            total += s.covary[j] / s.vary[j]
+    for j in range(len(s.signals)):
+        if s.signals[j]["vary"] > 0:
+            total += s.signals[j]["covary"] / s.signals[j]["vary"]
             count += 1
     rho = min(max(total / max(count, 1), 0.0), 0.98)
     return (1.0 + rho) / (1.0 - rho)
 
 
-@kernel
+@inner
 def unfamiliarity(shape: Shape, s: ContextState, leverage: float) -> float:
     """How much wider the spread is in a context seldom seen; 1 in usual ones.
 
@@ -64,7 +64,7 @@ def unfamiliarity(shape: Shape, s: ContextState, leverage: float) -> float:
     return float(np.sqrt(max(leverage / usual - 1.0, 1.0)))
 
 
-@kernel
+@inner
 def transient_factor(pace: Pace, shape: Shape, s: ContextState, j: int) -> float:
     """How much wider the spread is after a start, as far as the starts seen so far tell."""
     cold = since_start(shape, s)
@@ -73,25 +73,25 @@ def transient_factor(pace: Pace, shape: Shape, s: ContextState, j: int) -> float
     return float(np.sqrt(1.0 + variance * cold * cold))
 
 
-@kernel
+@inner
 def spread_known(shape: Shape, s: ContextState, j: int) -> bool:
     """Whether the signal has a residual, and a spread to judge it by."""
-    if s.known[j] < KNOWN_ROWS or s.sigma[j] <= 1e-9 * max(1e-3, abs(s.previous[j])):
+    if s.signals[j]["known"] < KNOWN_ROWS or s.signals[j]["sigma"] <= 1e-9 * max(1e-3, abs(s.signals[j]["previous"])):
         return False
-    return bool(shape.slow[j] or s.repeats[j] <= CONSTANT * s.known[j])
+    return bool(shape.slow[j] or s.signals[j]["repeats"] <= CONSTANT * s.signals[j]["known"])
 
 
-@kernel
+@inner
 def ready(shape: Shape, s: ContextState, j: int, longer: float) -> bool:
     """Whether the signal's baseline stands."""
-    return bool(s.known[j] >= shape.warm_rows and s.known[j] >= INDEPENDENT_ROWS * longer)
+    return bool(s.signals[j]["known"] >= shape.warm_rows and s.signals[j]["known"] >= INDEPENDENT_ROWS * longer)
 
 
-@kernel
+@inner
 def learn(pace: Pace, shape: Shape, s: ContextState, y: Floats, phi: Floats, gain: Floats, leverage: float) -> None:
     """One step of recursive least squares, winsorised once the spread is known; NaN signals learn nothing."""
     scale = 1.0 / (1.0 + leverage)
-    for j in range(len(s.sigma)):
+    for j in range(len(s.signals)):
         if np.isfinite(y[j]):
             error = _learn_spread(pace, shape, s, y[j], phi, scale, j)
             for q in range(len(phi)):
@@ -103,31 +103,31 @@ def learn(pace: Pace, shape: Shape, s: ContextState, y: Floats, phi: Floats, gai
     s.counters[LEARNT] += 1
 
 
-@kernel
+@inner
 def _learn_spread(pace: Pace, shape: Shape, s: ContextState, y: float, phi: Floats, scale: float, j: int) -> float:
     """Learn the size of the error of signal ``j``; returns the winsorised error itself."""
-    if s.known[j] == 0:
+    if s.signals[j]["known"] == 0:
         s.weights[j, 0] = y
-    if y == s.previous[j]:
-        s.repeats[j] += 1
-    s.previous[j] = y
-    s.known[j] += 1
+    if y == s.signals[j]["previous"]:
+        s.signals[j]["repeats"] += 1
+    s.signals[j]["previous"] = y
+    s.signals[j]["known"] += 1
     error = y - dot(s.weights[j], phi)
     size = abs(error) * np.sqrt(scale)
     factor = transient_factor(pace, shape, s, j)
-    if s.known[j] > WINSOR_ROWS and s.sigma[j] > 0:
-        _learn_start(shape, s, size / s.sigma[j], j)
-        limit = WINSOR * s.sigma[j] * factor
+    if s.signals[j]["known"] > WINSOR_ROWS and s.signals[j]["sigma"] > 0:
+        _learn_start(shape, s, size / s.signals[j]["sigma"], j)
+        limit = WINSOR * s.signals[j]["sigma"] * factor
         if size > limit:
             error *= limit / size
             size = limit
-    if s.known[j] > 2:
-        rate = max(1.0 / (s.known[j] - 2), 1.0 / SIGMA_ROWS)
-        s.sigma[j] += rate * (1.2533 * size / factor - s.sigma[j])
+    if s.signals[j]["known"] > 2:
+        rate = max(1.0 / (s.signals[j]["known"] - 2), 1.0 / SIGMA_ROWS)
+        s.signals[j]["sigma"] += rate * (1.2533 * size / factor - s.signals[j]["sigma"])
     return float(error)
 
 
-@kernel
+@inner
 def _learn_start(shape: Shape, s: ContextState, size: float, j: int) -> None:
     """``size``: error in steady sigmas, leverage taken out."""
     cold = since_start(shape, s)
@@ -137,14 +137,21 @@ def _learn_start(shape: Shape, s: ContextState, size: float, j: int) -> None:
         s.starts[j, 1] += cold**4
 
 
-@kernel
+@inner
+def break_chain(s: ContextState) -> None:
+    """The next row does not follow this one."""
+    for j in range(len(s.signals)):
+        s.signals[j]["previous_z"] = np.nan
+
+
+@inner
 def learn_autocorrelation(s: ContextState, z: Floats) -> None:
     """Lag-one autocovariance of the standardised residuals; NaN breaks the chain."""
     rate = max(1.0 / AUTOCORRELATION_ROWS, 1.0 / (s.counters[LEARNT] + 1.0))
     for j in range(len(z)):
         now = min(max(z[j], -WINSOR), WINSOR)
         if np.isfinite(now):
-            s.vary[j] += rate * (now * now - s.vary[j])
-            if np.isfinite(s.previous_z[j]):
-                s.covary[j] += rate * (now * s.previous_z[j] - s.covary[j])
-        s.previous_z[j] = now
+            s.signals[j]["vary"] += rate * (now * now - s.signals[j]["vary"])
+            if np.isfinite(s.signals[j]["previous_z"]):
+                s.signals[j]["covary"] += rate * (now * s.signals[j]["previous_z"] - s.signals[j]["covary"])
+        s.signals[j]["previous_z"] = now

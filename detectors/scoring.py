@@ -10,7 +10,7 @@ import numpy as np
 from detectors import bank
 from detectors.context import Residuals
 from detectors.context_rows import DOUBT, HALF_LIFE_VARIANCE
-from detectors.jit import kernel
+from detectors.jit import inner
 from detectors.snapshot import Array
 from plant.model import Floats
 
@@ -36,14 +36,14 @@ def empty_spread(signals: int) -> Floats:
     return np.zeros((signals, SIZE))
 
 
-@kernel
+@inner
 def deviate(spread: Floats, value: float, kind: int, half_life: float) -> float:
     """Memory ``value`` of one signal in standard deviations, model error included; ``spread`` float64[SIZE]."""
     noise = max(HALF_LIFE_VARIANCE / half_life, MARGIN * spread[kind])
     return float(value / np.sqrt(noise + DOUBT * DOUBT))
 
 
-@kernel
+@inner
 def learn_spread(spread: Floats, evidence: Floats, long_rows: float) -> None:
     """Learn one healthy row of one signal; ``evidence`` float64[bank.COLUMNS]."""
     if not np.isfinite(evidence[bank.LONG]):

@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from detectors import bank
 from detectors.context_state import BLOCKS, ROWS, ContextState, Shape
-from detectors.jit import kernel
+from detectors.jit import inner
 from detectors.pace import Pace
 from plant.model import Floats
 
@@ -41,7 +41,7 @@ IN_BAND, AWAY, STEPPED = range(3)
 PHASE, COUNT, ROW = range(3)
 
 
-@kernel
+@inner
 def judge(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z: Floats, j: int) -> int:
     """Jump code of signal ``j`` whose standardised residuals of this row are ``z`` float64[k]."""
     gap = s.counters[ROWS] - s.jump[j, ROW]
@@ -49,7 +49,7 @@ def judge(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z: Float
     if s.jump[j, PHASE] == IN_BAND:
         if gap > 2:
             s.jump[j, COUNT] = 0  # nobody looked at what lies between: a step cannot be told from a change
-            s.near[j] = z[j]
+            s.signals[j]["near"] = z[j]
             s.block[j] = 0.0
             return 0
         if not _jumps(shape, s, memory, z, j):
@@ -61,28 +61,28 @@ def judge(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z: Float
     return 3 if verdict == 1 and abs(z[j]) > WILD else verdict
 
 
-@kernel
+@inner
 def _phase(pace: Pace, s: ContextState, z: float, j: int) -> int:
-    s.near[j] += NEAR_RATE * (z - s.near[j])
-    over = abs(z) < BACK if s.jump[j, PHASE] == AWAY else abs(s.near[j]) < s.back[j]
+    s.signals[j]["near"] += NEAR_RATE * (z - s.signals[j]["near"])
+    over = abs(z) < BACK if s.jump[j, PHASE] == AWAY else abs(s.signals[j]["near"]) < s.signals[j]["back"]
     s.jump[j, COUNT] = min(s.jump[j, COUNT] + (-1 if over else 1), pace.jump_rows)
     if s.jump[j, COUNT] <= 0:
         s.jump[j, PHASE] = IN_BAND  # it came back, and this reading counts again
         s.jump[j, COUNT] = CALM_ROWS
-        s.near[j] = 0.0
+        s.signals[j]["near"] = 0.0
         return 0
     if s.jump[j, PHASE] == AWAY and s.jump[j, COUNT] >= pace.jump_rows:
         s.jump[j, PHASE] = STEPPED
-        s.back[j] = 0.5 * abs(s.near[j])
+        s.signals[j]["back"] = 0.5 * abs(s.signals[j]["near"])
     return 2 if s.jump[j, PHASE] == STEPPED else 1
 
 
-@kernel
+@inner
 def _jumps(shape: Shape, s: ContextState, memory: bank.Bank, z: Floats, j: int) -> bool:
     """Far from the band and from the last rows, out of calm, and alone."""
-    calm, near = s.jump[j, COUNT], s.near[j]
+    calm, near = s.jump[j, COUNT], s.signals[j]["near"]
     far = abs(z[j]) > FAR and abs(z[j] - near) > FAR
-    s.near[j] = near + NEAR_RATE * (z[j] - near)
+    s.signals[j]["near"] = near + NEAR_RATE * (z[j] - near)
     s.jump[j, COUNT] = 0 if far else calm + 1
     if not far or calm < CALM_ROWS or abs(memory[j]["short"]) > CALM:
         return False
@@ -92,7 +92,7 @@ def _jumps(shape: Shape, s: ContextState, memory: bank.Bank, z: Floats, j: int) 
     return True
 
 
-@kernel
+@inner
 def watch_shape(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z: float, j: int) -> bool:
     """Take one reading that counts; True when signal ``j`` alone stepped within the last hour, and now is masked."""
     s.block[j, 0] += z
@@ -112,13 +112,13 @@ def watch_shape(pace: Pace, shape: Shape, s: ContextState, memory: bank.Bank, z:
         return False
     s.jump[j, PHASE] = STEPPED
     s.jump[j, COUNT] = pace.jump_rows
-    s.near[j] = s.blocks[j, BLOCKS - 1]
-    s.back[j] = 0.5 * abs(step)
+    s.signals[j]["near"] = s.blocks[j, BLOCKS - 1]
+    s.signals[j]["back"] = 0.5 * abs(step)
     s.block[j] = 0.0
     return True
 
 
-@kernel
+@inner
 def _alone(shape: Shape, memory: bank.Bank, j: int) -> bool:
     moving = 0
     for other in range(shape.measured):
@@ -127,7 +127,7 @@ def _alone(shape: Shape, memory: bank.Bank, j: int) -> bool:
     return moving == 0
 
 
-@kernel
+@inner
 def _step(blocks: Floats) -> float:
     """Height of the step from the baseline if two levels fit the blocks clearly better than a straight line, else 0."""
     n = len(blocks)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from detectors.base import Frame
+from detectors.base import Detector, Finding, FindingKind, Frame
 from plant.model import Floats, Role, Signal
 
 START_US = 1_767_225_600_000_000  # 2026-01-01
@@ -144,13 +144,19 @@ def _physics(
     }
 
 
-def play(detector: object, life: Life, *, rows: int = DAY_ROWS) -> list[object]:
+def play(detector: Detector, life: Life, *, rows: int = DAY_ROWS) -> list[Finding]:
     """All findings of a life, played in frames of ``rows``."""
-    found: list[object] = []
+    found: list[Finding] = []
     for start in range(0, len(life.at_us), rows):
-        found.extend(detector.update(life.frame(start, start + rows)).findings)  # type: ignore[attr-defined]
+        found.extend(detector.update(life.frame(start, start + rows)).findings)
     return found
 
 
-def codes_of(contributions: Sequence[int]) -> list[str]:
-    return [SIGNALS[i - 1].code for i in contributions]
+def day_of(finding: Finding) -> float:
+    """When a finding was made, in days of the life."""
+    return float((finding.at.timestamp() * 1e6 - START_US) / (DAY_ROWS * MINUTE_US))
+
+
+def begun(findings: Sequence[Finding], kind: FindingKind) -> list[Finding]:
+    """Active findings of a kind."""
+    return [finding for finding in findings if finding.kind is kind and finding.active]

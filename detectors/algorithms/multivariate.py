@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from detectors import bank, calibrate, scoring
 from detectors.context import Residuals
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from detectors.machine import MachineDetector
 from detectors.pace import Pace, long_reach, short_reach
 from detectors.snapshot import Array
@@ -113,7 +113,7 @@ def _nominal(
     return nominal
 
 
-@kernel
+@inner
 def _distance(inverse: Floats, t: Floats) -> float:
     total = 0.0
     for a in range(len(t)):
@@ -122,7 +122,7 @@ def _distance(inverse: Floats, t: Floats) -> float:
     return total
 
 
-@kernel
+@inner
 def _learn(
     evidence: Floats,
     spread: Floats,
@@ -142,18 +142,39 @@ def _learn(
                 product = min(max(x, -WINSOR), WINSOR) * min(max(y, -WINSOR), WINSOR)
                 correlation[a, b] += rate * (product - correlation[a, b])
     if rows[0] % REFRESH_ROWS == 0 or rows[0] == REFRESH_ROWS // 8:
-        inverse[:, :] = np.linalg.inv(_shrunk(correlation))
+        _invert(_shrunk(correlation), inverse)
 
 
-@kernel
+@inner
 def _shrunk(correlation: Floats) -> Floats:
     """Correlation matrix, shrunk towards independence so that it is safe to invert."""
     k = len(correlation)
-    shrunk = np.eye(k)
+    shrunk = np.zeros((k, k))
     for a in range(k):
+        shrunk[a, a] = 1.0
         for b in range(k):
             if a != b:
                 size = np.sqrt(max(correlation[a, a], 1e-6) * max(correlation[b, b], 1e-6))
                 rho = min(max(correlation[a, b] / size, -1.0), 1.0)
                 shrunk[a, b] = (1.0 - SHRINK) * rho
     return shrunk
+
+
+@inner
+def _invert(matrix: Floats, inverse: Floats) -> None:
+    """Gauss and Jordan without pivoting: safe for a positive definite matrix, and compiles in no time."""
+    k = len(matrix)
+    for a in range(k):
+        for b in range(k):
+            inverse[a, b] = 1.0 if a == b else 0.0
+    for a in range(k):
+        scale = 1.0 / matrix[a, a]
+        for b in range(k):
+            matrix[a, b] *= scale
+            inverse[a, b] *= scale
+        for c in range(k):
+            if c != a:
+                factor = matrix[c, a]
+                for b in range(k):
+                    matrix[c, b] -= factor * matrix[a, b]
+                    inverse[c, b] -= factor * inverse[a, b]

@@ -17,7 +17,7 @@ from detectors.base import Finding, Frame, Judgement
 from detectors.episodes import Turn
 from detectors.findings import Voice
 from detectors.frames import grid_step_us
-from detectors.jit import kernel
+from detectors.jit import inner, kernel
 from detectors.pace import Pace, pace_of
 from detectors.snapshot import Array, pack, restore
 from plant.model import Floats, Int64s, Role, Signal
@@ -194,7 +194,7 @@ def _scan(
                 last[j] = np.nan
 
 
-@kernel
+@inner
 def _holds(
     fault: int, value: float, known: bool, bad: bool, last: float, limits: Floats, j: int, heard: int, running: int
 ) -> int:
@@ -205,14 +205,15 @@ def _holds(
         return (1 if bad else 0) if known or bad else -1
     if not known:
         return -1
+    outside = value < limits[0, j] or value > limits[1, j]
     if fault == 2:
-        return 1 if value < limits[0, j] or value > limits[1, j] else 0
-    if running == 0 or not np.isfinite(last):
+        return 1 if outside else 0
+    if outside or running == 0 or not np.isfinite(last):
         return -1
     return 1 if value == last else 0
 
 
-@kernel
+@inner
 def _surprise(run: Int64s, fault: int, stuckable: float) -> float:
     """Of the current run; 0 while the history is too short to say."""
     if run[RUN] == 0 or run[LOOKED] < HISTORY_ROWS:
@@ -227,7 +228,7 @@ def _surprise(run: Int64s, fault: int, stuckable: float) -> float:
     return float(min(-run[RUN] * np.log10(min(share, 1.0)), CAP))
 
 
-@kernel
+@inner
 def _run(run: Int64s, fault: int, holds: int, at_us: int, least: Int64s, stuckable: float, repeat: int) -> int:
     """Advance one run by one row; the turn: 0 nothing, 1 begins, 2 goes on, 3 ends."""
     run[QUIET] += 1
