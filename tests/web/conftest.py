@@ -66,7 +66,7 @@ class Visitor:
     def api(self, method: str, path: str, body: Any = None, *, version: int | None = None) -> Any:
         """Call the API with this window's session; a failure is the test's failure."""
         headers = HEADERS | ({} if version is None else {"If-Match": f'"{version}"'})
-        base = self.page.url.split("/#")[0]
+        base = self.page.url.split("#")[0].rstrip("/")
         answer = self.context.request.fetch(f"{base}/api/v1{path}", method=method, data=body, headers=headers)
         assert answer.ok, f"{method} {path}: {answer.status} {answer.text()}"
         return answer.json() if answer.body() else None
@@ -99,12 +99,23 @@ def web(request: pytest.FixtureRequest) -> Web:
     return Web(plant.base_url, plant.link, plant.unknown_tag)
 
 
+@pytest.fixture(scope="session")
+def sessions() -> dict[tuple[str, str], Any]:
+    """(address, role) → cookies: sign-in is rate limited, so the windows of a role share a session."""
+    return {}
+
+
 @pytest.fixture
-def visit(chromium: Browser, web: Web) -> Iterator[Callable[..., Visitor]]:
-    """``visit(role, …)`` opens a window of its own; at the end none may have an error or have asked another host."""
+def visit(chromium: Browser, web: Web, sessions: dict[tuple[str, str], Any]) -> Iterator[Callable[..., Visitor]]:
+    """``visit(role, …)`` opens a window of its own; at the end none may have an error or have asked another host.
+
+    ``fresh`` signs in anew, for tests that end the session.
+    """
     visitors: list[Visitor] = []
 
-    def open_window(role: str | None, *, phone: bool = False, dark: bool = False, language: str = "en") -> Visitor:
+    def open_window(
+        role: str | None, *, phone: bool = False, dark: bool = False, language: str = "en", fresh: bool = False
+    ) -> Visitor:
         context = chromium.new_context(
             viewport=PHONE if phone else DESKTOP,
             color_scheme="dark" if dark else "light",
@@ -130,8 +141,19 @@ def visit(chromium: Browser, web: Web) -> Iterator[Callable[..., Visitor]]:
             lambda message: visitor.errors.append(message.text) if "Content Security Policy" in message.text else None,
         )
         if role is not None:
-            web.login(visitor.page, role)
+            enter(visitor, role, fresh=fresh)
         return visitor
+
+    def enter(visitor: Visitor, role: str, *, fresh: bool) -> None:
+        known = None if fresh else sessions.get((web.base_url, role))
+        if known is None:
+            web.login(visitor.page, role)
+            if not fresh:
+                sessions[web.base_url, role] = visitor.context.cookies()
+        else:
+            visitor.context.add_cookies(known)
+            visitor.page.goto(web.base_url)
+            visitor.page.wait_for_selector(".shell, .phone", timeout=DEADLINE_MS)
 
     yield open_window
     for visitor in visitors:

@@ -112,8 +112,22 @@ def test_a_stale_version_shows_what_changed_and_goes_on(web: Web, visit: Visit, 
     made = job(f"Conflict {uuid4().hex[:8]}")
     path = f"/tickets/{made['ticket_id']}"
     planner, colleague = visit("planner"), visit("planner")
-    planner.page.route("**/api/v1/events*", lambda route: route.abort())  # this window hears of no change
     web.open(planner.page, f"/orders/{made['ticket_id']}")
+    deaf = True  # this window hears of no change until it has sent its own
+
+    def hear(route: Route) -> None:
+        if deaf:
+            route.abort()
+        else:
+            route.continue_()
+
+    def send(route: Route) -> None:
+        nonlocal deaf
+        deaf = False
+        route.continue_()
+
+    planner.page.route(f"**/api/v1{path}", hear)
+    planner.page.route("**/transition", send)
     colleague.api("PATCH", path, {"priority": 1}, version=made["version"])
     planner.page.get_by_role("button", name="Put on hold").click()
     planner.page.get_by_label("Reason").select_option("waiting_parts")
@@ -219,7 +233,7 @@ def test_the_door(web: Web, visit: Visit) -> None:
 
 
 def test_an_ended_session_comes_back_to_the_door(web: Web, visit: Visit) -> None:
-    visitor = visit("planner")
+    visitor = visit("planner", fresh=True)
     web.open(visitor.page, "/orders")
     visitor.context.request.delete(f"{web.base_url}/api/v1/session", headers=HEADERS)
     visitor.page.goto(f"{web.base_url}/#/assets")
@@ -227,7 +241,7 @@ def test_an_ended_session_comes_back_to_the_door(web: Web, visit: Visit) -> None
 
 
 def test_signing_out_leaves_nothing_behind(web: Web, visit: Visit) -> None:
-    page = visit("planner").page
+    page = visit("planner", fresh=True).page
     web.open(page, "/orders")
     page.wait_for_function("() => localStorage.getItem('millwright.kept') !== null")
     page.get_by_role("button", name=re.compile("Account")).click()

@@ -149,6 +149,7 @@ describe("words and numbers", () => {
     expect(outside(bands([1, 2, 3], 4))).toBe(false); // it was inside a moment ago
     expect(outside(bands([2, 3, 4], 6))).toBe(false); // 9 came after the last band, under another load perhaps
     expect(outside(bands([], 4))).toBeNull();
+    expect(outside({ ...bands([1, 2], 0.5), at: [1, 2, 3, 40], value: [1, 1, 1, 1] })).toBeNull(); // long unjudged
   });
 
   it("read routes, even damaged ones", () => {

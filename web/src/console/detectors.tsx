@@ -3,7 +3,7 @@ import { Fragment } from "react";
 import { useDetectors } from "../api/queries";
 import type { DetectorReport } from "../api/types";
 import { useSpeech } from "../i18n";
-import { number, percent } from "../i18n/format";
+import { modeName, number, percent } from "../i18n/format";
 import { VERDICTS } from "../parts/fields";
 import { ToneMark } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
@@ -64,7 +64,7 @@ function Table({ items }: { items: DetectorReport[] }) {
                   <td />
                   <td>
                     <a href={`#/assets/${part.asset_id}`}>{part.asset_code}</a>{" "}
-                    {part.mode && <span className="soft">{code("mode", part.mode)}</span>}
+                    {part.mode && <span className="soft">{modeName(part.mode, speech)}</span>}
                   </td>
                   <td /><td />
                   <Judged one={part} />
@@ -100,7 +100,7 @@ function Precision({ one }: { one: Judgement }) {
     <div style={{ width: 190 }}>
       <div className="row between nowrap">
         {poor ? <ToneMark tone="watch">{words}</ToneMark> : <strong>{words}</strong>}
-        <span className="small soft">{t("detector.of", { hits: one.verdicts.confirmed ?? 0, all })}</span>
+        <span className="small soft">{t("detector.of", { hits: Math.round(one.precision * all), all })}</span>
       </div>
       <div className="meter" aria-hidden="true"><i style={{ width: `${one.precision * 100}%` }} /></div>
     </div>

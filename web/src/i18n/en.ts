@@ -566,6 +566,11 @@ export const en = {
   "mode.belt_slip": "belt slip",
   "mode.idler_bearing": "idler bearing",
   "mode.unknown": "unknown fault",
+  "sensorFault.stuck": "stuck",
+  "sensorFault.silent": "silent",
+  "sensorFault.out_of_range": "out of range",
+  "sensorFault.bad_quality": "bad quality",
+  "sensorFault.sensor": "sensor {signal}: {fault}",
 } as const;
 
 export type Key = keyof typeof en;

@@ -20,6 +20,13 @@ export function signalName(signal: { code: string; name?: string }, speech: Spee
   return speech.known("signal", signal.code) ?? (signal.name || signal.code.replaceAll("_", " "));
 }
 
+/** A failure mode by its code; a sensor's fault is coded `sensor:SIGNAL:FAULT`. */
+export function modeName(code: string, speech: Speech): string {
+  const [kind, signal, fault] = code.split(":");
+  if (kind !== "sensor" || !signal || !fault) return speech.code("mode", code);
+  return speech.t("sensorFault.sensor", { signal: signalName({ code: signal }, speech), fault: speech.code("sensorFault", fault) });
+}
+
 export function unitLabel(unit: string, speech: Speech): string {
   if (unit === "1") return speech.t("unit.ratio");
   return unit.replace("m3", "m³").replace("degC", "°C");

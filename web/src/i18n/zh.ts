@@ -568,4 +568,9 @@ export const zh: Record<Key, string> = {
   "mode.belt_slip": "皮带打滑",
   "mode.idler_bearing": "托辊轴承",
   "mode.unknown": "未知故障",
+  "sensorFault.stuck": "卡死",
+  "sensorFault.silent": "无数据",
+  "sensorFault.out_of_range": "超量程",
+  "sensorFault.bad_quality": "质量差",
+  "sensorFault.sensor": "传感器 {signal}：{fault}",
 };

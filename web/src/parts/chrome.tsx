@@ -65,8 +65,9 @@ export function Notices({ ticketPath }: { ticketPath: string }) {
   const { t } = useSpeech();
   const notices = useNotices();
   const items = notices.data?.items ?? [];
+  const count = `${items.length}${notices.data?.next ? "+" : ""}`;
   return (
-    <Drop label={`${t("top.notices")} (${items.length})`} icon={<><Bell />{items.length > 0 && <span className="badge">{items.length}</span>}</>}>
+    <Drop label={`${t("top.notices")} (${count})`} icon={<><Bell />{items.length > 0 && <span className="badge">{count}</span>}</>}>
       {items.length === 0 ? <p className="soft">{t("top.noNotices")}</p> : (
         <ul>{items.map((one) => <NoticeRow key={one.notification_id} notice={one} ticketPath={ticketPath} />)}</ul>
       )}

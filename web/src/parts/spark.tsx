@@ -4,6 +4,7 @@ import type { Series } from "../api/types";
 const WIDTH = 200;
 const HEIGHT = 36;
 const JUDGED_BANDS = 3;
+const EXPIRED_BANDS = 8;
 
 export function Spark({ series, out = false }: { series: Series | undefined; out?: boolean }) {
   const shape = series ? trace(series) : null;
@@ -24,7 +25,7 @@ export function Spark({ series, out = false }: { series: Series | undefined; out
  */
 export function outside(series: Series | undefined): boolean | null {
   const bands = series?.bands;
-  if (!series || !bands || bands.at.length === 0) return null;
+  if (!series || !bands || bands.at.length === 0 || expired(series, bands.at)) return null;
   const sides: number[] = [];
   for (let row = bands.at.length - 1; row >= 0 && sides.length < JUDGED_BANDS; row -= 1) {
     const [low, high, value] = [bands.low[row] ?? null, bands.high[row] ?? null, valueAt(series, bands.at[row]!)];
@@ -32,6 +33,13 @@ export function outside(series: Series | undefined): boolean | null {
   }
   if (sides.length === 0) return null;
   return sides[0] !== 0 && sides.every((side) => side === sides[0]);
+}
+
+/** Nobody judges this signal any more: its newest values are several bands younger than the last band. */
+function expired(series: Series, times: number[]): boolean {
+  const last = times.at(-1)!;
+  const pace = times.length > 1 ? last - times.at(-2)! : 0;
+  return pace > 0 && (series.at.at(-1) ?? last) - last > EXPIRED_BANDS * pace;
 }
 
 /** The value at a time: of the last point not after it, or of the first point when the series begins a little later. */

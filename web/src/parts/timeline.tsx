@@ -3,7 +3,7 @@ import { useNow } from "../api/clock";
 import { useEngineers, useTicketEvents } from "../api/queries";
 import type { Engineer, TicketEvent, TicketStatus, Words } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
-import { fullMoment, moment } from "../i18n/format";
+import { fullMoment, modeName, moment } from "../i18n/format";
 import { StatusChip } from "./marks";
 import { Await } from "./states";
 
@@ -73,7 +73,7 @@ export function saying(event: TicketEvent, engineers: Engineer[], speech: Speech
   return [
     assignee(after, engineers),
     ...["text", "sentence", "detail"].map((name) => words(inner[name], speech)),
-    [speech.code("verdict", text(inner.verdict)), speech.code("mode", text(inner.failure_code))].filter(Boolean).join(" · "),
+    [speech.code("verdict", text(inner.verdict)), inner.failure_code ? modeName(text(inner.failure_code), speech) : ""].filter(Boolean).join(" · "),
     words(inner.note, speech),
     reason(inner.reason, speech),
     ...reasons(inner.reasons ?? (event.kind === "assigned" ? after.assignment_reasons : undefined), speech),

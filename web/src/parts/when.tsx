@@ -55,7 +55,7 @@ export function When({ prediction, axis = false }: { prediction: Prediction; axi
       <Bar left={left} tone={tone} speech={speech} />
       {axis && <Axis speech={speech} />}
       <div className="small soft">
-        {speech.t("prediction.range", { low: span(left.p10, speech), high: span(left.p90, speech) })}
+        {left.p90 > 0 && speech.t("prediction.range", { low: span(left.p10, speech), high: span(left.p90, speech) })}
       </div>
     </div>
   );
@@ -87,7 +87,7 @@ function Axis({ speech }: { speech: Speech }) {
   return (
     <div aria-hidden="true" className="small soft" style={{ position: "relative", height: 16 }}>
       {AXIS_H.map((hours) => (
-        <span key={hours} style={{ position: "absolute", left: `${place(hours)}%`, transform: "translateX(-50%)" }}>
+        <span key={hours} style={{ position: "absolute", left: `${place(hours)}%`, transform: "translateX(-50%)", whiteSpace: "nowrap" }}>
           {span(hours, speech)}
         </span>
       ))}
