@@ -105,12 +105,12 @@ class Keeper:
         if time.monotonic() < self._next_roll:
             return
         began = time.monotonic()
-        looked_at = rollups.MOST_BATCHES
-        while looked_at == rollups.MOST_BATCHES and time.monotonic() - began < ROLL_EVERY_S:
+        looked_at = 1
+        while looked_at and time.monotonic() - began < ROLL_EVERY_S:
             with self.database.ingest_tx() as conn:
                 looked_at = rollups.roll(conn, until_batch=self._settled)
         spent = time.monotonic() - began
-        share = BEHIND_SHARE if looked_at == rollups.MOST_BATCHES else ROLL_SHARE
+        share = BEHIND_SHARE if looked_at else ROLL_SHARE
         self._next_roll = time.monotonic() + max(ROLL_EVERY_S, spent / share)
 
     def _chores(self) -> None:

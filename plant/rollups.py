@@ -2,6 +2,8 @@
 
 A flush leaves rows in ``ingest_batches`` that say which stretch of time it touched. ``roll`` computes every touched
 minute afresh from the samples and every touched hour from the minutes, so late data are as right as timely ones.
+Signals sampled slower than every ``SLOW_S`` have no minutes, which would be as many as their samples; their hours come
+from the samples.
 """
 
 from __future__ import annotations
@@ -9,18 +11,51 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import LiteralString
 
 import numpy as np
 import numpy.typing as npt
 from psycopg import Connection
 
 from plant.model import SampleBatch
-from plant.telemetry import from_us, to_us
+from plant.telemetry import SLOW_S, from_us, to_us
 
 MINUTE_US = 60_000_000
 HOUR_US = 3_600_000_000
 NARROW_US = 2 * MINUTE_US
-MOST_BATCHES = 500
+MOST_BATCHES = 500  # a transaction, and
+MOST_SAMPLES = 200_000
+
+
+MINUTES: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
+    select signal_id, min(s.site_id), 60, date_bin('1 minute', at, 'epoch') as minute,
+      count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
+    from samples s join signals g using (signal_id)
+    where at >= %(low)s and at < %(high)s and quality < 2 and g.period_s < %(slow)s
+      and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+    group by signal_id, minute
+    on conflict (signal_id, width_s, bucket) do update
+      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
+HOURS_OF_FAST: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
+    select signal_id, min(r.site_id), 3600, date_bin('1 hour', bucket, 'epoch') as hour,
+      sum(n), sum(n * mean) / sum(n), min(r.low), max(r.high), (array_agg(last order by bucket desc))[1]
+    from rollups r join signals g using (signal_id)
+    where width_s = 60 and g.period_s < %(slow)s and bucket >= date_bin('1 hour', %(low)s, 'epoch')
+      and bucket < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
+      and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+    group by signal_id, hour
+    on conflict (signal_id, width_s, bucket) do update
+      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
+HOURS_OF_SLOW: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
+    select signal_id, min(s.site_id), 3600, date_bin('1 hour', at, 'epoch') as hour,
+      count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
+    from samples s join signals g using (signal_id)
+    where at >= date_bin('1 hour', %(low)s, 'epoch')
+      and at < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
+      and quality < 2 and g.period_s >= %(slow)s and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+    group by signal_id, hour
+    on conflict (signal_id, width_s, bucket) do update
+      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +143,19 @@ def catch_up_latest(conn: Connection) -> None:
 def roll(conn: Connection, *, until_batch: int) -> int:
     """Bring the rollups up to date with batches up to ``until_batch``; returns how many were looked at.
 
-    At most ``MOST_BATCHES`` a call, so that a transaction stays short: call again until it returns 0.
+    At most ``MOST_BATCHES`` or ``MOST_SAMPLES`` a call, so that a transaction stays short: call until it returns 0.
     """
     rows = conn.execute(
-        """select batch_id, min_at, max_at, signals from ingest_batches
-           where not rolled and batch_id <= %s order by batch_id limit %s""",
-        (until_batch, MOST_BATCHES),
+        """select batch_id, min_at, max_at, signals from (
+             select *, sum(samples) over (order by batch_id) - samples as before from ingest_batches
+             where not rolled and batch_id <= %s order by batch_id limit %s) as due
+           where before < %s order by batch_id""",
+        (until_batch, MOST_BATCHES, MOST_SAMPLES),
     ).fetchall()
     for low, high, signals in _stretches((low, high, signals) for _, low, high, signals in rows):
-        _roll_minutes(conn, low, high, signals)
-        _roll_hours(conn, low, high, signals)
+        stretch = {"low": low, "high": high, "ids": signals, "slow": SLOW_S}
+        for step in (MINUTES, HOURS_OF_FAST, HOURS_OF_SLOW):
+            conn.execute(step, stretch)
     conn.execute("update ingest_batches set rolled = true where batch_id = any(%s)", ([row[0] for row in rows],))
     return len(rows)
 
@@ -161,36 +199,3 @@ def _merge(spans: list[list[int]], *, reach_us: int = 0) -> list[list[int]]:
         else:
             merged.append(list(span))
     return merged
-
-
-def _roll_minutes(conn: Connection, low: datetime, high: datetime, signals: list[int] | None) -> None:
-    conn.execute(
-        """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
-           select signal_id, min(site_id), 60, date_bin('1 minute', at, 'epoch') as minute,
-             count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
-           from samples
-           where at >= %(low)s and at < %(high)s and quality < 2
-             and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
-           group by signal_id, minute
-           on conflict (signal_id, width_s, bucket) do update
-             set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high,
-               last = excluded.last""",
-        {"low": low, "high": high, "ids": signals},
-    )
-
-
-def _roll_hours(conn: Connection, low: datetime, high: datetime, signals: list[int] | None) -> None:
-    conn.execute(
-        """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
-           select signal_id, min(site_id), 3600, date_bin('1 hour', bucket, 'epoch') as hour,
-             sum(n), sum(n * mean) / sum(n), min(low), max(high), (array_agg(last order by bucket desc))[1]
-           from rollups
-           where width_s = 60 and bucket >= date_bin('1 hour', %(low)s, 'epoch')
-             and bucket < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
-             and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
-           group by signal_id, hour
-           on conflict (signal_id, width_s, bucket) do update
-             set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high,
-               last = excluded.last""",
-        {"low": low, "high": high, "ids": signals},
-    )

@@ -24,7 +24,7 @@ from plant.binary import COPY_HEADER, COPY_TRAILER, PG_EPOCH_US, pack_samples, u
 from plant.model import Floats, Int64s, Quality, SampleBatch
 
 DAY_US = 86_400_000_000
-MINUTE_US = 60_000_000
+SLOW_S = 30.0  # signals sampled slower than this have no minute rollups: their samples serve
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -164,13 +164,17 @@ def read(
     Never more than ``max_points`` points a signal: neighbours are put together with their mean and extremes.
     """
     resolution = Resolution(resolution)
+    periods = _periods(conn, signal_ids)
     if resolution is Resolution.AUTO:
-        resolution = _finest(conn, signal_ids, (end - start).total_seconds(), max_points)
+        span_s = (end - start).total_seconds()
+        resolution = _finest(min(periods.values(), default=1.0), span_s, max_points)
     span = (to_us(start), to_us(end))
-    return {
-        signal_id: _thin(_points(conn, signal_id, span, resolution), span, max_points, resolution)
-        for signal_id in signal_ids
-    }
+    found = {}
+    for signal_id in signal_ids:
+        slow = resolution is Resolution.MINUTE and periods.get(signal_id, 1.0) >= SLOW_S
+        points = _points(conn, signal_id, span, Resolution.RAW if slow else resolution)
+        found[signal_id] = _thin(points, span, max_points, resolution)
+    return found
 
 
 def latest(conn: Connection, signal_ids: Sequence[int]) -> dict[int, Latest]:
@@ -227,12 +231,15 @@ class _Points:
     high: Floats
 
 
-def _finest(conn: Connection, signal_ids: Sequence[int], span_s: float, max_points: int) -> Resolution:
-    row = conn.execute("select min(period_s) from signals where signal_id = any(%s)", (list(signal_ids),)).fetchone()
-    period_s = row[0] if row and row[0] else 1.0
+def _finest(period_s: float, span_s: float, max_points: int) -> Resolution:
     if span_s / period_s <= max_points or span_s <= 900:
         return Resolution.RAW
     return Resolution.MINUTE if span_s / 60 <= 8 * max_points else Resolution.HOUR
+
+
+def _periods(conn: Connection, signal_ids: Sequence[int]) -> dict[int, float]:
+    rows = conn.execute("select signal_id, period_s from signals where signal_id = any(%s)", (list(signal_ids),))
+    return dict(rows.fetchall())
 
 
 def _points(conn: Connection, signal_id: int, span: tuple[int, int], resolution: Resolution) -> _Points:

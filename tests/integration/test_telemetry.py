@@ -145,13 +145,16 @@ def test_rollups_say_what_the_samples_say(database: Database, site: int, signal_
 
 
 def test_late_data_are_rolled_as_if_they_had_come_in_time(database: Database, site: int, signal_id: int) -> None:
+    with database.tx(site_id=site) as conn:
+        asset_id = create_asset(conn, code="P-2", name="Pump", asset_class="pump")
+        twin = create_signal(conn, asset_id=asset_id, code="t", name="T", quantity="temperature", unit="°C")
     everything = ramp(signal_id, NOON, 8000, step_us=7 * SECOND)
     order = np.random.default_rng(4).permutation(8000)
     parts = [SampleBatch(*(column[rows] for column in _columns(everything))) for rows in np.array_split(order, 5)]
     for part in parts:
         store(database, site, part)
         roll(database)
-    store(database, site, SampleBatch(*(_shift(column, 10_000) for column in _columns(everything))))
+    store(database, site, SampleBatch(*(_shift(column, twin - signal_id) for column in _columns(everything))))
     roll(database)
     with database.tx(site_id=site) as conn:
         rows = conn.execute(
@@ -159,9 +162,29 @@ def test_late_data_are_rolled_as_if_they_had_come_in_time(database: Database, si
                order by 1, 2, 3"""
         ).fetchall()
     ours = [row[1:] for row in rows if row[0] == signal_id]
-    theirs = [row[1:] for row in rows if row[0] == signal_id + 10_000]
+    theirs = [row[1:] for row in rows if row[0] == twin]
     assert ours == theirs
     assert sum(row[2] for row in ours) == 2 * 8000
+
+
+def test_a_slow_signal_has_hours_and_its_samples_serve_for_minutes(database: Database, site: int) -> None:
+    with database.tx(site_id=site) as conn:
+        asset_id = create_asset(conn, code="P-2", name="Pump", asset_class="pump")
+        slow = create_signal(
+            conn, asset_id=asset_id, code="s", name="S", quantity="temperature", unit="°C", period_s=60.0
+        )
+    store(database, site, ramp(slow, NOON + 3600 * SECOND, 60, step_us=60 * SECOND))
+    roll(database)
+    store(database, site, ramp(slow, NOON, 90, step_us=60 * SECOND))
+    roll(database)
+    with database.tx(site_id=site) as conn:
+        rows = conn.execute("select width_s, n, mean from rollups order by bucket").fetchall()
+        window = (from_us(NOON), from_us(NOON + 7200 * SECOND))
+        minutes = telemetry.read(conn, [slow], *window, resolution=Resolution.MINUTE)[slow]
+        hours = telemetry.read(conn, [slow], *window, resolution=Resolution.HOUR)[slow]
+    assert rows == [(3600, 60, 29.5), (3600, 90, pytest.approx((sum(range(60)) + sum(range(60, 90))) / 90))]
+    assert len(minutes.at_us) == 150
+    assert len(hours.at_us) == 2
 
 
 def _columns(samples: SampleBatch) -> tuple[np.ndarray, ...]:
