@@ -170,7 +170,7 @@ class Runner:
         except (psycopg.Error, MillwrightError) as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
-            self._log.exception("detectors.failed", asset=due.asset.code, error=str(error))
+            self._log.error("detectors.failed", asset=due.asset.code, error=repr(error))
             return 0
         line.muted_us = max(line.muted_us, line.position_us)
         self._lines[asset_id] = line
