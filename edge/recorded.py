@@ -118,6 +118,16 @@ class Table:
         gaps = gaps[gaps > 0]
         return float(np.median(gaps)) / 1e6 if len(gaps) else 1.0
 
+    @property
+    def twins(self) -> int:
+        """Samples that say again what another one of their column says: the same value at the same time."""
+        count = 0
+        for column in self.values.T:
+            known = np.isfinite(column)
+            pairs = np.column_stack([self.at_us[known], column[known].view(np.int64)])
+            count += len(pairs) - len(np.unique(pairs, axis=0))
+        return count
+
 
 def read(lines: Iterable[str], layout: Layout) -> Table:
     """The table in ``lines`` (with or without line ends). Raises BadTable with a sentence that says what to do."""

@@ -307,6 +307,8 @@ def _tell_table(asked: argparse.Namespace, table: Table) -> None:
         say(f"some times have no zone: those are taken as {zone}")
     if table.order is Order.SORTED:
         say("the rows are not in the order of time: sorted")
+    if table.twins:
+        say(f"{table.twins} samples are the same as another one (same time, same value): the store keeps one of each")
     for name, why in table.left.items():
         say(f"column {name!r} is {why}")
     for line in troubles_said(table.troubles):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -85,8 +86,14 @@ class Api:
     def device_password(self, device: str) -> str:
         """The device's password as kept in the data directory; registers the device when it is not known.
 
-        Raises Conflict when it is known but its password was not kept here.
+        Raises Conflict when it is known but its password was not kept here. Two that publish for the first time at
+        once register it once.
         """
+        with self._kept.with_suffix(".lock").open("w") as alone:
+            fcntl.flock(alone, fcntl.LOCK_EX)
+            return self._device_password(device)
+
+    def _device_password(self, device: str) -> str:
         kept = self._passwords()
         known = any(each["name"] == device and each["revoked_at"] is None for each in self._items("/devices"))
         if known and self._key(device) in kept:

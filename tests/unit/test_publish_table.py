@@ -84,6 +84,11 @@ def test_a_lost_row_keeps_its_place_when_rows_are_counted() -> None:
     assert table.at_us.tolist() == [0, 20_000_000]
 
 
+def test_samples_that_are_there_twice_are_counted() -> None:
+    table = read(["ts,a,b", "1700000000,1,1", "1700000000,1,2", "1700000000,1,", "1700000060,1,1"], Layout())
+    assert table.twins == 2
+
+
 def test_rows_out_of_order_are_sorted_and_said() -> None:
     table = read(["ts,a", "1700000060,2", "1700000000,1"], Layout())
     assert table.values[:, 0].tolist() == [1, 2]
