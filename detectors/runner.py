@@ -12,6 +12,7 @@ to the watermark in silence, and goes on: nothing is said twice, nothing is miss
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,7 +42,9 @@ STRETCH_ROWS = 1_440  # rows of one transaction at most
 SNAPSHOT_ROWS = 720
 GRACE_S = 5.0  # seconds of the wall that a late signal is waited for
 BACKFILL_S = 3.0  # a new asset is judged when its history has been coming no longer for so many seconds
-HISTORY = timedelta(hours=1)
+PATIENCE_S = 30.0
+HISTORY = timedelta(hours=1)  # what is older than this when it comes is history …
+LIVE_S = timedelta(seconds=30)  # … and older than so much of the wall, where the plant's clock runs fast
 
 
 class Patience(Enum):
@@ -76,6 +79,7 @@ class Runner:
     def __init__(self, database: Database, load_clock: Callable[[Connection], Clock], on_finding: OnFinding) -> None:
         self._database, self._load_clock, self._on_finding = database, load_clock, on_finding
         self._lines: dict[int, Line] = {}
+        self._waiting: dict[int, float] = {}  # new assets: since when their history is waited for
         self._log = log.get("detectors")
 
     def run_once(self) -> int:
@@ -107,20 +111,31 @@ class Runner:
         with self._database.tx(site_id=site_id) as conn:
             clock = self._load_clock(conn)
             heard, marks, wanted = store.heard(conn), store.watermarks(conn), store.open_requests(conn)
-            fresh = patience is Patience.LIVE and store.backfilling(
-                conn, before=clock.now() - HISTORY, within_s=BACKFILL_S
-            )
+            arriving = self._arriving(conn, clock) if patience is Patience.LIVE else set()
             by_asset = _by_asset(assets.signals_of_site(conn))
             due = []
             for asset in assets.assets(conn):
                 signals = by_asset.get(asset.asset_id, [])
                 until_us = complete_until(signals, heard, patience)
-                if until_us is None or (fresh and asset.asset_id not in marks):
+                if until_us is None or (asset.asset_id not in marks and self._waits(asset, signals, arriving)):
                     continue
                 waiting = wanted.get(asset.asset_id, until_us + 1) <= until_us
                 if waiting or until_us >= marks.get(asset.asset_id, 0) + grid_step_us(signals):
                     due.append(_Due(asset, signals, until_us, waiting))
         return _Site(site_id, clock, due)
+
+    @staticmethod
+    def _arriving(conn: Connection, clock: Clock) -> set[int] | None:
+        """Signals whose history is coming in just now; None: may be any."""
+        before = clock.now() - max(HISTORY, LIVE_S * clock.factor)
+        return store.backfilling(conn, before=before, within_s=BACKFILL_S)
+
+    def _waits(self, asset: Asset, signals: Sequence[Signal], arriving: set[int] | None) -> bool:
+        """Whether a new asset waits for the rest of its history; not longer than ``PATIENCE_S`` of the wall."""
+        if arriving is not None and arriving.isdisjoint(signal.signal_id for signal in signals):
+            return False
+        since = self._waiting.setdefault(asset.asset_id, time.monotonic())
+        return time.monotonic() - since < PATIENCE_S
 
     def _run_site(self, site: _Site) -> int:
         """Stretch by stretch, so that samples of all assets are read together."""

@@ -40,14 +40,19 @@ def heard(conn: Connection) -> dict[int, Heard]:
     return {row[0]: Heard(row[1], row[2]) for row in rows}
 
 
-def backfilling(conn: Connection, *, before: datetime, within_s: float) -> bool:
-    """Whether samples older than ``before`` (plant time) were stored within the last seconds of the wall."""
-    row = conn.execute(
-        """select exists (select 1 from ingest_batches
-             where stored_at > clock_timestamp() - make_interval(secs => %s) and max_at < %s)""",
+def backfilling(conn: Connection, *, before: datetime, within_s: float) -> set[int] | None:
+    """Signals whose samples older than ``before`` (plant time) were stored within the last seconds of the wall.
+
+    None: some batch does not say which signals it touched, so it may be any.
+    """
+    rows = conn.execute(
+        """select signals from ingest_batches
+           where stored_at > clock_timestamp() - make_interval(secs => %s) and max_at < %s""",
         (within_s, before),
-    ).fetchone()
-    return bool(row and row[0])
+    ).fetchall()
+    if any(row[0] is None for row in rows):
+        return None
+    return {signal_id for row in rows for signal_id in row[0]}
 
 
 def first_sample_us(conn: Connection, signal_ids: Sequence[int]) -> int | None:
