@@ -24,6 +24,13 @@ TEMPLATE = "millwright_template"
 CLONES = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay on one worker, since they share fixtures; a group of files may too."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
 def missing(part: str, remedy: str) -> None:
     """Skip for want of a system part; in CI that is a failure."""
     if os.environ.get("MILLWRIGHT_REQUIRE_ALL") == "1":
@@ -53,7 +60,7 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
     admin = server.dsn("postgres", database="postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
         conn.execute(
-            sql.SQL("create database {} template {} owner millwright_owner").format(
+            sql.SQL("create database {} template {} owner millwright_owner strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(TEMPLATE)
             )
         )

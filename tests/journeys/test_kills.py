@@ -25,7 +25,7 @@ KILLS = 20
 VICTIMS = ("ingest", "detect", "serve", "worker", "database")
 BETWEEN_S = (0.8, 2.2)
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills"), pytest.mark.timeout(420)]
 
 Killed = tuple[Running, Path, dict[str, int]]
 

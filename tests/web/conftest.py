@@ -7,16 +7,24 @@ whose sign-in token for a role is the role's name.
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, ViewportSize, sync_playwright
 
-from tests.conftest import missing
+from tests.conftest import missing, wait_for_port
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,6 +35,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+ROOT = Path(__file__).resolve().parents[2]
+STARTED_S = 180.0
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_MS = 15_000
 DESKTOP = ViewportSize(width=1440, height=900)
@@ -87,6 +97,79 @@ def chromium(playwright_instance: Playwright) -> Iterator[Browser]:
     browser = playwright_instance.chromium.launch(executable_path=path, args=ARGUMENTS)
     yield browser
     browser.close()
+
+
+@dataclass(frozen=True)
+class LivePlant:
+    """A running demo in a folder of its own."""
+
+    folder: Path
+    base_url: str
+
+    def link(self, role: str) -> str:
+        """A fresh sign-in link."""
+        return self._millwright("link", role).split()[0]
+
+    def unknown_tag(self) -> str:
+        """Publish one sample of a tag that nobody bound, as a new device; returns the tag."""
+        name = f"press-{secrets.token_hex(3)}"
+        told = self._millwright("device", "add", name)
+        line = next(line for line in told.splitlines() if "mosquitto_pub" in line)
+        words = dict(itertools.pairwise(line.split()))
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.username_pw_set(name, words["-P"])
+        wait_for_port(int(words["-p"]))
+        deadline = time.monotonic() + DEADLINE_MS / 1000
+        while client.connect(words["-h"], int(words["-p"])) or not self._taken(client, words["-t"]):
+            assert time.monotonic() < deadline, "the broker does not take the new device"
+        client.disconnect()
+        return "temperature"
+
+    @staticmethod
+    def _taken(client: mqtt.Client, topic: str) -> bool:
+        client.loop_start()
+        try:
+            sent = client.publish(topic, '{"v": 21.5, "u": "°C"}', qos=1)
+            sent.wait_for_publish(2.0)
+            return bool(sent.is_published())
+        except (RuntimeError, ValueError):
+            return False
+        finally:
+            client.loop_stop()
+
+    def _millwright(self, *words: str) -> str:
+        command = [sys.executable, "-m", "api.cli", *words]
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment(self.folder), check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout
+
+
+def environment(folder: Path) -> dict[str, str]:
+    ports = {"MILLWRIGHT_PORT": "18180", "MILLWRIGHT_BROKER_PORT": "11983"}
+    return dict(os.environ) | ports | {"MILLWRIGHT_DATA_DIR": str(folder), "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="session")
+def live_plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePlant]:
+    """`millwright demo`, until its last line is printed; ended and deleted afterwards."""
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    log = folder.with_suffix(".log")
+    with log.open("wb") as out:
+        demo = subprocess.Popen(
+            [sys.executable, "-m", "api.cli", "demo"], cwd=ROOT, env=environment(folder), stdout=out, stderr=out
+        )
+    try:
+        deadline = time.monotonic() + STARTED_S
+        while "console: http" not in log.read_text():
+            assert demo.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.2)
+        yield LivePlant(folder, log.read_text().split("console: ")[1].split()[0].rstrip("/"))
+    finally:
+        demo.terminate()
+        demo.wait(30)
+        reset = [sys.executable, "-m", "api.cli", "reset", "--yes"]
+        subprocess.run(reset, cwd=ROOT, env=environment(folder), check=False, capture_output=True, timeout=60)
 
 
 @pytest.fixture
