@@ -177,14 +177,13 @@ def _columns(series: list[_Series], entries: list[Entry], now_us: int) -> Resolv
     quality = np.concatenate([*(each.reading.quality for each in series), np.empty(0, np.uint8)])
     value = np.concatenate([*(each.reading.values for each in series), np.empty(0, np.float64)])
     value = _scaled(value, series, row_series)
-    bad = {
-        Reason.IMPLAUSIBLE_TIME: ~_plausible(at_us, series, row_series, now_us),
-        Reason.NOT_A_NUMBER: ~np.isfinite(value) & (quality != Quality.BAD),
-    }
+    implausible = ~_plausible(at_us, series, row_series, now_us)
+    no_number = ~np.isfinite(value) & (quality != Quality.BAD) & ~implausible  # a sample has one reason
+    bad = {Reason.IMPLAUSIBLE_TIME: implausible, Reason.NOT_A_NUMBER: no_number}
     for reason, wrong in bad.items():
         if wrong.any():
             entries.extend(_bad_samples(series, row_series, wrong, reason))
-    keep = ~(bad[Reason.IMPLAUSIBLE_TIME] | bad[Reason.NOT_A_NUMBER])
+    keep = ~(implausible | no_number)
     rows: slice | npt.NDArray[np.bool_] = slice(None) if keep.all() else keep
     row_series = row_series[rows]
     signal_ids = np.array([each.signal_id for each in series], np.int32)[row_series]

@@ -6,6 +6,7 @@ heard ──resolve──> [ ledger: which messages are new? │ which samples a
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from psycopg import Connection
 from core.database import Database
 from edge.receipts import Progress, Receipt
 from ingest import store
+from ingest.allowance import Allowance
 from ingest.newest import Newest, sort_and_drop_twins
 from ingest.resolve import Entry, Heard, Resolved
 from plant import rollups, telemetry
@@ -69,6 +71,7 @@ class Writer:
         self.newest = Newest()
         self.lock = threading.Lock()
         self.last_batch = 0
+        self._allowance = Allowance()
         self._days: set[int] = set()
         self._progress: OrderedDict[store.EpochKey, Progress] = OrderedDict()
 
@@ -105,7 +108,7 @@ class Writer:
             rows, twins = self._fresh(conn, resolved, np.array(new, bool), doubt)
             self._copy(conn, rows)
             entries = [entry for entry in resolved.entries if new[entry.message]]
-            store.quarantine(conn, entries)
+            store.quarantine(conn, self._allowance.trim(entries, now_s=time.monotonic()))
             stretches = rollups.touched(rows.batch)
             batch_id = rollups.note(conn, stretches, quarantined=len(entries), duplicates=twins)
             progress = self._load_progress(conn, heard)
