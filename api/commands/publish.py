@@ -27,8 +27,9 @@ from edge.delivery import Lane
 from edge.publish import BATCH_SAMPLES, Publisher, Recording, State
 from edge.recorded import BadTable, Layout, Order, Table, Trouble
 from edge.recorded_times import BadMoment, Zone, step
+from edge.topics import NAME
 from plant.model import Role
-from plant.units import UnknownUnit, quantity_of
+from plant.units import UnknownUnit, WrongUnit, conversion, quantity_of
 
 DEVICE = "recorded-tables"
 UNITLESS = "1"
@@ -39,6 +40,8 @@ TELL_S = 2.0
 SETTLE_S = 6.0  # ingest releases by itself what came before it knew the bindings
 MOST_TROUBLES = 20
 INTERRUPTED = 130
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+_CLASS = re.compile(r"[a-z0-9_]{0,64}\Z")
 _IN_BRACKETS = re.compile(r".+[\[(]\s*([^\])]+?)\s*[\])]\s*")
 
 
@@ -143,6 +146,14 @@ def _check(asked: argparse.Namespace) -> None:
     if asked.keep_time and asked.time_step:
         raise Invalid("--keep-time needs a time column: with --time-step there are no recorded times.")
 
+    for option, text, shape in (
+        ("--asset", asked.asset, _CODE),
+        ("--asset-class", asked.asset_class, _CLASS),
+        ("--device", asked.device, NAME),
+    ):
+        if text is not None and not shape.match(text):
+            raise Invalid(f"{option} {text!r} holds a sign that may not be in it. Use letters, digits, - and _.")
+
 
 def layout_of(asked: argparse.Namespace) -> Layout:
     """How the table is to be read. Raises Invalid."""
@@ -244,9 +255,9 @@ def columns_of(
 
 def _column(name: str, code: str, unit: str | None, role: Role | None, known: Mapping[str, Any] | None) -> Column:
     if known is not None:
-        old = Role(known["role"])
-        unit = unit or known["unit"]
-        return Column(code, known["name"], unit, known["quantity"], role or old, known["low"], known["high"])
+        old, quantity = Role(known["role"]), str(known["quantity"])
+        unit = unit or _unit_in(name, quantity) or _own_unit(name, known)
+        return Column(code, known["name"], unit, quantity, role or old, known["low"], known["high"])
     unit = unit or _unit_in(name) or UNITLESS
     return Column(code, name[:300], unit, quantity_of(unit), role or Role.MEASURED)
 
@@ -257,13 +268,24 @@ def _signal_code(name: str, position: int, taken: set[str]) -> str:
     return f"{code}_{position}" if code in taken else code
 
 
-def _unit_in(name: str) -> str | None:
-    """The unit that a header names in brackets, as in ``Temperature [°C]``, if we know it."""
+def _unit_in(name: str, quantity: str | None = None) -> str | None:
+    """The unit that a header names in brackets, as in ``Temperature [°C]``, if it is one (of that quantity)."""
     found = _IN_BRACKETS.fullmatch(name)
-    try:
-        return found and quantity_of(found[1]) and found[1]
-    except UnknownUnit:
+    if found is None:
         return None
+    try:
+        conversion(quantity or quantity_of(found[1]), found[1])
+    except (UnknownUnit, WrongUnit):
+        return None
+    return found[1]
+
+
+def _own_unit(name: str, known: Mapping[str, Any]) -> str:
+    """The unit of a signal that stands already; said aloud, for the table does not name it."""
+    unit = str(known["unit"])
+    if unit not in ("", UNITLESS):
+        say(f"column {name!r} names no unit: taken as {unit}, the signal's own (say otherwise with --unit)")
+    return unit
 
 
 def record(

@@ -207,6 +207,5 @@ def _refusal(answer: httpx.Response, path: str) -> str:
         body = answer.json()
     except ValueError:
         return f"{path} answers {answer.status_code}."
-    fields = body.get("errors") or [{}]
-    where = f" ({fields[0]})" if fields[0] else ""
-    return f"{body.get('detail') or body.get('title') or answer.status_code}{where}"
+    where = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['message']}" for each in body.get("errors") or []]
+    return " ".join([str(body.get("detail") or body.get("title") or answer.status_code), *where[:1]])

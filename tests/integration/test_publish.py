@@ -201,10 +201,11 @@ def test_without_leave_to_create_unknown_tags_wait_in_the_quarantine(house: Hous
     ("content", "words", "says"),
     [
         ("", (), "The table is empty."),
-        ("timestamp,a\n2014-04-01,1\n", ("--asset-class", "No Such Class"), "asset_class"),
-        ("timestamp,a\n2014-04-01,1\n", ("--asset", "no/code"), "code"),
-        ("timestamp,a\n2014-04-01,1\n", ("--device", "a b"), "device"),
+        ("timestamp,a\n2014-04-01,1\n", ("--asset-class", "No Such Class"), "--asset-class"),
+        ("timestamp,a\n2014-04-01,1\n", ("--asset", "no/code"), "--asset "),
+        ("timestamp,a\n2014-04-01,1\n", ("--device", "a b"), "--device"),
         ("timestamp,a\n2014-04-01,1\n", ("--site", "mars"), "site"),
+        ("timestamp,a\n2014-04-01,1\n", ("--unit", "a=K", "--asset", "pump-7", "--skip", "a"), "No column is left"),
         ("timestamp,a\n2014-04-01,1\n", ("--login", "nobody"), "nobody"),
     ],
 )

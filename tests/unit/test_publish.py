@@ -86,6 +86,22 @@ def test_a_signal_that_stands_already_keeps_what_it_is() -> None:
     assert columns[0].name == "flow [m3/h]"
 
 
+@pytest.mark.parametrize(
+    ("header", "asked", "unit", "aloud"),
+    [("temp (K)", {}, "K", False), ("temp (rpm)", {}, "°C", True), ("temp (K)", {"temp (K)": "°F"}, "°F", False)],
+)
+def test_the_table_says_the_unit_else_the_signal_does_aloud(
+    header: str, asked: dict[str, str], unit: str, aloud: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = table("1700000000,1", header=f"ts,{header}")
+    code = publish.columns_of(found, units=asked, setpoints=frozenset(), kept=None)[0].code
+    kept = {"signals": [{"code": code, "name": "T", "unit": "°C", "quantity": "temperature",
+                         "role": "measured", "low": None, "high": None}]}  # fmt: skip
+    (column,) = publish.columns_of(found, units=asked, setpoints=frozenset(), kept=kept)
+    assert (column.unit, column.quantity) == (unit, "temperature")
+    assert ("taken as °C" in capsys.readouterr().out) is aloud
+
+
 def test_names_that_are_no_codes_still_get_different_ones() -> None:
     found = table("1700000000,1,2,3", header="时间,温度,压力,a b")
     codes = [each.code for each in publish.columns_of(found, units={}, setpoints=frozenset(), kept=None)]
