@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -61,12 +62,20 @@ def precision(conn: Connection) -> list[Precision]:
            group by detector, asset_id, mode, verdict order by detector, asset_id, mode, verdict"""
     ):
         found.setdefault((detector, asset_id, mode), {})[verdict] = count
-    return [Precision(*key, counts, share_right(counts)) for key, counts in found.items()]
+    return [Precision(*key, counts, share_right(counts, mode=key[2])) for key, counts in found.items()]
 
 
-def share_right(counts: dict[str, int]) -> float:
-    """Right ÷ judged of one detector's verdicts (at least one)."""
-    return sum(count for verdict, count in counts.items() if verdict in RIGHT) / sum(counts.values())
+def share_right(counts: dict[str, int], *, mode: str = "") -> float:
+    """Right ÷ judged of one detector's verdicts (at least one); of a sensor's fault, *sensor* is the right answer."""
+    right = RIGHT | {"sensor"} if mode.startswith("sensor:") else RIGHT
+    return sum(count for verdict, count in counts.items() if verdict in right) / sum(counts.values())
+
+
+def overall(judged: Iterable[Precision]) -> float | None:
+    """Right ÷ judged over several assets and modes; None when nobody has judged."""
+    counted = [(each.precision, sum(each.verdicts.values())) for each in judged]
+    total = sum(count for _, count in counted)
+    return sum(share * count for share, count in counted) / total if total else None
 
 
 def _label(conn: Connection, kept: KeptAlarm, ticket: Ticket, now: datetime) -> None:

@@ -9,9 +9,11 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from core import clock
 from core.errors import NotFound
 from maintenance import feedback, library, sentences, store
 
+STALE_WALL = timedelta(seconds=20)
 STALE_LEAST = timedelta(minutes=15)
 STALE_PERIODS = 5
 SHADES = ("alarm", "stale", "watch", "normal", "unknown")  # worst first
@@ -139,7 +141,7 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
             {
                 **row,
                 "verdicts": total,
-                "precision": feedback.share_right(total) if own else None,
+                "precision": feedback.overall(own),
                 "by_asset": [
                     {
                         "asset_id": each.asset_id,
@@ -184,7 +186,8 @@ def health_lights(conn: Connection, now: datetime) -> dict[int, str]:
            left join alarms l on l.asset_id = a.asset_id and l.state <> 'cleared'
            group by a.asset_id, a.parent_id, s.heard, s.period_s"""
     ).fetchall()
-    lights = {row[0]: _light(now, *row[2:]) for row in rows}
+    least = max(STALE_LEAST, STALE_WALL * clock.load(conn).factor)  # a fast plant is not stale for being on its way
+    lights = {row[0]: _light(now - row[2] if row[2] else None, least, *row[3:]) for row in rows}
     parents = {row[0]: row[1] for row in rows}
     silent = {row[0] for row in rows if row[3] is None}
     return _raise_to_parents(lights, parents, silent)
@@ -200,12 +203,12 @@ def mode_json(asset_class: str, code: str) -> dict[str, Any]:
     return {"code": code, "name": sentences.say("sensor.name", {"signal": signal, "fault": words})}
 
 
-def _light(now: datetime, heard: datetime | None, period_s: float | None, ordered: bool, count: int) -> str:
+def _light(age: timedelta | None, least: timedelta, period_s: float | None, ordered: bool, count: int) -> str:
     if ordered:
         return "alarm"
-    if heard is None:
+    if age is None:
         return "unknown"
-    if now - heard > max(STALE_LEAST, timedelta(seconds=STALE_PERIODS * (period_s or 0))):
+    if age > max(least, timedelta(seconds=STALE_PERIODS * (period_s or 0))):
         return "stale"
     return "watch" if count else "normal"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -13,6 +14,8 @@ from maintenance.model import LANGUAGES, Reason, Words
 
 FILE = Path(__file__).parent / "sentences.toml"
 GENERIC = "generic"
+DIMENSIONLESS = "1"  # a unit that nobody says
+LOOSE = re.compile(r" +([,.;:，。；：、]| |$)")  # a space that an empty blank leaves before a mark
 WHOLE_FROM = 100.0  # larger numbers are said without decimals
 
 
@@ -62,9 +65,12 @@ def blanks(template: str) -> frozenset[str]:
 
 
 def _fill(variants: tuple[str, ...], values: Mapping[str, Any], language: str) -> str:
+    if values.get("unit") == DIMENSIONLESS:
+        values = {**values, "unit": ""}
     for template in variants:
         if blanks(template) <= values.keys():
-            return template.format(**{name: _text(values[name], language) for name in blanks(template)})
+            told = template.format(**{name: _text(values[name], language) for name in blanks(template)})
+            return LOOSE.sub(r"\1", told)
     return templates()[GENERIC][language][0]
 
 
