@@ -21,7 +21,8 @@ up: install ## your own empty plant
 	@$(BIN)/millwright up
 
 test: install-dev ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not web" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m web $(PYTEST_ARGS)
 
 check: install-dev ## style, types, import contracts, fitness
 	@$(BIN)/ruff format --check .

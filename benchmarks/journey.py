@@ -106,7 +106,12 @@ def run(folder: Path, *, seed: int, quick: bool) -> dict[str, Any]:
 
 def play(up: Running, plant: Plant, folder: Path, *, live_us: int) -> Told:
     """History, then the live days at speed, until everything that was begun is settled."""
-    wire, admin = up.wire(), up.admin()
+    with up.admin() as admin:
+        return _play(up, admin, plant, folder, live_us=live_us)
+
+
+def _play(up: Running, admin: ApiClient, plant: Plant, folder: Path, *, live_us: int) -> Told:
+    wire = up.wire()
     set_clock(up, live_us, 1.0)
     made = stage.build(admin, plant, folder)
     config.write(folder / "fleet.json", wire.fleet(plant, made, live_us=live_us, ledger=folder / "ledger.jsonl"))

@@ -24,13 +24,6 @@ TEMPLATE = "millwright_template"
 CLONES = count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests stay on one worker, since they share fixtures; a group of files may too."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
-
-
 def missing(part: str, remedy: str) -> None:
     """Skip for want of a system part; in CI that is a failure."""
     if os.environ.get("MILLWRIGHT_REQUIRE_ALL") == "1":

@@ -25,7 +25,7 @@ KILLS = 20
 VICTIMS = ("ingest", "detect", "serve", "worker", "database")
 BETWEEN_S = (0.8, 2.2)
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("kills"), pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 
 Killed = tuple[Running, Path, dict[str, int]]
 
@@ -41,7 +41,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
     with Running(folder / "instance") as up:
         journey.set_clock(up, live_us, 1.0)
         wire = up.wire()
-        made = stage.build(up.admin(), plant, folder)
+        with up.admin() as admin:
+            made = stage.build(admin, plant, folder)
         config.write(folder / "fleet.json", wire.fleet(plant, made, live_us=live_us, ledger=folder / "ledger.jsonl"))
         config.write(folder / "people.json", wire.people(plant, made, live_us=live_us))
         fleet = Simulator("fleet", folder / "fleet.json")

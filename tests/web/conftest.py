@@ -120,16 +120,18 @@ class LivePlant:
         client.username_pw_set(name, words["-P"])
         wait_for_port(int(words["-p"]))
         deadline = time.monotonic() + DEADLINE_MS / 1000
-        while client.connect(words["-h"], int(words["-p"])) or not self._taken(client, words["-t"]):
+        tag = f"probe-{name}"
+        topic = words["-t"].rsplit("/", 1)[0] + f"/{tag}"
+        while client.connect(words["-h"], int(words["-p"])) or not self._taken(client, topic):
             assert time.monotonic() < deadline, "the broker does not take the new device"
         client.disconnect()
-        return "temperature"
+        return tag
 
     @staticmethod
     def _taken(client: mqtt.Client, topic: str) -> bool:
         client.loop_start()
         try:
-            sent = client.publish(topic, '{"v": 21.5, "u": "°C"}', qos=1)
+            sent = client.publish(topic, '{"v": 0.5}', qos=1)
             sent.wait_for_publish(2.0)
             return bool(sent.is_published())
         except (RuntimeError, ValueError):

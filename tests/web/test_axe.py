@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 
 from tests.web.conftest import Visitor, Web
 
-pytestmark = [pytest.mark.web, pytest.mark.xdist_group("web")]
+pytestmark = pytest.mark.web
 Visit = Callable[..., Visitor]
 Job = Callable[[str], dict[str, Any]]
 OPTIONS = {

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.web.conftest import HEADERS, Visitor, Web
 
-pytestmark = [pytest.mark.web, pytest.mark.xdist_group("web")]
+pytestmark = pytest.mark.web
 Visit = Callable[..., Visitor]
 Job = Callable[[str], dict[str, Any]]
 PREDICTION_MS = 240_000  # a living plant needs a while until its first fault is seen
