@@ -40,8 +40,6 @@ class Settings(BaseSettings):
     ingest_batch_rows: int = Field(10_000, description="Most samples a commit.", ge=1)
     ingest_linger_s: float = Field(0.1, description="Longest wait for a fuller batch, in seconds.", gt=0)
     ingest_queue_messages: int = Field(5_000, description="Messages held in memory before back-pressure.", ge=1)
-    detector_poll_s: float = Field(2.0, description="Look for new samples at least this often, in seconds.", gt=0)
-    detector_snapshot_s: float = Field(30.0, description="Save detector state at least this often, in seconds.", gt=0)
     verify_hours: float = Field(12.0, description="Plant hours of healthy running data a repair must show.", gt=0)
     verify_limit_hours: float = Field(72.0, description="Plant hours after which a person is asked instead.", gt=0)
     statement_timeout_s: float = Field(30.0, description="Longest database statement, in seconds.", gt=0)

@@ -70,6 +70,13 @@ def test_every_setting_is_documented() -> None:
     assert set(Settings.model_fields) <= headings("settings.md")
 
 
+def test_every_setting_is_used() -> None:
+    from core.settings import Settings
+
+    text = "\n".join(text for name, text in sources() if name != "core/settings.py")
+    assert [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", text)] == []
+
+
 def test_every_verb_is_documented() -> None:
     from api.cli import VERBS
 
