@@ -14,7 +14,11 @@ from api.commands.parts import say
 from core.database import Database
 from core.settings import settings
 
-SUBVERBS = {"user": ("add", "password", "list"), "device": ("add", "revoke", "list")}
+SUBVERBS = {
+    "user": ("add", "password", "list"),
+    "device": ("add", "revoke", "list"),
+    "source": ("add", "remove", "list"),
+}
 
 
 def docs(argv: list[str]) -> int:
