@@ -22,11 +22,11 @@ INGEST = "millwright-ingest"
 SIMULATOR = "sim-floor"
 RESERVED = frozenset({INGEST, SIMULATOR})
 ITERATIONS = 1000
-USER_NAME = re.compile(r"[\w.-]{1,64}")
+USER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class BrokerNameInvalid(Invalid):
-    """A device name is 1 to 64 letters, digits, dots, dashes or underscores, and none of the names Millwright uses."""
+    """A device name is 1 to 64 of A–Z, a–z, 0–9, - and _, and none of the names Millwright uses."""
 
     code = "broker_name_invalid"
 

@@ -220,8 +220,9 @@ class EmbeddedServer:
         for folder in (home, sockets):
             if folder and folder.exists():
                 shutil.rmtree(folder)
-        if home.parent.name == self.secrets.instance_id and not any(home.parent.iterdir()):
-            home.parent.rmdir()
+        own = home.parent
+        if own.name == self.secrets.instance_id and own.exists() and not any(own.iterdir()):
+            own.rmdir()
 
     def _create(self, binaries: Path) -> None:
         """initdb into a folder that takes its name only when complete: a kill in between leaves no half cluster."""

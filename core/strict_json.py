@@ -153,8 +153,8 @@ def _integers(body: bytes, outside: Bytes8) -> None:
     starts, ends = starts[whole], ends[whole]
     high = _too_high(padded, starts, ends)
     if high.any():
-        start = int(starts[high][0])
-        raise JsonRefused(f"The integer {body[start : start + 24].decode()} does not fit in 64 bits.")
+        start, end = int(starts[high][0]), int(ends[high][0])
+        raise JsonRefused(f"The integer {body[start : min(end, start + 24)].decode()} does not fit in 64 bits.")
 
 
 def _whole(padded: Bytes8, starts: Places, ends: Places) -> Flags:

@@ -39,6 +39,7 @@ RECEIVE_MAXIMUM = 20_000
 SESSION_S = 30 * 86_400
 MOST_UNSENT = 50_000
 UNSUPPORTED = "Unsupported protocol version"
+NO_ANSWER = "no answer"
 
 Ack = Callable[[], None]
 OnMessage = Callable[[mqtt.MQTTMessage, Ack], None]
@@ -157,7 +158,7 @@ class Link:
                 self._turn(client)
                 answered = answered or self.connected.is_set()
                 if not answered and time.monotonic() > deadline:
-                    self.trouble = f"no answer within {CONNECT_S} s"
+                    self.trouble = f"{NO_ANSWER} within {CONNECT_S} s"
                     break
             if stop.is_set():
                 self._farewell(client)
@@ -278,8 +279,9 @@ class Link:
         self._wake()
 
     def _other_protocol(self) -> None:
-        """The broker never said yes. If it does not know MQTT 5 (or hung up without a word), try the other."""
-        if self.trouble and self.trouble != UNSUPPORTED and "Unspecified" not in self.trouble:
+        """The broker never said yes. If it does not know MQTT 5 (or gave no sensible answer), try the other."""
+        clueless = (UNSUPPORTED, "Unspecified", NO_ANSWER)
+        if self.trouble and not any(word in self.trouble for word in clueless):
             return
         v5 = self.protocol is MQTTProtocolVersion.MQTTv5
         self.protocol = MQTTProtocolVersion.MQTTv311 if v5 else MQTTProtocolVersion.MQTTv5

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from edge.reasons import DecodeError, Reason
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-SUBSCRIPTIONS = ("mw/v1/+/+/s/#", "mw/v1/+/+/b")
+SUBSCRIPTIONS = ("mw/v1/+/+/#",)  # all of a device's topics: what is published to a wrong one must not vanish
+OUTWARD = frozenset({"receipt", "cmd"})  # what is sent to devices, never heard from them
 MAX_TAG = 256
 
 
@@ -31,6 +32,20 @@ def parse(topic: str) -> Address:
     if parts[4] == "s" and len(parts) == 6 and parts[5]:
         return Address(parts[2], parts[3], parts[5])
     raise DecodeError(Reason.BAD_TOPIC, f"{topic[:200]!r} is no data topic.")
+
+
+def sender(topic: str) -> Address | None:
+    """Who published to a topic under ``mw/v1`` that is no data topic; None for outward topics and strangers."""
+    parts = topic.split("/", 5)
+    if len(parts) < 5 or parts[:2] != ["mw", "v1"] or not (NAME.match(parts[2]) and NAME.match(parts[3])):
+        return None
+    return None if parts[4] in OUTWARD else Address(parts[2], parts[3], None)
+
+
+def is_outward(topic: str) -> bool:
+    """Whether the topic carries something to a device: a receipt or a command."""
+    parts = topic.split("/", 5)
+    return len(parts) >= 5 and parts[:2] == ["mw", "v1"] and parts[4] in OUTWARD
 
 
 def sample(site: str, device: str, tag: str) -> str:

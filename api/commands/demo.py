@@ -44,6 +44,7 @@ def demo(argv: list[str]) -> int:
     instance = instance_of(demo_settings())
     if arguments.fresh:
         tree.destroy(instance)
+        instance = instance_of(demo_settings())  # its secrets are made anew
     began = time.monotonic()
     tree.run(instance, on_ready=lambda running: _play(running, arguments.seed, began), say=say)
     return 0

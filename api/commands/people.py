@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import re
 import sys
 from datetime import timedelta
 
@@ -14,10 +15,13 @@ from api.commands.parts import instance_of, say
 from api.instance import Instance
 from api.policies import ROLES
 from core import clock
-from core.errors import NotFound
+from core.database import use_site
+from core.errors import Invalid, NotFound
 from core.settings import settings
+from tickets import engineers
 
 LINK_MINUTES = 15
+LOGIN = re.compile(r"[a-z0-9._@-]{1,64}")
 
 
 def user(argv: list[str]) -> int:
@@ -30,6 +34,7 @@ def user(argv: list[str]) -> int:
     add.add_argument("--role", choices=sorted(ROLES), default="requester")
     add.add_argument("--locale", choices=("en", "zh"), default="en")
     add.add_argument("--site", help="site code (default: the first site)")
+    add.add_argument("--skill", action="append", default=[], metavar="SKILL=LEVEL", help="of an engineer; repeatable")
     password = verbs.add_parser("password", help="set a password; asks for it, or reads one line from standard input")
     password.add_argument("login")
     verbs.add_parser("list", help="list people and their roles")
@@ -40,21 +45,36 @@ def user(argv: list[str]) -> int:
 
 
 def _add(instance: Instance, arguments: argparse.Namespace) -> None:
+    if not LOGIN.fullmatch(arguments.login):
+        raise Invalid("A login is 1 to 64 of a–z, 0–9, and . _ @ -")
+    name = arguments.name or arguments.login
     with instance.database.tx() as conn:
-        identity.create_user(
-            conn,
-            login=arguments.login,
-            name=arguments.name or arguments.login,
-            role=arguments.role,
-            site_id=site_of(conn, arguments.site),
-            locale=arguments.locale,
+        site_id = site_of(conn, arguments.site)
+        user_id = identity.create_user(
+            conn, login=arguments.login, name=name, role=arguments.role, site_id=site_id, locale=arguments.locale
         )
+        if arguments.role == "engineer":  # somebody whom orders can be given to
+            use_site(conn, site_id)
+            engineers.create(conn, name=name, skills=_skills(arguments.skill), user_id=user_id)
         secret = identity.create_link(conn, arguments.login, now=clock.wall_now())
     say(f"{arguments.login} may sign in as {arguments.role}: {link_sentence(address_of(instance), secret)}")
 
 
+def _skills(texts: list[str]) -> dict[str, int]:
+    """``mechanical=3`` … → skill → level. Raises Invalid."""
+    found = {}
+    for text in texts:
+        skill, _, level = text.partition("=")
+        if not skill or level not in ("1", "2", "3"):
+            raise Invalid(f"--skill {text!r}: give it as SKILL=LEVEL with a level of 1, 2 or 3.")
+        found[skill] = int(level)
+    return found
+
+
 def _password(instance: Instance, arguments: argparse.Namespace) -> None:
     entered = getpass.getpass("New password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    if not entered.isprintable():
+        raise Invalid("A password is printable text in UTF-8.")
     with instance.database.tx() as conn:
         identity.set_password(conn, arguments.login, entered)
     say(f"the password of {arguments.login} is set; older sessions have ended")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 from api import doctor as checks
@@ -70,8 +71,8 @@ def reset(argv: list[str]) -> int:
         say(f"there is nothing at {instance.data_dir}")
         return 0
     if not arguments.yes:
-        answer = input(f"Delete {instance.data_dir} with all samples, tickets and secrets? Type yes: ")
-        if answer.strip() != "yes":
+        print(f"Delete {instance.data_dir} with all samples, tickets and secrets? Type yes: ", end="", flush=True)
+        if sys.stdin.readline().strip() != "yes":
             say("nothing was deleted")
             return 1
     tree.destroy(instance)

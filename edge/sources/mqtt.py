@@ -1,5 +1,7 @@
 """Devices and gateways on an MQTT broker: ``mw/v1/{site}/{device}/s/{tag}`` and ``…/b``.
 
+A device's message on any other topic is quarantined with the reason.
+
 The session is persistent and the client id fixed, so the broker keeps what comes while we are away; a message is acked
 when it is durable. A topic that is none of ours is handed on without a site, to be counted and dropped.
 """
@@ -13,9 +15,9 @@ from functools import lru_cache
 from paho.mqtt import client as mqtt
 
 from edge import topics
-from edge.delivery import Delivery, Emit, Raw
+from edge.delivery import Delivery, Emit, Fault, Message, Raw
 from edge.link import Ack, Link, Session
-from edge.reasons import DecodeError
+from edge.reasons import DecodeError, Reason
 from edge.topics import Address
 
 NAME = "mqtt"
@@ -61,12 +63,25 @@ class MqttSource:
 
     def _heard(self, message: mqtt.MQTTMessage, ack: Ack) -> None:
         topic, address = _address(message)
-        content = Raw(bytes(message.payload), "json", address.tag)
+        if topics.is_outward(topic):  # our own receipt, or a command, as the broker echoes it
+            ack()
+            return
+        payload = bytes(message.payload)
+        content: Raw | Message = Raw(payload, "json", address.tag)
+        if address is NOWHERE and (known := topics.sender(topic)) is not None:
+            address, content = known, _misaddressed(topic, payload)
         if self._emit is not None:
             self._emit(Delivery(address.site, address.device, content, self._now_us(), topic, kind=NAME, ack=ack))
 
 
 NOWHERE = Address("", "", None)
+KEPT_BYTES = 4_096
+
+
+def _misaddressed(topic: str, payload: bytes) -> Message:
+    """A message of a known sender on a topic that is none of ours: for the quarantine, with the reason."""
+    detail = f"{topic[:200]!r} is neither mw/v1/SITE/DEVICE/s/TAG nor mw/v1/SITE/DEVICE/b."
+    return Message((), (Fault("", Reason.BAD_TOPIC, detail, payload[:KEPT_BYTES]),))
 
 
 def _address(message: mqtt.MQTTMessage) -> tuple[str, Address]:
