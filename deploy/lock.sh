@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 flags=(--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet)
 uv pip compile "${flags[@]}" pyproject.toml --extra server -o requirements.lock >/dev/null
-uv pip compile "${flags[@]}" pyproject.toml --extra server --group dev -c requirements.lock -o requirements-dev.lock >/dev/null
+uv pip compile "${flags[@]}" pyproject.toml --extra server --extra parquet --group dev -c requirements.lock -o requirements-dev.lock >/dev/null
 uv pip compile "${flags[@]}" --group build -o requirements-build.lock >/dev/null

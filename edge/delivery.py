@@ -58,11 +58,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """A payload still to be decoded. ``tag`` None: the payload names its tags itself."""
+    """A payload still to be decoded. ``tag`` None: the payload names its tags itself.
+
+    ``signed``: the payload is an envelope (``edge.envelope``) that must be opened with its sender's key first.
+    """
 
     payload: bytes
     codec: str = "json"
     tag: str | None = None
+    signed: bool = False
 
 
 def no_ack() -> None:

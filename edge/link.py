@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -52,6 +54,16 @@ class Session(StrEnum):
     CLEAN = "clean"
 
 
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says for us when we vanish without a word."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+
+
 class _Buffered:
     """A non-blocking socket whose reads come from, and writes go to, a buffer."""
 
@@ -78,7 +90,7 @@ class _Buffered:
         while self.out:
             try:
                 sent = self._inner.send(self.out)
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
             del self.out[:sent]
 
@@ -109,6 +121,8 @@ class Link:
         on_message: OnMessage = lambda _message, ack: ack(),
         has_room: Callable[[], bool] = lambda: True,
         on_connect: Callable[[], None] = lambda: None,
+        will: Callable[[], Will] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.host, self.port = host, port
         self.connected = threading.Event()
@@ -118,18 +132,19 @@ class Link:
         self._client_id, self._session = client_id, session
         self._subscriptions = list(subscriptions)
         self._on_message, self._has_room, self._on_connect = on_message, has_room, on_connect
+        self._will, self._tls = will, tls  # the will is asked for anew at every connection
         self._generation = 0
         self._acks: deque[tuple[int, int]] = deque()
-        self._unsent: deque[tuple[str, bytes, int]] = deque(maxlen=MOST_UNSENT)
+        self._unsent: deque[tuple[str, bytes, int, bool]] = deque(maxlen=MOST_UNSENT)
         self._wake_r, self._wake_w = socket.socketpair()
         self._wake_r.setblocking(False)
         self._wake_w.setblocking(False)
         self._woken = False
         self._log = log.get("edge")
 
-    def send(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
+    def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
         """Send soon. What is unsent when the connection breaks may be lost: whoever cares sends it again."""
-        self._unsent.append((topic, payload, qos))
+        self._unsent.append((topic, payload, qos, retain))
         self._wake()
 
     def run(self, stop: threading.Event) -> None:
@@ -193,8 +208,8 @@ class Link:
                 if generation == self._generation:
                     client.ack(mid, 1)
             while self._unsent:
-                topic, payload, qos = self._unsent.popleft()
-                client.publish(topic, payload, qos)
+                topic, payload, qos, retain = self._unsent.popleft()
+                client.publish(topic, payload, qos, retain)
         sock: Any = client.socket()
         if sock is not None:
             client.loop_write()
@@ -222,6 +237,11 @@ class Link:
         )
         if self._user is not None:
             client.username_pw_set(self._user, self._password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        if self._will is not None:
+            will = self._will()
+            client.will_set(will.topic, will.payload, will.qos, will.retain)
         client.max_inflight_messages_set(1000)
         client.connect_timeout = CONNECT_S
         client.on_connect = self._connected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from edge.reasons import DecodeError, Reason
 
@@ -13,13 +14,28 @@ OUTWARD = frozenset({"receipt", "cmd"})  # what is sent to devices, never heard 
 MAX_TAG = 256
 
 
+class Leaf(StrEnum):
+    """What a data topic carries: ``mw/v1/SITE/DEVICE/{leaf}[/TAG]``."""
+
+    SAMPLE = "s"  # one JSON sample; the topic names the tag
+    BATCH = "b"  # JSON columns of many tags
+    SIGNED = "g"  # a batch in an envelope with its sender's signature (``edge.envelope``)
+    WAVE = "w"  # one waveform of high rate (``edge.codecs.wave``); the topic names the tag
+    HEALTH = "health"  # how a gateway is doing
+
+
+LEAVES = frozenset(Leaf)
+TAGGED = frozenset({Leaf.SAMPLE, Leaf.WAVE})
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Site code, device name, and the tag of a single sample (None: a batch)."""
+    """Site code, device name, what is carried, and the tag where the topic names it (else None)."""
 
     site: str
     device: str
     tag: str | None
+    leaf: Leaf = Leaf.BATCH
 
 
 def parse(topic: str) -> Address:
@@ -27,10 +43,11 @@ def parse(topic: str) -> Address:
     parts = topic.split("/", 5)
     if len(parts) < 5 or parts[:2] != ["mw", "v1"] or not (NAME.match(parts[2]) and NAME.match(parts[3])):
         raise DecodeError(Reason.BAD_TOPIC, f"{topic[:200]!r} is no data topic.")
-    if parts[4] == "b" and len(parts) == 5:
-        return Address(parts[2], parts[3], None)
-    if parts[4] == "s" and len(parts) == 6 and parts[5]:
-        return Address(parts[2], parts[3], parts[5])
+    leaf = Leaf(parts[4]) if parts[4] in LEAVES else None
+    if leaf in TAGGED and len(parts) == 6 and parts[5]:
+        return Address(parts[2], parts[3], parts[5], leaf)
+    if leaf is not None and leaf not in TAGGED and len(parts) == 5:
+        return Address(parts[2], parts[3], None, leaf)
     raise DecodeError(Reason.BAD_TOPIC, f"{topic[:200]!r} is no data topic.")
 
 
@@ -56,6 +73,21 @@ def sample(site: str, device: str, tag: str) -> str:
 def batch(site: str, device: str) -> str:
     """Topic of a batch."""
     return f"mw/v1/{site}/{device}/b"
+
+
+def signed(site: str, device: str) -> str:
+    """Topic of a signed batch."""
+    return f"mw/v1/{site}/{device}/g"
+
+
+def wave(site: str, device: str, tag: str) -> str:
+    """Topic of a waveform."""
+    return f"mw/v1/{site}/{device}/w/{tag}"
+
+
+def health(site: str, device: str) -> str:
+    """Topic on which a gateway says how it is doing."""
+    return f"mw/v1/{site}/{device}/health"
 
 
 def receipt(site: str, device: str) -> str:

@@ -18,9 +18,10 @@ from edge import topics
 from edge.delivery import Delivery, Emit, Fault, Message, Raw
 from edge.link import Ack, Link, Session
 from edge.reasons import DecodeError, Reason
-from edge.topics import Address
+from edge.topics import Address, Leaf
 
 NAME = "mqtt"
+CODECS = {Leaf.SAMPLE: "json", Leaf.BATCH: "json", Leaf.SIGNED: "json", Leaf.WAVE: "wave", Leaf.HEALTH: "health"}
 
 
 class MqttSource:
@@ -67,7 +68,7 @@ class MqttSource:
             ack()
             return
         payload = bytes(message.payload)
-        content: Raw | Message = Raw(payload, "json", address.tag)
+        content: Raw | Message = Raw(payload, CODECS[address.leaf], address.tag, address.leaf is Leaf.SIGNED)
         if address is NOWHERE and (known := topics.sender(topic)) is not None:
             address, content = known, _misaddressed(topic, payload)
         if self._emit is not None:

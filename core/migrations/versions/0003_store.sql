@@ -1,0 +1,2 @@
+-- Retention tiers, waveforms, and the time-series engine where the server has one.
+select 1;

@@ -1,0 +1,2 @@
+-- Sources that ingest connects to by itself, and what their servers offer.
+select 1;

@@ -1,0 +1,2 @@
+-- Data that come after their time was judged.
+select 1;
