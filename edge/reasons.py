@@ -15,6 +15,8 @@ class Reason(StrEnum):
     UNKNOWN_SITE = "unknown_site"
     UNKNOWN_DEVICE = "unknown_device"
     REVOKED_DEVICE = "revoked_device"
+    BAD_SIGNATURE = "bad_signature"
+    UNSIGNED = "unsigned"
     TOO_LARGE = "too_large"
     HOSTILE_TEXT = "hostile_text"
     MALFORMED = "malformed"
@@ -46,6 +48,14 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
     Reason.REVOKED_DEVICE: {
         "en": "This device's registration was revoked, but it still sends. Find it, or register it again.",
         "zh": "该设备的登记已被撤销，但仍在发送数据。请找到该设备，或重新登记。",
+    },
+    Reason.BAD_SIGNATURE: {
+        "en": "The signature does not fit the device's key. Give the sender the password it was registered with.",
+        "zh": "签名与该设备的密钥不符。请在发送端使用登记时的密码。",
+    },
+    Reason.UNSIGNED: {
+        "en": "This device must sign what it sends. Let the gateway sign, or register the device anew without it.",
+        "zh": "该设备发送的数据必须签名。请让网关签名，或重新登记为无需签名的设备。",
     },
     Reason.TOO_LARGE: {
         "en": "The message is larger than 1 MiB. Send smaller batches.",

@@ -430,6 +430,8 @@ export const en = {
   "reason.unknown_site": "site not known",
   "reason.unknown_device": "device not registered",
   "reason.revoked_device": "device revoked",
+  "reason.bad_signature": "signature does not fit",
+  "reason.unsigned": "not signed",
   "reason.too_large": "message too large",
   "reason.hostile_text": "text not acceptable",
   "reason.malformed": "not readable",

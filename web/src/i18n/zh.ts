@@ -432,6 +432,8 @@ export const zh: Record<Key, string> = {
   "reason.unknown_site": "站点未知",
   "reason.unknown_device": "设备未登记",
   "reason.revoked_device": "设备已撤销",
+  "reason.bad_signature": "签名不符",
+  "reason.unsigned": "未签名",
   "reason.too_large": "消息过大",
   "reason.hostile_text": "文本不可接受",
   "reason.malformed": "无法解析",
