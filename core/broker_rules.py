@@ -38,14 +38,33 @@ class Access(StrEnum):
     READ = "read"
 
 
+# Sparkplug B: a device of ours is an edge node there; what it may say is said under its own name
+SPARKPLUG_NODE = (
+    *((Access.WRITE, f"spBv1.0/+/{kind}/%u") for kind in ("NBIRTH", "NDEATH", "NDATA")),
+    *((Access.WRITE, f"spBv1.0/+/{kind}/%u/+") for kind in ("DBIRTH", "DDEATH", "DDATA")),
+    (Access.READ, "spBv1.0/+/NCMD/%u"),
+    (Access.READ, "spBv1.0/+/DCMD/%u/+"),
+    (Access.READ, "spBv1.0/STATE/+"),
+)
+SPARKPLUG_HOST = (
+    (Access.READ, "spBv1.0/#"),
+    (Access.WRITE, "spBv1.0/STATE/+"),
+    (Access.WRITE, "spBv1.0/+/NCMD/+"),
+)
 # %u is the user's own name; every user has these
 OWN = (
     (Access.WRITE, "mw/v1/+/%u/#"),
     (Access.READ, "mw/v1/+/%u/#"),
     (Access.READ, f"mw/v1/+/{SIMULATOR}/cmd/#"),
+    *SPARKPLUG_NODE,
 )
 MORE = {
-    INGEST: ((Access.READ, "mw/v1/#"), (Access.READ, "$SYS/broker/#"), (Access.WRITE, "mw/v1/+/+/receipt")),
+    INGEST: (
+        (Access.READ, "mw/v1/#"),
+        (Access.READ, "$SYS/broker/#"),
+        (Access.WRITE, "mw/v1/+/+/receipt"),
+        *SPARKPLUG_HOST,
+    ),
 }
 
 
