@@ -7,14 +7,15 @@ with database.tx(site_id=3) as conn:      # app role, sees site 3 alone
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
 from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from core.deadline import Watchdog
 from core.errors import ConfigError, Unavailable
 
 APP = "millwright_app"
@@ -30,12 +31,17 @@ class UnsafeRole(ConfigError):
 
 
 class Database:
-    """DSNs of the three roles. Pools open lazily and belong to this process."""
+    """DSNs of the three roles. Pools open lazily and belong to this process.
+
+    ``deadline_s``: an ingest transaction that takes longer has its connection cut; None waits for ever.
+    """
 
     def __init__(self, app: str, ingest: str, owner: str, *, statement_timeout_s: float = 30.0, max_size: int = 8):
         self.app_dsn, self.ingest_dsn, self.owner_dsn = app, ingest, owner
         self.statement_timeout_s = statement_timeout_s
         self.max_size = max_size
+        self.deadline_s: float | None = None
+        self._watchdog = Watchdog()
         self._pools: dict[str, ConnectionPool] = {}
         self._opening = threading.Lock()
 
@@ -56,14 +62,23 @@ class Database:
     @contextmanager
     def ingest_tx(self) -> Iterator[Connection]:
         """One transaction as the ingest role, which hears all sites."""
-        with tx(self.ingest) as conn:
+        with tx(self.ingest, watch=self.watch) as conn:
             yield conn
+
+    def line(self) -> Line:
+        """A connection of the ingest role for one thread that stores again and again."""
+        return Line(lambda: self.connect(role=INGEST), self.watch)
+
+    def watch(self, conn: Connection) -> AbstractContextManager[None]:
+        """Cut ``conn`` when the block takes longer than ``deadline_s``."""
+        return nullcontext() if self.deadline_s is None else self._watchdog.watch(conn, self.deadline_s)
 
     def connect(self, *, role: str = APP) -> Connection:
         """A connection of one's own in autocommit, for LISTEN; the caller closes it."""
         dsn = {APP: self.app_dsn, INGEST: self.ingest_dsn, OWNER: self.owner_dsn}[role]
         conn = psycopg.connect(dsn, autocommit=True, connect_timeout=CONNECT_S)
-        _become(conn, role)
+        with self._watchdog.watch(conn, CONNECT_S):
+            _become(conn, role)
         return conn
 
     def app_dsn_is(self, role: str) -> bool:
@@ -85,14 +100,16 @@ class Database:
 
     def _pool(self, dsn: str, role: str) -> ConnectionPool:
         def configure(conn: Connection) -> None:
-            _become(conn, role)
-            conn.execute(
-                sql.SQL("set statement_timeout = {}").format(sql.Literal(int(self.statement_timeout_s * 1000)))
-            )
+            with self._watchdog.watch(conn, CONNECT_S):
+                _become(conn, role)
+                conn.execute(
+                    sql.SQL("set statement_timeout = {}").format(sql.Literal(int(self.statement_timeout_s * 1000)))
+                )
 
         def check(conn: Connection) -> None:
             try:
-                ConnectionPool.check_connection(conn)
+                with self._watchdog.watch(conn, CONNECT_S):
+                    ConnectionPool.check_connection(conn)
             except psycopg.OperationalError:
                 pool.drain()  # the server went away: all are dead, and checking them one by one takes seconds
                 raise
@@ -115,8 +132,37 @@ class Database:
         return pool
 
 
+class Line:
+    """One connection that its thread keeps: nothing is asked before a transaction, and a broken one is made anew."""
+
+    def __init__(
+        self, connect: Callable[[], Connection], watch: Callable[[Connection], AbstractContextManager[None]]
+    ) -> None:
+        self._connect, self._watch = connect, watch
+        self._conn: Connection | None = None
+
+    @contextmanager
+    def tx(self) -> Iterator[Connection]:
+        """One transaction; rolls back on error. After an error of the connection the next one connects."""
+        if self._conn is None or self._conn.closed:
+            self._conn = self._connect()
+        with self._watch(self._conn), self._conn.transaction():
+            yield self._conn
+
+    def close(self) -> None:
+        """Hang up; the next transaction connects."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
+
 @contextmanager
-def tx(pool: ConnectionPool, *, site_id: int | None = None) -> Iterator[Connection]:
+def tx(
+    pool: ConnectionPool,
+    *,
+    site_id: int | None = None,
+    watch: Callable[[Connection], AbstractContextManager[None]] = lambda _conn: nullcontext(),
+) -> Iterator[Connection]:
     """One transaction on a pooled connection; the site holds until its end and never leaks into the next.
 
     Raises Unavailable when no connection comes in time.
@@ -126,7 +172,7 @@ def tx(pool: ConnectionPool, *, site_id: int | None = None) -> Iterator[Connecti
     except PoolTimeout as error:
         raise Unavailable("The database does not answer in time. Try again soon.") from error
     try:
-        with conn.transaction():
+        with watch(conn), conn.transaction():
             use_site(conn, site_id)
             yield conn
     finally:
