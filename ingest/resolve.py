@@ -15,6 +15,7 @@ import numpy.typing as npt
 from edge.codecs import json as codec
 from edge.delivery import Fault, Lane, Message, Origin
 from edge.reasons import Reason
+from ingest.signatures import Keys
 from plant.model import Quality, Reading, SampleBatch
 from plant.units import IDENTITY, Conversion, UnknownUnit, WrongUnit, conversion
 
@@ -52,6 +53,7 @@ class Snapshot:
     sites: Mapping[str, int] = field(default_factory=dict)
     devices: Mapping[tuple[int, str], Standing] = field(default_factory=dict)
     bound: Mapping[tuple[int, str, str], Bound] = field(default_factory=dict)
+    keys: Keys = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from psycopg import Connection, sql
 
 from ingest.resolve import Bound, Entry, Snapshot, Standing
+from ingest.signatures import Key, Signing
 from plant.binary import PG_EPOCH_US, unpack
 from plant.model import SampleBatch
 from plant.telemetry import DAY_US, from_us
@@ -70,15 +71,21 @@ class Configured:
 def snapshot(conn: Connection) -> Snapshot:
     """Sites, devices and bindings as they are now."""
     sites: dict[str, int] = dict(conn.execute("select code, site_id from sites").fetchall())
-    devices = {
-        (site_id, name): Standing.REVOKED if revoked else Standing.REGISTERED
-        for site_id, name, revoked in conn.execute("select site_id, name, revoked_at is not null from devices")
-    }
+    devices, keys = _devices(conn)
     rows = conn.execute(
         """select b.site_id, b.source, b.tag, b.signal_id, s.quantity, b.unit, b.scale, b."offset"
            from bindings b join signals s using (signal_id)"""
     )
-    return Snapshot(sites, devices, {(site, source, tag): _bound(*rest) for site, source, tag, *rest in rows})
+    return Snapshot(sites, devices, {(site, source, tag): _bound(*rest) for site, source, tag, *rest in rows}, keys)
+
+
+def _devices(conn: Connection) -> tuple[dict[tuple[int, str], Standing], dict[tuple[int, str], Key]]:
+    standing, keys = {}, {}
+    rows = conn.execute("select site_id, name, revoked_at is not null, mac_key, signing from devices")
+    for site_id, name, revoked, secret, signing in rows:
+        standing[site_id, name] = Standing.REVOKED if revoked else Standing.REGISTERED
+        keys[site_id, name] = Key(secret, Signing(signing))
+    return standing, keys
 
 
 def configured(conn: Connection, kind: str) -> list[Configured]:
