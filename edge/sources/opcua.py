@@ -20,11 +20,13 @@ from typing import Any
 from core import log
 from edge.delivery import Delivery, Emit, Fault, Message, Origin, reading
 from edge.errors import SourceConfig
+from edge.kinds import Place
 from edge.reasons import DecodeError, Reason
 from edge.topics import clean_tag
 from plant.model import Quality, Reading
 
 NAME = "opcua"
+SCHEMES = ("opc.tcp",)
 STEP_S = 10.0  # deadline of each step towards the server
 GATHER_S = 0.05
 MOST_EVENTS = 2_000  # a delivery
@@ -198,6 +200,18 @@ class OpcUaSource:
             (readings if isinstance(found, Reading) else faults).append(found)  # type: ignore[arg-type]
         message = Message(tuple(readings), tuple(faults))
         return Delivery(self._site, self.name, message, now_us, self._url, Origin.CONFIGURED, NAME)
+
+
+def create(place: Place, chosen: Options) -> OpcUaSource:
+    """A gateway's ear at one server."""
+    return OpcUaSource(
+        site=place.site,
+        name=place.name,
+        url=place.url,
+        chosen=chosen,
+        now_us=place.now_us,
+        on_state=place.on_state,
+    )
 
 
 def _reading(source: str, tag: str, data: Any, now_us: int) -> Reading | Fault:
