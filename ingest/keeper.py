@@ -15,7 +15,7 @@ from psycopg import Connection
 from core import clock, log
 from core.database import INGEST, Database
 from core.errors import Unavailable
-from ingest import store
+from ingest import drops, store
 from ingest.pipeline import AWAY, Pipeline, Tally
 from plant import rollups
 
@@ -64,6 +64,7 @@ class Keeper:
             last_batch = writer.last_batch
         with pipeline.lock:
             tally, pipeline.tally = pipeline.tally, Tally()
+        dropped = pipeline.drops.take()
         elapsed, self._last = time.monotonic() - self._last, time.monotonic()
         for counts in tally.counts.values():
             counts.rate = counts.samples / max(elapsed, 0.1)
@@ -71,6 +72,7 @@ class Keeper:
             with self.database.ingest_tx() as conn:
                 rollups.upsert_latest(conn, batch, site_ids=site_ids)
                 store.write_status(conn, tally.counts)
+                drops.write(conn, dropped)
                 store.rest(conn, seen_within=timedelta(seconds=3 * EVERY_S))
                 for site_id in sorted(set(site_ids.tolist())):
                     store.notify_live(conn, site_id, "telemetry")
@@ -81,6 +83,7 @@ class Keeper:
             with writer.lock:
                 writer.newest.put_back(batch)
             pipeline.give_back(tally)
+            pipeline.drops.give_back(dropped)
             raise
         self._settled = last_batch
 

@@ -1,6 +1,7 @@
 """From the inbox into the store: decode, gather, flush, then ack and send receipts.
 
-    sources ──> Inbox (bounded) ──decode──> batch (rows │ linger) ──Writer.flush──> committed ──> ack, receipt, counts
+    sources ──> Inbox (bounded) ──Gatherer: decode──> batch ──Writer.flush──> committed ──> ack, receipt, counts
+                                  (a thread of its own)       (this thread)
 
 A flush that fails because the database is away keeps its batch and tries again; nothing is acked meanwhile. One that
 the database refuses is halved until the poisonous message stands alone, and that one is quarantined.
@@ -19,22 +20,23 @@ from core import log
 from core.clock import LIVE, Clock
 from core.database import Database
 from core.errors import Unavailable
-from core.registry import load
 from edge import topics
 from edge.delivery import Delivery, Fault, Lane, Message, Raw
 from edge.inbox import Inbox
-from edge.reasons import DecodeError, Reason
+from edge.reasons import Reason
 from edge.receipts import Receipt
-from ingest import store
+from ingest import admit, store
+from ingest.drops import Drops
+from ingest.gather import Gatherer, Item
 from ingest.release import waiting
 from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, resolve, unknown
 from ingest.writer import Doubt, Kept, Writer
 from plant.telemetry import to_us
 
-BYTES_A_ROW = 16
-QUIET_S = 0.005  # nothing more comes: the batch need not wait out its linger
+WAIT_S = 0.2
 RELOAD_S = 0.25
 BACKOFF_S = (0.05, 2.0)
+FINISH_S = 5.0
 # the database is there and says that these very data are wrong
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
 AWAY = (psycopg.Error, Unavailable, OSError)
@@ -43,17 +45,10 @@ Publish = Callable[[str, bytes], None]
 
 
 @dataclass(slots=True)
-class _Item:
-    delivery: Delivery
-    heard: Heard
-
-
-@dataclass(slots=True)
 class Tally:
     """What happened since the last look, a source each; guarded by the pipeline's lock."""
 
     counts: dict[tuple[int, str], store.Counts] = field(default_factory=dict)
-    dropped: int = 0
 
     def of(self, site_id: int, source: str) -> store.Counts:
         return self.counts.setdefault((site_id, source), store.Counts())
@@ -73,11 +68,14 @@ class Pipeline:
     ) -> None:
         self.database = database
         self.inbox = Inbox(most_messages=most_messages)
-        self.writer = Writer(database)
+        self._line = database.line()
+        self.writer = Writer(database, line=self._line)
         self.publish = publish
-        self.batch_rows, self.linger_s = batch_rows, linger_s
+        self._gatherer = Gatherer(self.inbox, self._admit, batch_rows=batch_rows, linger_s=linger_s)
+        self._failure: BaseException | None = None
         self.lock = threading.Lock()
         self.tally = Tally()
+        self.drops = Drops()
         self.clock: Clock = LIVE
         self.release_wanted = threading.Event()
         self._snapshot = Snapshot()
@@ -107,56 +105,51 @@ class Pipeline:
         with self.lock:
             for (site_id, source), counts in tally.counts.items():
                 self.tally.of(site_id, source).add(counts)
-            self.tally.dropped += tally.dropped
 
     def run(self, stop: threading.Event) -> None:
-        """Store until ``stop`` is set; what is left unstored then was not acked."""
-        while not stop.is_set():
-            items = self._gather(stop)
+        """Store until ``stop`` is set; what is left unstored then was not acked. Raises what ended the decoding."""
+        decoding = threading.Thread(target=self._decode_all, args=(stop,), name="ingest-decode", daemon=True)
+        decoding.start()
+        while not stop.is_set() and self._failure is None:
+            items = self._gatherer.take(within_s=WAIT_S)
             if items:
                 self._keep(items, stop)
             elif self.release_wanted.is_set():
                 self.release_wanted.clear()
                 self._release(stop)
         self.inbox.close()
+        if self._failure is not None:
+            raise self._failure
+        decoding.join(FINISH_S)
+        self._line.close()
 
-    def _gather(self, stop: threading.Event) -> list[_Item]:
-        """One batch: full, or its first message has waited ``linger_s``, or nothing more comes."""
-        items: list[_Item] = []
-        rows, deadline = 0, 0.0
-        while rows < self.batch_rows and not stop.is_set():
-            wait = min(deadline - time.monotonic(), QUIET_S) if items else 0.2
-            if wait <= 0:
-                break
-            taken = self.inbox.take(most_bytes=(self.batch_rows - rows) * BYTES_A_ROW, within_s=wait)
-            if not taken:
-                break
-            if not items:
-                deadline = time.monotonic() + self.linger_s
-            for delivery in taken:
-                rows += self._admit(delivery, items)
-        return items
+    def _decode_all(self, stop: threading.Event) -> None:
+        try:
+            self._gatherer.run(stop)
+        except BaseException as error:  # noqa: BLE001 - raised again by run()
+            self._failure = error
 
-    def _admit(self, delivery: Delivery, items: list[_Item]) -> int:
-        """Decode one delivery; how many rows it brings. One of an unknown site is counted and dropped."""
+    def _admit(self, delivery: Delivery) -> Item | None:
+        """Decode one delivery. One of an unknown site is counted and dropped."""
         site_id = self._snapshot.sites.get(delivery.site)
         if site_id is None and self._is_stale():
             self._try_reload()
             site_id = self._snapshot.sites.get(delivery.site)
         if site_id is None:
             self._drop(delivery, Reason.UNKNOWN_SITE)
-            return 1
-        message = _decode(delivery)
-        items.append(_Item(delivery, Heard(site_id, delivery.source, message, delivery.origin, delivery.topic)))
-        return sum(len(reading.at_us) for reading in message.readings) + len(message.faults)
+            return None
+        message = admit.read(delivery, site_id=site_id, keys=self._snapshot.keys)
+        if admit.is_suspect(message) and self._is_stale():
+            self._try_reload()
+            message = admit.read(delivery, site_id=site_id, keys=self._snapshot.keys)
+        heard = Heard(site_id, delivery.source, message, delivery.origin, delivery.topic)
+        return Item(delivery, heard, admit.rows(message))
 
     def _drop(self, delivery: Delivery, reason: Reason) -> None:
-        with self.lock:
-            self.tally.dropped += 1
-        self._log.warning("ingest.dropped", reason=str(reason), topic=delivery.topic[:200])
+        self.drops.count(reason, site=delivery.site, device=delivery.source, topic=delivery.topic)
         delivery.ack()
 
-    def _keep(self, items: Sequence[_Item], stop: threading.Event) -> None:
+    def _keep(self, items: Sequence[Item], stop: threading.Event) -> None:
         """Store a batch whatever happens, then ack; returns unstored only when ``stop`` is set."""
         heard = [item.heard for item in items]
         if self._is_stale() and unknown(heard, self._snapshot):
@@ -170,7 +163,7 @@ class Pipeline:
         if kept is not None:
             self._settle(items, resolved, kept)
 
-    def _split(self, items: Sequence[_Item], error: Exception, stop: threading.Event) -> None:
+    def _split(self, items: Sequence[Item], error: Exception, stop: threading.Event) -> None:
         if len(items) == 1:
             self._poison(items[0], error, stop)
             return
@@ -178,11 +171,11 @@ class Pipeline:
         self._keep(items[:middle], stop)
         self._keep(items[middle:], stop)
 
-    def _poison(self, item: _Item, error: Exception, stop: threading.Event) -> None:
+    def _poison(self, item: Item, error: Exception, stop: threading.Event) -> None:
         """The store refuses this very message: keep it aside, so that it never comes again."""
         self._log.error("ingest.poison", source=item.heard.source, topic=item.heard.topic, error=str(error)[:300])
         detail = f"{type(error).__name__}: {error}"
-        fault = Fault("", Reason.POISON, detail, _raw(item.delivery), _count(item.heard.message))
+        fault = Fault("", Reason.POISON, detail, _raw(item.delivery), item.rows)
         message = item.heard.message
         kept_aside = Message((), (fault,), message.epoch, message.seq, message.lane)
         heard = Heard(item.heard.site_id, item.heard.source, kept_aside, item.heard.origin, item.heard.topic)
@@ -193,7 +186,7 @@ class Pipeline:
             self._drop(item.delivery, Reason.POISON)
             return
         if kept is not None:
-            self._settle([_Item(item.delivery, heard)], resolved, kept)
+            self._settle([Item(item.delivery, heard, item.rows)], resolved, kept)
 
     def _insist(
         self,
@@ -215,12 +208,13 @@ class Pipeline:
                 self._log.warning("ingest.retry", error=" ".join(str(error).split())[:300], messages=len(heard))
                 doubt = Doubt.ALL
                 self.writer.forget()
+                self._line.close()
                 self.database.close()  # a pool backs off for up to minutes; a new one connects at once
                 stop.wait(pause)
                 pause = min(pause * 2, BACKOFF_S[1])
         return None
 
-    def _settle(self, items: Sequence[_Item], resolved: Resolved, kept: Kept) -> None:
+    def _settle(self, items: Sequence[Item], resolved: Resolved, kept: Kept) -> None:
         """After the commit: count, ack every message once, tell the publishers."""
         self._count(items, resolved, kept)
         for item in items:
@@ -234,7 +228,7 @@ class Pipeline:
         if code is not None:
             publish(topics.receipt(code, source), receipt.encode())
 
-    def _count(self, items: Sequence[_Item], resolved: Resolved, kept: Kept) -> None:
+    def _count(self, items: Sequence[Item], resolved: Resolved, kept: Kept) -> None:
         refused: dict[int, int] = {}
         for entry in resolved.entries:
             if kept.new[entry.message]:
@@ -243,14 +237,14 @@ class Pipeline:
             for index, item in enumerate(items):
                 self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0))
 
-    def _count_one(self, item: _Item, stored: int, refused: int) -> None:
+    def _count_one(self, item: Item, stored: int, refused: int) -> None:
         heard = item.heard
         counts = self.tally.of(heard.site_id, heard.source)
         counts.kind = item.delivery.kind
         counts.messages += 1
         counts.samples += stored
         counts.quarantined += refused
-        counts.duplicates += max(_count(heard.message) - stored - refused, 0)
+        counts.duplicates += max(item.rows - stored - refused, 0)
         counts.unsequenced += heard.message.seq is None
         ends = [int(reading.at_us.max()) for reading in heard.message.readings if len(reading.at_us)]
         newest = max(ends, default=None)
@@ -285,27 +279,5 @@ class Pipeline:
             self._log.warning("ingest.reload", error=str(error)[:300])
 
 
-def _decode(delivery: Delivery) -> Message:
-    """The message of a delivery; one that cannot be read is a message with a fault."""
-    if isinstance(delivery.content, Message):
-        return delivery.content
-    raw = delivery.content
-    try:
-        message: Message = load("edge.codecs")[raw.codec].decode(
-            raw.payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us
-        )
-    except DecodeError as error:
-        return Message((), (Fault(raw.tag or "", error.reason, error.message, raw.payload[:KEEP_BYTES]),))
-    except Exception as error:  # noqa: BLE001 - a codec's own mistake must cost one message, not the plant's data
-        detail = f"{raw.codec}: {type(error).__name__}: {error}"
-        return Message((), (Fault(raw.tag or "", Reason.POISON, detail, raw.payload[:KEEP_BYTES]),))
-    return message
-
-
 def _raw(delivery: Delivery) -> bytes:
     return delivery.content.payload[:KEEP_BYTES] if isinstance(delivery.content, Raw) else b""
-
-
-def _count(message: Message) -> int:
-    readings = sum(len(reading.at_us) for reading in message.readings)
-    return readings + sum(fault.readings for fault in message.faults)

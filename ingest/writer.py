@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import Connection
 
-from core.database import Database
+from core.database import Database, Line
 from edge.receipts import Progress, Receipt
 from ingest import store
 from ingest.allowance import Allowance
@@ -66,8 +66,10 @@ class _Rows:
 class Writer:
     """Stores what was resolved. One thread calls ``flush``; ``lock`` guards ``newest`` and ``last_batch``."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, line: Line | None = None) -> None:
+        """``line``: a connection of the caller's own to flush on, instead of one from the pool."""
         self.database = database
+        self._tx = database.ingest_tx if line is None else line.tx
         self.newest = Newest()
         self.lock = threading.Lock()
         self.last_batch = 0
@@ -103,7 +105,7 @@ class Writer:
     ) -> Kept:
         """Store everything in one transaction; ``also`` joins it. Raises what psycopg raises: then nothing is stored,
         or (a commit of unknown outcome) all of it, and the same flush again with ``Doubt.ALL`` is harmless."""
-        with self.database.ingest_tx() as conn:
+        with self._tx() as conn:
             new = self._ledger(conn, heard, resolved)
             rows, twins = self._fresh(conn, resolved, np.array(new, bool), doubt)
             self._copy(conn, rows)
