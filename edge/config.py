@@ -1,28 +1,38 @@
 """The gateway's one TOML file → a checked configuration. Looks at files, never at the network.
 
-[gateway]   site, device, spool, spool_mb, batch_samples, linger_s
-[broker]    host, port, user, password or password_file
-[[sources]] kind = "opcua" | "mqtt", name, url, and what the kind needs
+[gateway]   site, device, spool, spool_mb, min_free_mb, batch_samples, linger_s, drain_samples_s
+[broker]    host, port, user, password or password_file, sign, tls, ca_file, cert_file, key_file
+[[sources]] kind (a module of edge.sources), name, url, and what the kind needs
 """
 
 from __future__ import annotations
 
 import os
+import ssl
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
 
+from edge import tls
 from edge.errors import GatewayConfig, SourceConfig
-from edge.sources import mqtt, opcua
-from edge.sources.opcua import Options
+from edge.kinds import check_url, kinds
+from edge.pulse import Wanted
 from edge.topics import NAME
 
-KINDS = (mqtt.NAME, opcua.NAME)
-DEFAULTS = {"spool": "gateway.spool", "spool_mb": 1024, "batch_samples": 1000, "linger_s": 0.5}
-MOST_SAMPLES = 10_000
+DEFAULTS = {
+    "spool": "gateway.spool",
+    "spool_mb": 1024,
+    "min_free_mb": 100,
+    "batch_samples": 1000,
+    "linger_s": 0.5,
+    "drain_samples_s": 50_000,
+}
+MOST = {"spool_mb": 1e9, "min_free_mb": 1e9, "batch_samples": 10_000, "linger_s": 60, "drain_samples_s": 1e9}
+BROKER = {"host", "port", "user", "password", "password_file", "sign", "tls", "ca_file", "cert_file", "key_file"}
+FILES = ("ca_file", "cert_file", "key_file")
+PORT, TLS_PORT = 1883, 8883
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +41,8 @@ class Broker:
     port: int
     user: str | None
     password: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OpcUa:
-    name: str
-    url: str
-    options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class Mqtt:
-    """A broker on the floor whose devices speak the house's topics; tags become ``DEVICE/TAG``."""
-
-    name: str
-    broker: Broker
+    sign: bool = False
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +51,12 @@ class Gateway:
     device: str
     spool: Path
     spool_bytes: int
+    min_free_bytes: int
     batch_samples: int
     linger_s: float
+    drain_samples_s: float
     broker: Broker
-    sources: tuple[OpcUa | Mqtt, ...]
+    sources: tuple[Wanted, ...]
 
 
 def read(path: Path) -> Gateway:
@@ -69,7 +68,7 @@ def read(path: Path) -> Gateway:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise GatewayConfig(f"{path} is no TOML: {error}.") from None
     faults: list[str] = []
-    found = _gateway(document, path.parent, faults)
+    found = _gateway(document, path.absolute().parent, faults)
     if faults:
         raise GatewayConfig(f"{path}:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return found
@@ -87,27 +86,31 @@ def _gateway(document: Mapping[str, Any], folder: Path, faults: list[str]) -> Ga
     spool = folder / str(table["spool"])
     if not os.access(_existing(spool.parent), os.W_OK):
         faults.append(f"[gateway] spool: {spool.parent} cannot be written")
-    for name, most in (("spool_mb", 1e9), ("batch_samples", MOST_SAMPLES), ("linger_s", 60)):
+    for name, most in MOST.items():
         _positive(table, name, most, "[gateway]", faults)
     broker = _broker(_table(document.get("broker"), "[broker]", faults), table.get("device"), folder, faults)
-    sources = _sources(document.get("sources"), faults)
+    sources = _sources(document.get("sources"), folder, faults)
     if faults:
-        return Gateway("", "", spool, 0, 0, 0.0, broker, sources)
+        return Gateway("", "", spool, 0, 0, 0, 0.0, 0.0, broker, sources)
     return Gateway(
         table["site"],
         table["device"],
         spool,
         int(table["spool_mb"] * 1_000_000),
+        int(table["min_free_mb"] * 1_000_000),
         int(table["batch_samples"]),
         float(table["linger_s"]),
+        float(table["drain_samples_s"]),
         broker,
         sources,
     )
 
 
 def _broker(table: Mapping[str, Any], device: Any, folder: Path, faults: list[str]) -> Broker:
-    _only(table, {"host", "port", "user", "password", "password_file"}, "[broker]", faults)
-    host, port, user = table.get("host"), table.get("port", 1883), table.get("user", device)
+    _only(table, BROKER, "[broker]", faults)
+    secure = _tls(table, folder, faults)
+    host, user = table.get("host"), table.get("user", device)
+    port = table.get("port", PORT if secure is None else TLS_PORT)
     if not isinstance(host, str) or not host:
         faults.append("[broker] host is missing")
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65_536:
@@ -117,52 +120,78 @@ def _broker(table: Mapping[str, Any], device: Any, folder: Path, faults: list[st
         password = _secret(folder / str(table["password_file"]), faults)
     if not isinstance(user, str | None) or not isinstance(password, str | None):
         faults.append("[broker] user and password are texts")
-    return Broker(str(host), port if isinstance(port, int) else 0, user, password)
+    return Broker(
+        str(host), port if isinstance(port, int) else 0, user, password, _sign(table, password, faults), secure
+    )
 
 
-def _sources(tables: Any, faults: list[str]) -> tuple[OpcUa | Mqtt, ...]:
+def _sign(table: Mapping[str, Any], password: Any, faults: list[str]) -> bool:
+    """Batches are signed with a key made of the password."""
+    sign = table.get("sign", False)
+    if not isinstance(sign, bool):
+        faults.append("[broker] sign must be true or false")
+    elif sign and password is None:
+        faults.append("[broker] sign needs the device's password or password_file")
+    return sign is True
+
+
+def _tls(table: Mapping[str, Any], folder: Path, faults: list[str]) -> ssl.SSLContext | None:
+    given = {name: folder / str(table[name]) for name in FILES if name in table}
+    wanted = table.get("tls", bool(given))
+    if not isinstance(wanted, bool):
+        faults.append("[broker] tls must be true or false")
+    elif given and not wanted:
+        faults.append(f"[broker] {' and '.join(given)} need tls = true")
+    if wanted is not True:
+        return None
+    try:
+        return tls.context(**given)
+    except tls.TlsFiles as error:
+        faults.append(f"[broker] {error.message}")
+        return None
+
+
+def _sources(tables: Any, folder: Path, faults: list[str]) -> tuple[Wanted, ...]:
     if not isinstance(tables, list) or not tables:
         faults.append("there is no [[sources]]: the gateway would hear nothing")
         return ()
-    found = [_source(table, f"[[sources]] {number}", faults) for number, table in enumerate(tables, 1)]
+    found = [_source(table, f"[[sources]] {number}", folder, faults) for number, table in enumerate(tables, 1)]
     names = [each.name for each in found if each is not None]
     if len(set(names)) < len(names):
         faults.append("[[sources]] names must differ")
     return tuple(each for each in found if each is not None)
 
 
-def _source(table: Any, where: str, faults: list[str]) -> OpcUa | Mqtt | None:
+def _source(table: Any, where: str, folder: Path, faults: list[str]) -> Wanted | None:
     table = dict(_table(table, where, faults))
-    kind, name, url = (table.pop(key, None) for key in ("kind", "name", "url"))
+    named, name, url = (table.pop(key, None) for key in ("kind", "name", "url"))
     if not isinstance(name, str) or not NAME.match(name):
         faults.append(f"{where} name must be 1 to 64 letters, digits, dashes or underscores")
-    parts = urlsplit(url) if isinstance(url, str) else SplitResult("", "", "", "", "")
-    if kind == opcua.NAME:
-        return _opcua(table, str(name), url, parts, where, faults)
-    if kind == mqtt.NAME:
-        return _mqtt(table, str(name), parts, where, faults)
-    faults.append(f"{where} kind must be one of {', '.join(KINDS)}")
-    return None
+    kind = kinds().get(named) if isinstance(named, str) else None
+    if kind is None:
+        faults.append(f"{where} kind must be one of {', '.join(kinds())}")
+        return None
+    _resolve_files(table, where, folder, faults)
+    chosen = _checked(lambda: kind.options(table), where, faults)
+    _checked(lambda: check_url(kind, str(url)), where, faults)
+    return Wanted(str(name), str(named), str(url), chosen)
 
 
-def _opcua(
-    table: Mapping[str, Any], name: str, url: Any, parts: SplitResult, where: str, faults: list[str]
-) -> OpcUa | None:
-    if parts.scheme != "opc.tcp" or not parts.hostname:
-        faults.append(f"{where} url must read opc.tcp://HOST:PORT/…")
+def _checked(check: Callable[[], object], where: str, faults: list[str]) -> object:
     try:
-        return OpcUa(name, str(url), opcua.options(table))
+        return check()
     except SourceConfig as error:
         faults.append(f"{where} {error.message}")
         return None
 
 
-def _mqtt(table: Mapping[str, Any], name: str, parts: SplitResult, where: str, faults: list[str]) -> Mqtt:
-    _only(table, set(), where, faults)
-    if parts.scheme != "mqtt" or not parts.hostname:
-        faults.append(f"{where} url must read mqtt://USER:PASSWORD@HOST:PORT")
-    user, password = (unquote(text) if text else None for text in (parts.username, parts.password))
-    return Mqtt(name, Broker(parts.hostname or "", parts.port or 1883, user, password))
+def _resolve_files(table: dict[str, Any], where: str, folder: Path, faults: list[str]) -> None:
+    """What ends in _file is a file, beside ours unless absolute."""
+    for name, value in table.items():
+        if name.endswith("_file"):
+            path = folder / str(value)
+            _readable(path, f"{where} {name}", faults)
+            table[name] = str(path)
 
 
 def _table(value: Any, where: str, faults: list[str]) -> Mapping[str, Any]:
@@ -180,6 +209,11 @@ def _positive(table: Mapping[str, Any], name: str, most: float, where: str, faul
     value = table[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
         faults.append(f"{where} {name} must be a number above 0 and at most {most:g}")
+
+
+def _readable(path: Path, where: str, faults: list[str]) -> None:
+    if not (path.is_file() and os.access(path, os.R_OK)):
+        faults.append(f"{where}: {path} cannot be read")
 
 
 def _secret(path: Path, faults: list[str]) -> str | None:

@@ -85,6 +85,7 @@ class Delivery:
     origin: Origin = Origin.DEVICE
     kind: str = "mqtt"  # of the source that heard it
     ack: Callable[[], None] = field(default=no_ack, compare=False)
+    via: str = ""  # in a gateway: the name of the configured source
 
     @property
     def size(self) -> int:

@@ -1,7 +1,7 @@
 """The gateway process: hears machines, spools on disk, sends on; needs no database and no web.
 
     sources ──> Inbox ──gather──> Spool (fsync) ──ack──> sources
-                                    └──> Sender ──> broker ──> ingest ──receipt──> drop from the spool
+                                    └──Pace──> Sender ──> broker ──> ingest ──receipt──> drop from the spool
 
 ``millwright gateway FILE.toml`` runs, ``millwright gateway check FILE.toml`` validates without the network.
 """
@@ -12,23 +12,23 @@ import argparse
 import signal
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from core import log
 from core.errors import MillwrightError
 from core.registry import load
-from edge import config
-from edge.codecs import json as codec
-from edge.delivery import Delivery, Lane, Message, Source
+from edge import config, envelope, pulse, topics
+from edge.batches import batches, tagged
+from edge.batches import check as check_reading
+from edge.codecs import columns, health
+from edge.delivery import Delivery, Lane, Message, Raw
 from edge.inbox import Inbox
-from edge.reasons import DecodeError
+from edge.pace import Pace
+from edge.reasons import DecodeError, Reason
 from edge.sender import Sender
-from edge.sources.mqtt import MqttSource
-from edge.sources.opcua import OpcUaSource
 from edge.spool import Spool, SpoolBroken, SpoolFull
 from plant.model import Reading
 
@@ -36,6 +36,8 @@ WINDOW = 100
 INBOX_MESSAGES = 5_000
 NEARLY_FULL = 0.8
 ALARM_EVERY_S = 60.0
+HEALTH_EVERY_S = 10.0
+DROP_EVERY_S = 0.2
 RETRY_S = 1.0
 TURN_S = 0.05
 
@@ -60,35 +62,35 @@ class Gateway:
         self.chosen = chosen
         self.counts = Counts()
         self.inbox = Inbox(most_messages=INBOX_MESSAGES)
-        self.spool = Spool(chosen.spool, most_bytes=chosen.spool_bytes)
-        self.sender = Sender(
-            host=chosen.broker.host,
-            port=chosen.broker.port,
-            user=chosen.broker.user,
-            password=chosen.broker.password,
+        self.spool = Spool(chosen.spool, most_bytes=chosen.spool_bytes, min_free_bytes=chosen.min_free_bytes)
+        self.sender = self._sender(chosen.broker)
+        self.ears = pulse.ears(
+            chosen.sources,
+            self.inbox,
             site=chosen.site,
             device=chosen.device,
-            epoch=self.spool.epoch,
-            window=WINDOW,
-            on_durable=self.spool.drop,
+            folder=chosen.spool.parent,
+            now_us=_now_us,
         )
+        self.pace = Pace(chosen.drain_samples_s, now_s=time.monotonic())
+        self.failure: BaseException | None = None
         self._sent = 0
-        self._alarmed = -ALARM_EVERY_S
+        self._durable: deque[int] = deque()
+        self._next_drop = 0.0
+        self._next_health = time.monotonic() + 1.0
+        self._alarmed: dict[str, float] = {}
         self._log = log.get("edge")
 
     def run(self, stop: threading.Event) -> None:
-        """Hear, spool and send until ``stop`` is set."""
+        """Hear, spool and send until ``stop`` is set. Raises what ended a source or the connection."""
         sources_stop = threading.Event()
-        threads = [
-            threading.Thread(target=each.run, args=(self.inbox, sources_stop), name=each.name, daemon=True)
-            for each in self._sources()
-        ]
+        threads = [self._thread(ear, sources_stop) for ear in self.ears.values()]
         self._log.info("gateway.start", device=self.chosen.device, spooled=len(self.spool), epoch=self.spool.epoch)
         for thread in threads:
             thread.start()
         self.sender.start()
         try:
-            while not stop.is_set():
+            while not (stop.is_set() or self._failed()):
                 self._turn(stop)
         finally:
             self.inbox.close()
@@ -96,7 +98,10 @@ class Gateway:
             for thread in threads:
                 thread.join(10.0)
             self.sender.stop()
+            self._let_go()
             self.spool.close()
+        if failure := self._failed():
+            raise failure
 
     def _turn(self, stop: threading.Event) -> None:
         deliveries = self._gather(stop)
@@ -122,8 +127,7 @@ class Gateway:
 
     def _keep(self, deliveries: Sequence[Delivery], stop: threading.Event) -> None:
         """Spool, then ack. While the disk is full or broken the deliveries wait, and so do their sources."""
-        batches = list(_batches(self._readings(deliveries), self.chosen.batch_samples))
-        for lane, readings in batches:
+        for lane, readings in batches(self._readings(deliveries), self.chosen.batch_samples):
             if not self._insist(lane, readings, stop):
                 return
         for delivery in deliveries:
@@ -133,9 +137,9 @@ class Gateway:
         samples = sum(len(each.at_us) for each in readings)
 
         def encode(epoch: str, seq: int) -> bytes:
-            return codec.encode(Message(readings, epoch=epoch, seq=seq, lane=lane))
+            return columns.encode(Message(readings, epoch=epoch, seq=seq, lane=lane))
 
-        while not stop.is_set():
+        while not (stop.is_set() or self._failed()):
             try:
                 self.spool.put(encode, samples=samples)
             except (SpoolFull, SpoolBroken) as error:
@@ -144,24 +148,47 @@ class Gateway:
                 stop.wait(RETRY_S)
                 continue
             self.counts.samples += samples
-            if self.spool.share_full > NEARLY_FULL:
-                self._alarm(
-                    "gateway.spool_nearly_full", f"{self.spool.share_full:.0%} of {self.spool.most_bytes} bytes"
-                )
+            self.pace.arrived(samples, now_s=time.monotonic())
             return True
         return False
 
     def _send_on(self) -> None:
-        """Fill the sender's window from the spool, oldest first."""
+        """Fill the sender's window from the spool, oldest first and not too fast; forget what is durable."""
         self.sender.turn()
-        while self.sender.has_room():
-            waiting = self.spool.after(self._sent, most=WINDOW - self.sender.unsure)
-            if not waiting:
-                return
-            for seq, payload in waiting:
-                if not self.sender.send(seq, payload, within_s=0.0):
-                    return
-                self._sent = seq
+        try:
+            self._drop_durable()
+            while self.sender.has_room() and self.pace.has_room(time.monotonic()):
+                waiting = self.spool.after(self._sent, most=WINDOW - self.sender.unsure)
+                if not waiting:
+                    break
+                for batch in waiting:
+                    if not self.pace.has_room(time.monotonic()):
+                        break
+                    self.sender.send(batch)
+                    self.pace.sent(batch.samples)
+                    self._sent = batch.seq
+        except SpoolBroken as error:
+            self._alarm("gateway.spool_broken", error.message)
+        self._say_health()
+
+    def _drop_durable(self) -> None:
+        """Those that were told meanwhile, together; what the disk does not let go now is dropped later."""
+        if not self._durable or time.monotonic() < self._next_drop:
+            return
+        self._next_drop = time.monotonic() + DROP_EVERY_S
+        told = [self._durable.popleft() for _ in range(len(self._durable))]
+        try:
+            self.spool.drop(told)
+        except SpoolBroken:
+            self._durable.extend(told)
+            raise
+
+    def _let_go(self) -> None:
+        self._next_drop = 0.0
+        try:
+            self._drop_durable()
+        except MillwrightError as error:
+            self._log.warning("gateway.undropped", error=error.message)
 
     def _readings(self, deliveries: Sequence[Delivery]) -> list[tuple[Lane, Reading]]:
         found: list[tuple[Lane, Reading]] = []
@@ -169,40 +196,98 @@ class Gateway:
             try:
                 message = _decode(delivery)
             except DecodeError as error:
-                self._refuse(delivery, str(error.reason), error.message, 1)
+                self._refuse(delivery, error, 1)
                 continue
             for fault in message.faults:
-                self._refuse(delivery, str(fault.reason), fault.detail, fault.readings)
-            found.extend((message.lane, _tagged(delivery, each)) for each in message.readings)
+                self._refuse(delivery, DecodeError(fault.reason, fault.detail), fault.readings)
+            good = [each for each in message.readings if self._fits(delivery, tagged(delivery, each))]
+            found.extend((message.lane, tagged(delivery, each)) for each in good)
+            if delivery.via in self.ears:
+                self.ears[delivery.via].samples += sum(len(each.at_us) for each in good)
         return found
 
-    def _refuse(self, delivery: Delivery, reason: str, detail: str, readings: int) -> None:
+    def _fits(self, delivery: Delivery, reading: Reading) -> bool:
+        try:
+            check_reading(reading)
+        except DecodeError as error:
+            self._refuse(delivery, error, len(reading.at_us))
+            return False
+        return True
+
+    def _refuse(self, delivery: Delivery, error: DecodeError, readings: int) -> None:
         self.counts.refused += readings
-        self._log.warning("gateway.refused", source=delivery.source, topic=delivery.topic, reason=reason, detail=detail)
+        self._log.warning(
+            "gateway.refused",
+            source=delivery.source,
+            topic=delivery.topic[:200],
+            reason=str(error.reason),
+            detail=error.message,
+        )
+
+    def _say_health(self) -> None:
+        """Every ten seconds: to the server, and as an alarm to the log where something needs a person."""
+        now = time.monotonic()
+        if now < self._next_health:
+            return
+        self._next_health = now + HEALTH_EVERY_S
+        share = self.spool.share_full
+        if share > NEARLY_FULL:
+            self._alarm("gateway.spool_nearly_full", f"{share:.0%} of {self.spool.most_bytes:,} bytes")
+        if self.spool.damaged:
+            self._alarm("gateway.spool_damaged", f"batches {sorted(self.spool.damaged)[:20]} are not what was written")
+        state = health.State(
+            epoch=self.spool.epoch,
+            seq=self.spool.last,
+            samples=self.spool.samples,
+            waiting=len(self.spool),
+            share_full=round(share, 4),
+            refused=self.counts.refused,
+            sources=[ear.tell(now) for ear in self.ears.values()],
+        )
+        self.sender.say(topics.health(self.chosen.site, self.chosen.device), health.write(state))
 
     def _alarm(self, event: str, detail: str) -> None:
-        if time.monotonic() - self._alarmed >= ALARM_EVERY_S:
-            self._alarmed = time.monotonic()
+        if time.monotonic() - self._alarmed.get(event, -ALARM_EVERY_S) >= ALARM_EVERY_S:
+            self._alarmed[event] = time.monotonic()
             self._log.error(event, detail=detail)
 
-    def _sources(self) -> Iterable[Source]:
-        for each in self.chosen.sources:
-            if isinstance(each, config.OpcUa):
-                yield OpcUaSource(
-                    site=self.chosen.site, name=each.name, url=each.url, chosen=each.options, now_us=_now_us
-                )
-            else:
-                yield MqttSource(
-                    host=each.broker.host,
-                    port=each.broker.port,
-                    user=each.broker.user,
-                    password=each.broker.password,
-                    client_id=f"{self.chosen.device}-{each.name}",
-                    now_us=_now_us,
-                )
+    def _failed(self) -> BaseException | None:
+        return self.failure or self.sender.failure
+
+    def _thread(self, ear: pulse.Ear, stop: threading.Event) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                pulse.listen(ear, stop)
+            except BaseException as error:  # noqa: BLE001 - raised again by run()
+                self.failure = error
+                self._log.exception("gateway.source_failed", source=ear.name)
+
+        return threading.Thread(target=guarded, name=ear.name, daemon=True)
+
+    def _sender(self, broker: config.Broker) -> Sender:
+        site, device = self.chosen.site, self.chosen.device
+        key = None
+        if broker.sign and broker.password is not None:
+            key = envelope.key_of(broker.password, site=site, device=device)
+        return Sender(
+            host=broker.host,
+            port=broker.port,
+            user=broker.user,
+            password=broker.password,
+            site=site,
+            device=device,
+            epoch=self.spool.epoch,
+            window=WINDOW,
+            key=key,
+            tls=broker.tls,
+            on_durable=self._durable_now,
+        )
+
+    def _durable_now(self, seqs: Sequence[int]) -> None:
+        self._durable.extend(seqs)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, make: Callable[[config.Gateway], Gateway] = Gateway) -> int:
     """`millwright gateway [check] FILE.toml`."""
     parser = argparse.ArgumentParser(prog="millwright gateway", description="Hear machines, spool on disk, send on.")
     parser.add_argument("verb", nargs="?", choices=["run", "check"], default="run", help="default: run")
@@ -210,73 +295,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(argv)
     try:
         found = check(chosen.file)
+        if chosen.verb == "run":
+            log.configure()
+            stop = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+            make(found).run(stop)
+            return 0
     except MillwrightError as error:
         print(error.message)
         return 1
-    if chosen.verb == "check":
-        print(f"{chosen.file}: good. Device {found.device} of site {found.site}, {len(found.sources)} source(s).")
-        return 0
-    log.configure()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    Gateway(found).run(stop)
+    print(f"{chosen.file}: good. Device {found.device} of site {found.site}, {len(found.sources)} source(s).")
     return 0
 
 
 def _decode(delivery: Delivery) -> Message:
     if isinstance(delivery.content, Message):
         return delivery.content
-    raw = delivery.content
-    message: Message = load("edge.codecs")[raw.codec].decode(
-        raw.payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us
-    )
+    raw: Raw = delivery.content
+    if raw.signed:
+        raise DecodeError(Reason.BAD_SIGNATURE, "A gateway knows no device's key: let signed batches go to the server.")
+    name = columns.named(raw.payload) if raw.codec == "json" else raw.codec
+    found = load("edge.codecs").get(name)
+    if found is None:
+        raise DecodeError(Reason.MALFORMED, f"This gateway knows no {raw.codec!r}.")
+    message: Message = found.decode(raw.payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us)
     return message
-
-
-def _tagged(delivery: Delivery, reading: Reading) -> Reading:
-    """Devices behind the gateway keep their name as the first part of the tag."""
-    if delivery.kind != "mqtt":
-        return reading
-    return replace(reading, tag=f"{delivery.source}/{reading.tag}")
-
-
-def _batches(readings: Sequence[tuple[Lane, Reading]], most: int) -> Iterable[tuple[Lane, tuple[Reading, ...]]]:
-    """Readings of one lane, one series a tag and unit, at most ``most`` samples a batch."""
-    for lane in Lane:
-        batch: list[Reading] = []
-        room = most
-        for each in _joined([reading for own, reading in readings if own is lane]):
-            for start in range(0, len(each.at_us), most):
-                part = _rows(each, slice(start, start + most))
-                if len(part.at_us) > room:
-                    yield lane, tuple(batch)
-                    batch, room = [], most
-                batch.append(part)
-                room -= len(part.at_us)
-        if batch:
-            yield lane, tuple(batch)
-
-
-def _joined(readings: Iterable[Reading]) -> list[Reading]:
-    groups: dict[tuple[str, str | None], list[Reading]] = {}
-    for each in readings:
-        groups.setdefault((each.tag, each.unit), []).append(each)
-    return [
-        Reading(
-            "",
-            tag,
-            np.concatenate([each.at_us for each in group]),
-            np.concatenate([each.values for each in group]),
-            np.concatenate([each.quality for each in group]),
-            unit,
-        )
-        for (tag, unit), group in groups.items()
-    ]
-
-
-def _rows(reading: Reading, rows: slice) -> Reading:
-    return replace(reading, at_us=reading.at_us[rows], values=reading.values[rows], quality=reading.quality[rows])
 
 
 def _now_us() -> int:

@@ -5,24 +5,37 @@ A PUBACK is not durability: only the receipt, which ingest sends after its commi
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from paho.mqtt import client as mqtt
 
 from core import log
-from edge import receipts, topics
+from edge import envelope, receipts, topics
 from edge.link import Ack, Link, Session
+from edge.spool import Batch
+from edge.topics import Leaf
 
 RESEND_S = 5.0
+MOST_PATIENCE_S = 30.0
+
+
+@dataclass(slots=True)
+class _Unsure:
+    topic: str
+    payload: bytes
+    sent_at: float
 
 
 class Sender:
-    """Sends under one device name and one epoch at a time. ``send`` and ``wait`` are called from one thread.
+    """Sends under one device name and one epoch. ``send`` and ``turn`` are called from one thread.
 
-    ``on_durable(seqs)`` is told, from the connection's thread, which batches are durable now.
+    ``key``: sign every batch with it. ``on_durable(seqs)`` is told, from the connection's thread, which batches are
+    durable now; it must not raise. ``failure`` is what ended that thread.
     """
 
     def __init__(
@@ -36,16 +49,20 @@ class Sender:
         device: str,
         epoch: str,
         window: int,
+        key: bytes | None = None,
+        tls: ssl.SSLContext | None = None,
         on_durable: Callable[[Sequence[int]], None] = lambda _seqs: None,
         resend_s: float = RESEND_S,
     ) -> None:
         self.epoch = epoch
-        self._topic = topics.batch(site, device)
+        self._topics = {Leaf.BATCH: topics.batch(site, device), Leaf.SIGNED: topics.signed(site, device)}
+        self._key = key
         self._window, self._resend_s, self._on_durable = window, resend_s, on_durable
-        self._unsure: OrderedDict[int, bytes] = OrderedDict()
-        self._sent_at: dict[int, float] = {}
-        self._changed = threading.Condition()
+        self._unsure: OrderedDict[int, _Unsure] = OrderedDict()
+        self._lock = threading.Lock()
+        self._patience_s, self._answered = resend_s, True
         self._stop = threading.Event()
+        self.failure: BaseException | None = None
         self.link = Link(
             host=host,
             port=port,
@@ -56,8 +73,9 @@ class Sender:
             subscriptions=[topics.receipt(site, device)],
             on_message=self._heard,
             on_connect=self._again,
+            tls=tls,
         )
-        self._thread = threading.Thread(target=self.link.run, args=(self._stop,), name="sender", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._log = log.get("edge")
 
     def start(self) -> None:
@@ -68,64 +86,70 @@ class Sender:
         self._stop.set()
         self._thread.join(10.0)
 
-    def has_room(self) -> bool:
-        """Whether ``send`` would not wait."""
-        return len(self._unsure) < self._window
-
-    def send(self, seq: int, payload: bytes, *, within_s: float = 3600.0) -> bool:
-        """Send a batch that says ``epoch`` and ``seq``; waits while the window is full. False when it stayed full."""
-        with self._changed:
-            if not self._wait_for(self.has_room, within_s):
-                return False
-            self._unsure[seq] = payload
-            self._sent_at[seq] = time.monotonic()
-        if self.link.connected.is_set():
-            self.link.send(self._topic, payload)
-        return True
-
-    def wait(self, within_s: float) -> bool:
-        """Wait until every batch is durable; False when it takes longer."""
-        with self._changed:
-            return self._wait_for(lambda: not self._unsure, within_s)
-
     @property
     def unsure(self) -> int:
         """Batches without a receipt."""
         return len(self._unsure)
 
-    def _wait_for(self, true: Callable[[], bool], within_s: float) -> bool:
-        """Holding the lock; sends again what has waited too long for its receipt."""
-        deadline = time.monotonic() + within_s
-        while not true():
-            left = deadline - time.monotonic()
-            if left <= 0 or self._stop.is_set():
-                return False
-            self._changed.wait(min(left, 0.2))
-            self._overdue()
-        return True
+    def has_room(self) -> bool:
+        return len(self._unsure) < self._window
+
+    def send(self, batch: Batch) -> None:
+        """Send a batch, whose payload says ``epoch`` and its number; it is sent again until its receipt comes."""
+        topic, payload = self._sealed(batch)
+        with self._lock:
+            self._unsure[batch.seq] = _Unsure(topic, payload, time.monotonic())
+        if self.link.connected.is_set():
+            self.link.send(topic, payload)
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Send something that may be lost; nothing while there is no broker."""
+        if self.link.connected.is_set():
+            self.link.send(topic, payload)
 
     def turn(self) -> None:
-        """To be called now and then by a sender that does not wait: sends overdue batches again."""
-        with self._changed:
-            self._overdue()
+        """To be called now and then: sends again what has waited too long for its receipt.
 
-    def _overdue(self) -> None:
+        While receipts come, all of it. While none comes at all, ingest is away and the broker keeps what it has: then
+        only the oldest, ever more rarely, so that an hour's outage does not fill the broker with copies.
+        """
         if not self.link.connected.is_set():
             return
         now = time.monotonic()
-        for seq, payload in self._unsure.items():
-            if now - self._sent_at[seq] > self._resend_s:
-                self._sent_at[seq] = now
-                self.link.send(self._topic, payload)
+        with self._lock:
+            late = [each for each in self._unsure.values() if now - each.sent_at > self._patience_s]
+            if not late:
+                return
+            self._patience_s = self._resend_s if self._answered else min(self._patience_s * 2, MOST_PATIENCE_S)
+            again = late if self._answered else late[:1]
+            for each in late:
+                each.sent_at = now
+            self._answered = False
+        for each in again:
+            self.link.send(each.topic, each.payload)
+
+    def _run(self) -> None:
+        try:
+            self.link.run(self._stop)
+        except BaseException as error:  # noqa: BLE001 - whoever calls `turn` looks at it
+            self.failure = error
+            self._log.exception("sender.failed")
+
+    def _sealed(self, batch: Batch) -> tuple[str, bytes]:
+        if self._key is None or batch.leaf is not Leaf.BATCH:
+            return self._topics[batch.leaf], batch.payload
+        topic = self._topics[Leaf.SIGNED]
+        return topic, envelope.seal(self._key, topic, batch.payload)
 
     def _again(self) -> None:
         """After every (re)connection everything unsure is sent, in order: a duplicate is known by its number."""
-        with self._changed:
-            waiting = list(self._unsure.items())
-            for seq, _ in waiting:
-                self._sent_at[seq] = time.monotonic()
-        for _, payload in waiting:
-            self.link.send(self._topic, payload)
+        with self._lock:
+            waiting = list(self._unsure.values())
+            for each in waiting:
+                each.sent_at = time.monotonic()
+            self._patience_s = self._resend_s
+        for each in waiting:
+            self.link.send(each.topic, each.payload)
 
     def _heard(self, message: mqtt.MQTTMessage, ack: Ack) -> None:
         ack()
@@ -136,10 +160,10 @@ class Sender:
             return
         if told.epoch != self.epoch:
             return
-        with self._changed:
+        with self._lock:
+            self._patience_s, self._answered = self._resend_s, True
             durable = [seq for seq in self._unsure if told.covers(seq)]
             for seq in durable:
-                del self._unsure[seq], self._sent_at[seq]
-            self._changed.notify_all()
+                del self._unsure[seq]
         if durable:
             self._on_durable(durable)

@@ -1,28 +1,39 @@
 """Store-and-forward on disk: a batch is here before its source is acked, and until its commit receipt has come.
 
 SQLite with a write-ahead log and ``synchronous=FULL``: what ``put`` returned survives a power cut. One fsync a batch of
-up to 1,000 samples, not one a sample.
+up to 1,000 samples, not one a sample. Letting go needs no fsync: a batch that a power cut brings back is sent once more
+and known by its number.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import MillwrightError
+from edge.topics import Leaf
 
 SCHEMA = """
 create table if not exists spool (epoch text not null);
 create table if not exists batches (
   seq     integer primary key autoincrement,
   samples integer not null,
+  crc     integer not null,
+  leaf    text not null,
   payload blob not null
 );
+create table if not exists totals (samples integer not null);
+insert into totals select 0 where not exists (select 1 from totals);
 """
 BUSY_S = 5.0
+DAMAGED = ("malformed", "not a database", "disk image")
 
 
 class SpoolFull(MillwrightError):
@@ -33,64 +44,95 @@ class SpoolFull(MillwrightError):
 
 
 class SpoolBroken(MillwrightError):
-    """The spool file cannot be used."""
+    """The disk does not take what the spool writes. It is tried again; new data wait at their source."""
 
     code = "spool_broken"
-    status = 500
+    status = 503
+
+
+class SpoolDamaged(MillwrightError):
+    """The spool file cannot be read any more."""
+
+    code = "spool_damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A spooled batch: its number, its content, and on which of the gateway's topics it goes out."""
+
+    seq: int
+    samples: int
+    payload: bytes
+    leaf: Leaf = Leaf.BATCH
 
 
 class Spool:
-    """One file. Thread-safe. ``epoch`` is made with the file: with another file the numbers start afresh."""
+    """One file. Thread-safe. ``epoch`` is made with the file: with another file the numbers start afresh.
 
-    def __init__(self, path: Path, *, most_bytes: int) -> None:
-        self.path, self.most_bytes = path, most_bytes
+    ``put`` refuses at ``most_bytes`` of payload, and when fewer than ``min_free_bytes`` would be left on the disk.
+    Raises SpoolDamaged when the file is no spool or is damaged: it is never repaired or moved aside by itself.
+    """
+
+    def __init__(self, path: Path, *, most_bytes: int, min_free_bytes: int = 0) -> None:
+        self.path, self.most_bytes, self.min_free_bytes = path, most_bytes, min_free_bytes
+        self.epoch = ""
+        self.damaged: set[int] = set()  # numbers of batches whose content is not what was written
+        self.samples = self.last = 0  # spooled since the epoch began; the last number given
+        self._count = self._bytes = 0
         self._lock = threading.Lock()
-        try:
-            self._file = _open(path)
-            self.epoch = _epoch(self._file)
-            row = self._file.execute("select count(*), coalesce(sum(length(payload)), 0) from batches").fetchone()
-        except sqlite3.Error as error:
-            raise SpoolBroken(f"The spool {path} cannot be used: {error}. Move it away to begin a new one.") from error
-        self._count, self._bytes = int(row[0]), int(row[1])
+        self._file: sqlite3.Connection | None = None
+        with self._lock, self._guarded():
+            pass  # it is open
 
-    def put(self, encode: Callable[[str, int], bytes], *, samples: int) -> int:
+    def put(self, encode: Callable[[str, int], bytes], *, samples: int, leaf: Leaf = Leaf.BATCH) -> int:
         """Keep a batch, ``encode(epoch, seq)``; returns its number once it is on the disk.
 
-        Raises SpoolFull at the limit, SpoolBroken when the disk refuses.
+        Raises SpoolFull at a limit, SpoolBroken when the disk refuses: then it may be there all the same, and is put
+        again under another number.
         """
-        with self._lock:
-            if self._bytes >= self.most_bytes:
-                raise SpoolFull
-            try:
-                with self._file:
-                    row = self._file.execute(
-                        "insert into batches (samples, payload) values (?, x'') returning seq", (samples,)
-                    ).fetchone()
-                    payload = encode(self.epoch, int(row[0]))
-                    self._file.execute("update batches set payload = ? where seq = ?", (payload, row[0]))
-            except sqlite3.Error as error:
-                raise SpoolBroken(f"The spool {self.path} does not take more: {error}.") from error
+        with self._lock, self._guarded() as file:
+            self._check_room(file)
+            with file:
+                seq = int(
+                    file.execute("insert into batches values (null, ?, 0, ?, x'')", (samples, leaf)).lastrowid or 0
+                )
+                payload = encode(self.epoch, seq)
+                row = (zlib.crc32(payload), payload, seq)
+                file.execute("update batches set crc = ?, payload = ? where seq = ?", row)
+                file.execute("update totals set samples = samples + ?", (samples,))
             self._count += 1
             self._bytes += len(payload)
-            return int(row[0])
+            self.samples += samples
+            self.last = seq
+            return seq
 
-    def after(self, seq: int, *, most: int) -> list[tuple[int, bytes]]:
-        """The oldest batches numbered above ``seq``, in order."""
-        with self._lock:
-            rows = self._file.execute(
-                "select seq, payload from batches where seq > ? order by seq limit ?", (seq, most)
-            )
-            return [(int(number), bytes(payload)) for number, payload in rows]
+    def after(self, seq: int, *, most: int) -> list[Batch]:
+        """The oldest batches numbered above ``seq``, in order. One whose content has changed on the disk is left out
+        and named in ``damaged``: it stays in the file, for a person to look at."""
+        with self._lock, self._guarded() as file:
+            rows = file.execute(
+                "select seq, samples, crc, leaf, payload from batches where seq > ? order by seq limit ?", (seq, most)
+            ).fetchall()
+        found = []
+        for number, samples, crc, leaf, payload in rows:
+            if zlib.crc32(payload) == crc:
+                found.append(Batch(number, samples, payload, Leaf(leaf)))
+            else:
+                self.damaged.add(number)
+        if rows and not found:
+            return self.after(rows[-1][0], most=most)
+        return found
 
     def drop(self, seqs: Sequence[int]) -> None:
-        """Let go batches that are durable elsewhere; unknown numbers do not matter."""
-        marks = [(seq,) for seq in seqs]
-        with self._lock, self._file:
-            for mark in marks:
-                row = self._file.execute("delete from batches where seq = ? returning length(payload)", mark).fetchone()
-                if row is not None:
-                    self._count -= 1
-                    self._bytes -= int(row[0])
+        """Let go batches that are durable elsewhere; unknown numbers do not matter. Raises SpoolBroken."""
+        with self._lock, self._guarded() as file, self._unhurried(file), file:
+            gone = [
+                row
+                for seq in seqs
+                for row in file.execute("delete from batches where seq = ? returning length(payload)", (seq,))
+            ]
+            self._count -= len(gone)
+            self._bytes -= sum(row[0] for row in gone)
 
     def __len__(self) -> int:
         return self._count
@@ -102,22 +144,80 @@ class Spool:
 
     def close(self) -> None:
         with self._lock:
-            self._file.close()
+            self._close()
+
+    def _check_room(self, file: sqlite3.Connection) -> None:
+        if self._bytes >= self.most_bytes:
+            raise SpoolFull(f"The spool holds {self._bytes:,} bytes, its limit: new data wait at their source.")
+        if self.min_free_bytes:
+            pages = file.execute("pragma freelist_count").fetchone()[0] * file.execute("pragma page_size").fetchone()[0]
+            disk = os.statvfs(self.path.parent)
+            if disk.f_bavail * disk.f_frsize + pages < self.min_free_bytes:
+                raise SpoolFull(f"Less than {self.min_free_bytes:,} bytes are free beside {self.path}: new data wait.")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[sqlite3.Connection]:
+        """The open file. After a failure of the disk it is opened anew: what the kernel holds of it is not to be
+        trusted. A full disk is no failure: it must still be read and sent on, or it would stay full."""
+        try:
+            yield self._file or self._open()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+                self._close()
+            if any(word in str(error) for word in DAMAGED):
+                raise SpoolDamaged(
+                    f"The spool {self.path} is damaged: {error}. Nothing was deleted. Look after the disk, then move "
+                    f"{self.path.name}* to a safe place; the gateway begins a new spool."
+                ) from error
+            raise SpoolBroken(f"The spool {self.path} does not answer: {error}. It is tried again.") from error
+
+    @contextmanager
+    def _unhurried(self, file: sqlite3.Connection) -> Iterator[None]:
+        """Commits that need not wait for the disk."""
+        file.execute("pragma synchronous = normal")
+        try:
+            yield
+        finally:
+            file.execute("pragma synchronous = full")
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = sqlite3.connect(self.path, timeout=BUSY_S, check_same_thread=False)
+        try:
+            self._read(file)
+        except sqlite3.Error:
+            file.close()
+            raise
+        self._file = file
+        return file
+
+    def _read(self, file: sqlite3.Connection) -> None:
+        """Move the log into the file with an fsync, so that nothing rests on a write that failed; then count."""
+        file.execute("pragma journal_mode = wal")
+        file.execute("pragma synchronous = full")
+        file.executescript(SCHEMA)
+        file.execute("pragma wal_checkpoint(truncate)").fetchone()
+        epoch = _epoch(file)
+        if self.epoch not in ("", epoch):
+            raise sqlite3.DatabaseError("another file has taken its place: malformed")
+        self.epoch = epoch
+        row = file.execute("select count(*), coalesce(sum(length(payload)), 0) from batches").fetchone()
+        self._count, self._bytes = int(row[0]), int(row[1])
+        last = file.execute("select seq from sqlite_sequence where name = 'batches'").fetchone()
+        self.last = int(last[0]) if last else 0
+        self.samples = int(file.execute("select samples from totals").fetchone()[0])
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with suppress(sqlite3.Error):
+                self._file.close()
+            self._file = None
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    connection.executescript(SCHEMA)
-    return connection
-
-
-def _epoch(connection: sqlite3.Connection) -> str:
-    with connection:
-        row = connection.execute("select epoch from spool").fetchone()
+def _epoch(file: sqlite3.Connection) -> str:
+    with file:
+        row = file.execute("select epoch from spool").fetchone()
         if row is None:
             row = (secrets.token_hex(8),)
-            connection.execute("insert into spool values (?)", row)
+            file.execute("insert into spool values (?)", row)
     return str(row[0])

@@ -9,18 +9,27 @@ when it is durable. A topic that is none of ours is handed on without a site, to
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from paho.mqtt import client as mqtt
 
 from edge import topics
+from edge.codecs import columns
 from edge.delivery import Delivery, Emit, Fault, Message, Raw
+from edge.errors import SourceConfig
+from edge.kinds import Place
 from edge.link import Ack, Link, Session
 from edge.reasons import DecodeError, Reason
 from edge.topics import Address, Leaf
 
 NAME = "mqtt"
+SCHEMES = ("mqtt",)
+PORT = 1883
 CODECS = {Leaf.SAMPLE: "json", Leaf.BATCH: "json", Leaf.SIGNED: "json", Leaf.WAVE: "wave", Leaf.HEALTH: "health"}
 
 
@@ -53,6 +62,10 @@ class MqttSource:
             has_room=lambda: self._emit is not None and self._emit.has_room(),
         )
 
+    @property
+    def connected(self) -> bool:
+        return self.link.connected.is_set()
+
     def run(self, emit: Emit, stop: threading.Event) -> None:
         """Hear until ``stop`` is set; survives every loss of the broker."""
         self._emit = emit
@@ -68,11 +81,42 @@ class MqttSource:
             ack()
             return
         payload = bytes(message.payload)
-        content: Raw | Message = Raw(payload, CODECS[address.leaf], address.tag, address.leaf is Leaf.SIGNED)
+        content: Raw | Message = Raw(payload, _codec(address.leaf, payload), address.tag, address.leaf is Leaf.SIGNED)
         if address is NOWHERE and (known := topics.sender(topic)) is not None:
             address, content = known, _misaddressed(topic, payload)
         if self._emit is not None:
             self._emit(Delivery(address.site, address.device, content, self._now_us(), topic, kind=NAME, ack=ack))
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Of a broker on a gateway's floor: its url is mqtt://USER:PASSWORD@HOST:PORT, or the password is in a file."""
+
+    password_file: str | None = None
+
+
+def options(table: Mapping[str, Any]) -> Options:
+    """The options in a gateway's file. Raises SourceConfig."""
+    unknown = set(table) - set(Options.__slots__)
+    if unknown:
+        raise SourceConfig(f"An MQTT source has no {', '.join(map(repr, sorted(unknown)))}.")
+    return Options(**table)
+
+
+def create(place: Place, chosen: Options) -> MqttSource:
+    """A gateway's ear at a broker of the floor, whose devices speak the house's topics."""
+    parts = urlsplit(place.url)
+    password = unquote(parts.password) if parts.password else None
+    if chosen.password_file is not None:
+        password = Path(chosen.password_file).read_text("utf-8").strip()
+    return MqttSource(
+        host=parts.hostname or "",
+        port=parts.port or PORT,
+        user=unquote(parts.username) if parts.username else None,
+        password=password,
+        client_id=f"{place.device}-{place.name}",
+        now_us=place.now_us,
+    )
 
 
 NOWHERE = Address("", "", None)
@@ -83,6 +127,10 @@ def _misaddressed(topic: str, payload: bytes) -> Message:
     """A message of a known sender on a topic that is none of ours: for the quarantine, with the reason."""
     detail = f"{topic[:200]!r} is neither mw/v1/SITE/DEVICE/s/TAG nor mw/v1/SITE/DEVICE/b."
     return Message((), (Fault("", Reason.BAD_TOPIC, detail, payload[:KEPT_BYTES]),))
+
+
+def _codec(leaf: Leaf, payload: bytes) -> str:
+    return columns.named(payload) if leaf is Leaf.BATCH else CODECS[leaf]
 
 
 def _address(message: mqtt.MQTTMessage) -> tuple[str, Address]:

@@ -17,6 +17,7 @@ from psycopg import Connection
 
 from core.database import Database
 from edge import gateway
+from edge.codecs import columns
 from edge.errors import GatewayConfig
 from edge.spool import Spool
 from tests.conftest import RunningBroker, free_port, missing, wait_for_port
@@ -179,16 +180,15 @@ def test_without_a_broker_everything_waits_in_the_spool(mosquitto: RunningBroker
     process.kill()
     process.wait(10)
     spool = Spool(tmp_path / "gateway.spool", most_bytes=10**9)
-    found = [sample for _, payload in spool.after(0, most=10_000) for sample in samples(payload)]
+    found = [sample for batch in spool.after(0, most=10_000) for sample in samples(batch.payload)]
     assert sorted(found) == sorted((at, value) for _, at, value in floor.ledger)
 
 
 def samples(payload: bytes) -> list[tuple[int, float]]:
-    document = json.loads(payload)
     return [
-        (each["t0"] + offset, value)
-        for each in document["d"]
-        for offset, value in zip(each["dt"], each["v"], strict=True)
+        sample
+        for each in columns.decode(payload, source="gw", tag=None, heard_us=0).readings
+        for sample in zip(each.at_us.tolist(), each.values.tolist(), strict=True)
     ]
 
 
@@ -226,8 +226,17 @@ nodes = [{ node_id = "ns=2;s=temp", tag = "P-3/temp" }]
         (('host = "127.0.0.1"', ""), "host is missing"),
         (("port = 1883", "port = 99999"), "port must be"),
         (("port = 1883", 'password_file = "none"'), "password_file"),
+        (("port = 1883", 'ca_file = "none"'), "TLS files cannot be used .*none"),
+        (("port = 1883", 'cert_file = "gateway.toml"'), "needs both cert_file and key_file"),
+        (("port = 1883", 'tls = false\nca_file = "gateway.toml"'), "ca_file need tls = true"),
+        (("port = 1883", "tls = 1"), "tls must be true or false"),
+        (("port = 1883", "sign = true"), "sign needs the device's password"),
+        (("linger_s = 0.05", "drain_samples_s = 0"), "drain_samples_s must be"),
+        (("linger_s = 0.05", "min_free_mb = -1"), "min_free_mb must be"),
         (('kind = "mqtt"', 'kind = "smoke"'), "kind must be one of mqtt, opcua"),
-        (("mqtt://127.0.0.1:1884", "http://127.0.0.1"), "url must read mqtt://"),
+        (('name = "floor"', 'name = "floor"\npassword_file = "none"'), "password_file: .*none cannot be read"),
+        (('name = "floor"', 'name = "floor"\ncolour = 3'), "MQTT source has no 'colour'"),
+        (("mqtt://127.0.0.1:1884", "http://127.0.0.1"), "url must read mqtt://HOST:PORT"),
         (('kind = "mqtt"', 'kind = "opcua"'), "nodes"),
         (("[[sources]]", "[[wells]]"), "there is no \\[\\[sources\\]\\]"),
         (("[gateway]", "[gateway"), "is no TOML"),
