@@ -18,44 +18,51 @@ import numpy.typing as npt
 from psycopg import Connection
 
 from plant.model import SampleBatch
-from plant.telemetry import SLOW_S, from_us, to_us
+from plant.telemetry import SLOW_S
+from plant.times import HOUR_US, MINUTE_US, from_us, to_us
 
-MINUTE_US = 60_000_000
-HOUR_US = 3_600_000_000
 NARROW_US = 2 * MINUTE_US
 MOST_BATCHES = 500  # a transaction, and
 MOST_SAMPLES = 200_000
 
 
-MINUTES: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
-    select signal_id, min(s.site_id), 60, date_bin('1 minute', at, 'epoch') as minute,
-      count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
+# PostgreSQL ends a statement whose float sums overflow or underflow, and with it all rolling: in a mean, what is beyond
+# 1e150 counts as that much and what is below 1e-290 as nothing. A bucket is never made of fewer samples than it was:
+# then retention took the others, and what was computed of all of them holds.
+FROM_SAMPLES: LiteralString = """count(*),
+      greatest(min(value), least(max(value), avg(greatest(-1e150, least(1e150, value))))),
+      min(value), max(value), (array_agg(value order by at desc, value desc))[1]"""
+FROM_MINUTES: LiteralString = """sum(n),
+      greatest(min(r.low), least(max(r.high), sum(n *
+        case when abs(mean) < 1e-290 then 0 else greatest(-1e150, least(1e150, mean)) end) / sum(n))),
+      min(r.low), max(r.high), (array_agg(last order by bucket desc))[1]"""
+REPLACE: LiteralString = """on conflict (signal_id, width_s, bucket) do update
+      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last
+      where excluded.n >= rollups.n"""
+INTO: LiteralString = "insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)"
+MINE: LiteralString = "(%(ids)s::int[] is null or signal_id = any(%(ids)s))"
+
+MINUTES: LiteralString = f"""{INTO}
+    select signal_id, min(s.site_id), 60, date_bin('1 minute', at, 'epoch') as minute, {FROM_SAMPLES}
     from samples s join signals g using (signal_id)
-    where at >= %(low)s and at < %(high)s and quality < 2 and g.period_s < %(slow)s
-      and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+    where at >= %(low)s and at < %(high)s and quality < 2 and g.period_s < %(slow)s and {MINE}
     group by signal_id, minute
-    on conflict (signal_id, width_s, bucket) do update
-      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
-HOURS_OF_FAST: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
-    select signal_id, min(r.site_id), 3600, date_bin('1 hour', bucket, 'epoch') as hour,
-      sum(n), sum(n * mean) / sum(n), min(r.low), max(r.high), (array_agg(last order by bucket desc))[1]
+    {REPLACE}"""  # noqa: S608 - pieces of SQL from this file
+HOURS_OF_FAST: LiteralString = f"""{INTO}
+    select signal_id, min(r.site_id), 3600, date_bin('1 hour', bucket, 'epoch') as hour, {FROM_MINUTES}
     from rollups r join signals g using (signal_id)
     where width_s = 60 and g.period_s < %(slow)s and bucket >= date_bin('1 hour', %(low)s, 'epoch')
-      and bucket < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
-      and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+      and bucket < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour' and {MINE}
     group by signal_id, hour
-    on conflict (signal_id, width_s, bucket) do update
-      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
-HOURS_OF_SLOW: LiteralString = """insert into rollups (signal_id, site_id, width_s, bucket, n, mean, low, high, last)
-    select signal_id, min(s.site_id), 3600, date_bin('1 hour', at, 'epoch') as hour,
-      count(*), avg(value), min(value), max(value), (array_agg(value order by at desc))[1]
+    {REPLACE}"""  # noqa: S608 - pieces of SQL from this file
+HOURS_OF_SLOW: LiteralString = f"""{INTO}
+    select signal_id, min(s.site_id), 3600, date_bin('1 hour', at, 'epoch') as hour, {FROM_SAMPLES}
     from samples s join signals g using (signal_id)
     where at >= date_bin('1 hour', %(low)s, 'epoch')
       and at < date_bin('1 hour', %(high)s - interval '1 us', 'epoch') + interval '1 hour'
-      and quality < 2 and g.period_s >= %(slow)s and (%(ids)s::int[] is null or signal_id = any(%(ids)s))
+      and quality < 2 and g.period_s >= %(slow)s and {MINE}
     group by signal_id, hour
-    on conflict (signal_id, width_s, bucket) do update
-      set n = excluded.n, mean = excluded.mean, low = excluded.low, high = excluded.high, last = excluded.last"""
+    {REPLACE}"""  # noqa: S608 - pieces of SQL from this file
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -20,12 +20,19 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import Connection, sql
 
+from plant import engine
 from plant.binary import COPY_HEADER, COPY_TRAILER, PG_EPOCH_US, pack_samples, unpack
+from plant.engine import Kind
 from plant.model import Floats, Int64s, Quality, SampleBatch
+from plant.points import Points, fold, overlay
+from plant.times import DAY_US as DAY_US
+from plant.times import HOUR_US, MINUTE_US, date_of
+from plant.times import from_us as from_us
+from plant.times import to_us as to_us
+from plant.unrolled import Open, Span, open_stretches
 
-DAY_US = 86_400_000_000
 SLOW_S = 30.0  # signals sampled slower than this have no minute rollups: their samples serve
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WORTH_COMPRESSING = 40_000  # bytes of a COPY, about a thousand rows: fewer make batches that hold little
 
 
 class Resolution(StrEnum):
@@ -83,16 +90,6 @@ class Bands:
     high: Floats
 
 
-def to_us(moment: datetime) -> int:
-    """µs since epoch of an aware time."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
-
-
-def from_us(us: int) -> datetime:
-    """Aware UTC time of µs since epoch."""
-    return EPOCH + timedelta(microseconds=int(us))
-
-
 def write(conn: Connection, batch: SampleBatch, *, site_ids: npt.NDArray[np.int16]) -> int:
     """Store samples, sorted by (day, signal, time); returns how many. ``site_ids`` int16[n] goes along with the batch.
 
@@ -107,23 +104,30 @@ def write(conn: Connection, batch: SampleBatch, *, site_ids: npt.NDArray[np.int1
 
 
 def copy_rows(conn: Connection, day: int, packed: bytes | memoryview) -> None:
-    """COPY rows of one day (days since epoch), packed by ``plant.binary.pack_samples``, into its partition."""
+    """COPY rows of one day (days since epoch), packed by ``plant.binary.pack_samples``, to where that day lies.
+
+    Rows sorted by signal and time are stored best: a columnstore compresses them as they come.
+    """
+    kind = engine.kind_of(conn)
+    table = partition(day) if kind is Kind.NATIVE else engine.HYPERTABLE
+    if kind is Kind.COMPRESSING and len(packed) >= WORTH_COMPRESSING:
+        conn.execute("set local timescaledb.enable_direct_compress_copy = on")
     statement = sql.SQL("copy {} (at, value, signal_id, quality, site_id) from stdin (format binary)")
-    with conn.cursor().copy(statement.format(sql.Identifier(partition(day)))) as copy:
+    with conn.cursor().copy(statement.format(sql.Identifier(table))) as copy:
         copy.write(COPY_HEADER)
         copy.write(packed)
         copy.write(COPY_TRAILER)
 
 
 def ensure_days(conn: Connection, days: Iterable[int]) -> None:
-    """Make the partitions of these days (days since epoch)."""
+    """Make the partitions of these days (days since epoch); a hypertable makes its own."""
     for day in days:
-        conn.execute("select ensure_sample_partition(%s)", (date(1970, 1, 1) + timedelta(days=day),))
+        conn.execute("select ensure_sample_partition(%s)", (date_of(day),))
 
 
 def partition(day: int) -> str:
-    """Name of a day's partition."""
-    return f"samples_{date(1970, 1, 1) + timedelta(days=day):%Y%m%d}"
+    """Name of a day's native partition."""
+    return f"samples_{date_of(day):%Y%m%d}"
 
 
 def read_frame_samples(conn: Connection, signal_ids: Sequence[int], after_us: int, until_us: int) -> SampleBatch:
@@ -169,11 +173,12 @@ def read(
         span_s = (end - start).total_seconds()
         resolution = _finest(min(periods.values(), default=1.0), span_s, max_points)
     span = (to_us(start), to_us(end))
+    unrolled = Open() if resolution is Resolution.RAW else open_stretches(conn, span)
     found = {}
     for signal_id in signal_ids:
-        slow = resolution is Resolution.MINUTE and periods.get(signal_id, 1.0) >= SLOW_S
-        points = _points(conn, signal_id, span, Resolution.RAW if slow else resolution)
-        found[signal_id] = _thin(points, span, max_points, resolution)
+        slow = periods.get(signal_id, 1.0) >= SLOW_S
+        points = _points(conn, signal_id, span, resolution, slow=slow, unrolled=unrolled)
+        found[signal_id] = _series(points, span, max_points, resolution)
     return found
 
 
@@ -222,15 +227,6 @@ def drop_before(conn: Connection, day: date) -> int:
     return int(row[0]) if row else 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Points:
-    at_us: Int64s
-    count: Int64s
-    mean: Floats
-    low: Floats
-    high: Floats
-
-
 def _finest(period_s: float, span_s: float, max_points: int) -> Resolution:
     if span_s / period_s <= max_points or span_s <= 900:
         return Resolution.RAW
@@ -242,48 +238,76 @@ def _periods(conn: Connection, signal_ids: Sequence[int]) -> dict[int, float]:
     return dict(rows.fetchall())
 
 
-def _points(conn: Connection, signal_id: int, span: tuple[int, int], resolution: Resolution) -> _Points:
-    if resolution is Resolution.RAW:
-        query = sql.SQL(
+def _points(
+    conn: Connection, signal_id: int, span: Span, resolution: Resolution, *, slow: bool, unrolled: Open
+) -> Points:
+    """One signal's points, what is not rolled yet included."""
+    if resolution is Resolution.RAW or (slow and resolution is Resolution.MINUTE):
+        return _raw(conn, signal_id, span)
+    if resolution is Resolution.MINUTE:
+        return _minutes(conn, signal_id, span, unrolled)
+    return _slow_hours(conn, signal_id, span, unrolled) if slow else _hours(conn, signal_id, span, unrolled)
+
+
+def _minutes(conn: Connection, signal_id: int, span: Span, unrolled: Open) -> Points:
+    points = _rolled(conn, signal_id, 60, span)
+    for low, high in unrolled.of(signal_id, span):
+        points = overlay(points, fold(_raw(conn, signal_id, (low, high)), MINUTE_US).between(*span))
+    return points
+
+
+def _hours(conn: Connection, signal_id: int, span: Span, unrolled: Open) -> Points:
+    """An hour that is not rolled is made of its minutes, of which some may not be rolled either."""
+    points = _rolled(conn, signal_id, 3600, span)
+    for low, high in unrolled.of(signal_id, span):
+        hours = (low // HOUR_US * HOUR_US, -(-high // HOUR_US) * HOUR_US)
+        points = overlay(points, fold(_minutes(conn, signal_id, hours, unrolled), HOUR_US).between(*span))
+    return points
+
+
+def _slow_hours(conn: Connection, signal_id: int, span: Span, unrolled: Open) -> Points:
+    """A slow signal has no minutes: an hour that is in part rolled stays so until the next roll, a few seconds."""
+    points = _rolled(conn, signal_id, 3600, span)
+    for low, high in unrolled.of(signal_id, span):
+        points = overlay(points, fold(_raw(conn, signal_id, (low, high)), HOUR_US).between(*span))
+    return points
+
+
+def _raw(conn: Connection, signal_id: int, span: Span) -> Points:
+    return _fetch(
+        conn,
+        sql.SQL(
             """select at, 1::int8, value, value, value from samples
-               where signal_id = {signal} and at >= {start} and at < {end} and quality < 2 order by at"""
-        )
-    else:
-        query = sql.SQL(
-            """select bucket, n::int8, mean, low, high from rollups
-               where signal_id = {signal} and width_s = {width} and bucket >= {start} and bucket < {end}
-               order by bucket"""
-        )
-    chosen = query.format(
-        signal=sql.Literal(int(signal_id)),
-        width=sql.Literal(3600 if resolution is Resolution.HOUR else 60),
-        start=_literal(span[0]),
-        end=_literal(span[1]),
+               where signal_id = {} and at >= {} and at < {} and quality < 2 order by at"""
+        ).format(sql.Literal(int(signal_id)), _literal(span[0]), _literal(span[1])),
     )
-    with conn.cursor().copy(sql.SQL("copy ({}) to stdout (format binary)").format(chosen)) as copy:
+
+
+def _rolled(conn: Connection, signal_id: int, width_s: int, span: Span) -> Points:
+    return _fetch(
+        conn,
+        sql.SQL(
+            """select bucket, n::int8, mean, low, high from rollups
+               where signal_id = {} and width_s = {} and bucket >= {} and bucket < {} order by bucket"""
+        ).format(sql.Literal(int(signal_id)), sql.Literal(width_s), _literal(span[0]), _literal(span[1])),
+    )
+
+
+def _fetch(conn: Connection, query: sql.Composed) -> Points:
+    with conn.cursor().copy(sql.SQL("copy ({}) to stdout (format binary)").format(query)) as copy:
         rows = unpack(b"".join(copy), ("at", "i8"), ("n", "i8"), ("mean", "f8"), ("low", "f8"), ("high", "f8"))
-    at_us, count = rows["at"] + PG_EPOCH_US, rows["n"].astype(np.int64)
     mean, low, high = (rows[name].astype(np.float64) for name in ("mean", "low", "high"))
-    return _Points(at_us, count, mean, low, high)
+    return Points(rows["at"] + PG_EPOCH_US, rows["n"].astype(np.int64), mean, low, high)
 
 
-def _thin(points: _Points, span: tuple[int, int], most: int, resolution: Resolution) -> Series:
+def _series(points: Points, span: Span, most: int, resolution: Resolution) -> Series:
     """Put neighbours together on an even grid until at most ``most`` points are left."""
-    if len(points.at_us) <= most:
+    if len(points) <= most:
         many = resolution is not Resolution.RAW
         low, high = (points.low, points.high) if many else (None, None)
         return Series(points.at_us, points.mean, low, high, resolution)
-    width = -(-(span[1] - span[0]) // most)
-    cell = (points.at_us - span[0]) // width
-    starts = np.flatnonzero(np.diff(cell, prepend=-1))
-    count = np.add.reduceat(points.count, starts)
-    return Series(
-        span[0] + cell[starts] * width,
-        np.add.reduceat(points.mean * points.count, starts) / count,
-        np.minimum.reduceat(points.low, starts),
-        np.maximum.reduceat(points.high, starts),
-        resolution,
-    )
+    thin = fold(points, -(-(span[1] - span[0]) // most), origin_us=span[0])
+    return Series(thin.at_us, thin.mean, thin.low, thin.high, resolution)
 
 
 def _literal(us: int) -> sql.Literal:

@@ -24,12 +24,12 @@ from core.clock import wall_now
 from core.database import Database
 from core.embedded import EmbeddedServer
 from core.settings import Settings
+from tests.external_server import TEMPLATE, ExternalServer, clone, drop
 from tickets import seed
 
 BASE = "http://127.0.0.1"
 API = "/api/v1"
 CLONES = count(1)
-TEMPLATE = "millwright_template"
 PASSWORD = "a long enough passphrase"
 
 
@@ -86,18 +86,18 @@ class World:
 
 
 @contextmanager
-def cloned(server: EmbeddedServer) -> Iterator[Database]:
+def cloned(server: EmbeddedServer | ExternalServer) -> Iterator[Database]:
     """A database like the fixture's, for as long as the block: one for the tests of a whole file."""
     name = f"world_{os.getpid()}_{next(CLONES)}"
     with psycopg.connect(server.dsn("postgres", database="postgres"), autocommit=True) as admin:
-        admin.execute(f"create database {name} template {TEMPLATE} owner millwright_owner")
+        clone(admin, name, server.template if isinstance(server, ExternalServer) else TEMPLATE)
         dsns = server.dsns(database=name)
         database = Database(dsns.app, dsns.ingest, dsns.owner)
         try:
             yield database
         finally:
             database.close()
-            admin.execute(f"drop database {name} with (force)")
+            drop(admin, name)
 
 
 @contextmanager

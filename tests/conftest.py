@@ -1,4 +1,7 @@
-"""Real parts for every test: one embedded PostgreSQL a worker, a fresh database a test, a real mosquitto."""
+"""Real parts for every test: one PostgreSQL a worker, a fresh database a test, a real mosquitto.
+
+The PostgreSQL is embedded, or the server that ``TEST_DATABASE_URL`` names (``tests/external_server.py``).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from psycopg import Connection, sql
 from core.database import Database, migrate
 from core.embedded import Durability, EmbeddedServer
 from core.secrets import Secrets, load_or_create
+from tests.external_server import ExternalServer, clone, drop, from_environment
 
 TEMPLATE = "millwright_template"
 CLONES = count(1)
@@ -32,8 +36,20 @@ def missing(part: str, remedy: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer | ExternalServer]:
     """The worker's PostgreSQL, with a migrated template database; its data are thrown away."""
+    external = from_environment()
+    if external is None:
+        yield from _embedded(tmp_path_factory)
+        return
+    external.prepare()
+    try:
+        yield external
+    finally:
+        external.destroy()
+
+
+def _embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
     data_dir = tmp_path_factory.mktemp("pg")
     embedded = EmbeddedServer(data_dir, load_or_create(data_dir), durability=Durability.THROWAWAY)
     embedded.start()
@@ -46,17 +62,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
         embedded.destroy()
 
 
+@pytest.fixture(scope="session")
+def template(server: EmbeddedServer | ExternalServer) -> str:
+    """The migrated database that tests clone theirs from."""
+    return server.template if isinstance(server, ExternalServer) else TEMPLATE
+
+
 @pytest.fixture
-def database(server: EmbeddedServer) -> Iterator[Database]:
+def database(server: EmbeddedServer | ExternalServer, template: str) -> Iterator[Database]:
     """A database of the test's own, cloned from the template."""
     name = f"test_{os.getpid()}_{next(CLONES)}"
     admin = server.dsn("postgres", database="postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(
-            sql.SQL("create database {} template {} owner millwright_owner strategy file_copy").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
-            )
-        )
+        clone(conn, name, template)
     dsns = server.dsns(database=name)
     handle = Database(dsns.app, dsns.ingest, dsns.owner)
     try:
@@ -64,11 +82,11 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
     finally:
         handle.close()
         with psycopg.connect(admin, autocommit=True) as conn:
-            conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+            drop(conn, name)
 
 
 @pytest.fixture
-def superuser(server: EmbeddedServer, database: Database) -> Iterator[Connection]:
+def superuser(server: EmbeddedServer | ExternalServer, database: Database) -> Iterator[Connection]:
     """A superuser's connection to the test's database, for looking behind the policies."""
     name = psycopg.conninfo.conninfo_to_dict(database.app_dsn)["dbname"]
     with psycopg.connect(server.dsn("postgres", database=str(name)), autocommit=True) as conn:

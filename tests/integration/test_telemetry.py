@@ -64,7 +64,7 @@ def test_samples_come_back_bit_by_bit_over_a_day_boundary(database: Database, si
     store(database, site, rows)
     with database.tx(site_id=site) as conn:
         found = telemetry.read_frame_samples(conn, [1, 2], midnight - 3, midnight + 10)
-        parts = conn.execute("select count(*) from pg_inherits where inhparent = 'samples'::regclass").fetchone()
+        parts = conn.execute("select count(*) from sample_days()").fetchone()
     np.testing.assert_array_equal(found.at_us, rows.at_us)
     np.testing.assert_array_equal(found.signal_id, rows.signal_id)
     assert found.value.tobytes() == np.array(values).tobytes()
