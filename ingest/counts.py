@@ -68,16 +68,16 @@ def of_flush(
     source = np.array([names.setdefault((each.site_id, each.source), len(names)) for each in heard], np.int64)
     fresh = np.array(new, bool)
     kept = _per_message(resolved.message, len(heard))
-    refused = _refused(resolved, len(heard))
     stored = _per_message(stored_message, len(heard))
-    total = kept + refused
+    total = readings(resolved, len(heard))
+    refused = total - kept
     numbered = np.array([each.message.seq is not None for each in heard], bool)
     wire = origin is From.WIRE
     nothing = np.zeros(len(heard), np.int64)
     columns = [
         total if wire else nothing,
         np.ones(len(heard), np.int64) if wire else nothing,
-        (~numbered).astype(np.int64) if wire else nothing,
+        (~numbered & (total > 0)).astype(np.int64) if wire else nothing,
         np.where(fresh, 0, total),
         stored,
         np.where(fresh, refused, 0),
@@ -88,6 +88,14 @@ def of_flush(
     return [Counted(*name, *(int(each[index]) for each in sums)) for name, index in names.items()]
 
 
+def readings(resolved: Resolved, messages: int) -> Ints:
+    """int64[messages]: how many readings each message has, good or bad."""
+    found = _per_message(resolved.message, messages)
+    for entry in resolved.entries:
+        found[entry.message] += entry.readings
+    return found
+
+
 def columns(counted: Sequence[Counted]) -> tuple[list[object], ...]:
     """The counts column by column, in the order of the table's."""
     return tuple(list(column) for column in zip(*(astuple(each) for each in counted), strict=True))
@@ -95,13 +103,6 @@ def columns(counted: Sequence[Counted]) -> tuple[list[object], ...]:
 
 def _per_message(message: npt.NDArray[np.int32], count: int) -> Ints:
     return np.bincount(message, minlength=count).astype(np.int64) if len(message) else np.zeros(count, np.int64)
-
-
-def _refused(resolved: Resolved, count: int) -> Ints:
-    found = np.zeros(count, np.int64)
-    for entry in resolved.entries:
-        found[entry.message] += entry.readings
-    return found
 
 
 def _by_source(column: Ints, source: Ints, count: int) -> Ints:

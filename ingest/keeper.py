@@ -5,8 +5,10 @@ Everything here is a cache or can be made again: when the database is away it is
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 import psycopg
@@ -15,7 +17,9 @@ from psycopg import Connection
 from core import clock, log
 from core.database import INGEST, Database
 from core.errors import Unavailable
-from ingest import drops, store
+from edge.codecs import health
+from edge.reasons import DecodeError
+from ingest import accounts, drops, store
 from ingest.pipeline import AWAY, Pipeline, Tally
 from plant import rollups
 
@@ -27,6 +31,7 @@ CHORES_EVERY_S = 3600.0
 KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)
 CHANNEL = "millwright_plant"
+LAG_S = 10.0  # plant seconds that a sample may take from its own time to the store
 LAST_VALUES = "last_values"  # notice of another process that stored samples
 
 
@@ -71,7 +76,9 @@ class Keeper:
         try:
             with self.database.ingest_tx() as conn:
                 rollups.upsert_latest(conn, batch, site_ids=site_ids)
-                store.write_status(conn, tally.counts)
+                accounts.fold(conn)
+                store.write_status(conn, tally.counts, most_lag_s=LAG_S * max(1.0, pipeline.clock.factor))
+                _write_reports(conn, tally.health)
                 drops.write(conn, dropped)
                 store.rest(conn, seen_within=timedelta(seconds=3 * EVERY_S))
                 for site_id in sorted(set(site_ids.tolist())):
@@ -128,3 +135,10 @@ class Keeper:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+
+def _write_reports(conn: Connection, reports: Mapping[tuple[int, str], bytes]) -> None:
+    """What gateways say of themselves; the codec has read each of them before."""
+    for (site_id, source), payload in reports.items():
+        with contextlib.suppress(DecodeError):
+            accounts.write_report(conn, site_id, source, health.read(payload))

@@ -21,15 +21,16 @@ from core.clock import LIVE, Clock
 from core.database import Database
 from core.errors import Unavailable
 from edge import topics
-from edge.delivery import Delivery, Fault, Lane, Message, Raw
+from edge.delivery import Delivery, Fault, Lane, Message, Origin, Raw
 from edge.inbox import Inbox
 from edge.reasons import Reason
 from edge.receipts import Receipt
 from ingest import admit, store
+from ingest.counts import From
 from ingest.drops import Drops
 from ingest.gather import Gatherer, Item
 from ingest.release import waiting
-from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, resolve, unknown
+from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, Standing, resolve, unknown
 from ingest.writer import Doubt, Kept, Writer
 from plant.telemetry import to_us
 
@@ -41,14 +42,18 @@ FINISH_S = 5.0
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
 AWAY = (psycopg.Error, Unavailable, OSError)
 
+HEALTH = "health"  # the codec of what gateways say of themselves
+
 Publish = Callable[[str, bytes], None]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since the last look, a source each; guarded by the pipeline's lock."""
+    """What happened since the last look, a source each; guarded by the pipeline's lock. ``health``: what gateways last
+    said of themselves, as it came."""
 
     counts: dict[tuple[int, str], store.Counts] = field(default_factory=dict)
+    health: dict[tuple[int, str], bytes] = field(default_factory=dict)
 
     def of(self, site_id: int, source: str) -> store.Counts:
         return self.counts.setdefault((site_id, source), store.Counts())
@@ -76,6 +81,8 @@ class Pipeline:
         self.lock = threading.Lock()
         self.tally = Tally()
         self.drops = Drops()
+        self.heard: dict[tuple[int, str], float] = {}  # source → when it was last heard, monotonic; read by the watch
+        self.stored_at = time.monotonic()  # when this thread last stored, or had nothing to store
         self.clock: Clock = LIVE
         self.release_wanted = threading.Event()
         self._snapshot = Snapshot()
@@ -105,6 +112,7 @@ class Pipeline:
         with self.lock:
             for (site_id, source), counts in tally.counts.items():
                 self.tally.of(site_id, source).add(counts)
+            self.tally.health = tally.health | self.tally.health
 
     def run(self, stop: threading.Event) -> None:
         """Store until ``stop`` is set; what is left unstored then was not acked. Raises what ended the decoding."""
@@ -112,6 +120,7 @@ class Pipeline:
         decoding.start()
         while not stop.is_set() and self._failure is None:
             items = self._gatherer.take(within_s=WAIT_S)
+            self.stored_at = time.monotonic()
             if items:
                 self._keep(items, stop)
             elif self.release_wanted.is_set():
@@ -195,13 +204,14 @@ class Pipeline:
         stop: threading.Event,
         *,
         doubt: Doubt = Doubt.NONE,
+        origin: From = From.WIRE,
         also: Callable[[psycopg.Connection], None] | None = None,
     ) -> Kept | None:
         """Flush until it is done; None when ``stop`` came first. Raises one of REFUSED."""
         pause = BACKOFF_S[0]
         while not stop.is_set():
             try:
-                return self.writer.flush(heard, resolved, doubt=doubt, also=also)
+                return self.writer.flush(heard, resolved, doubt=doubt, origin=origin, also=also)
             except REFUSED:
                 raise
             except AWAY as error:
@@ -233,11 +243,14 @@ class Pipeline:
         for entry in resolved.entries:
             if kept.new[entry.message]:
                 refused[entry.message] = refused.get(entry.message, 0) + entry.readings
+        now_us, heard_at = self.now_us(), time.monotonic()
         with self.lock:
             for index, item in enumerate(items):
-                self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0))
+                self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0), now_us)
+                self._note_life(item, heard_at)
 
-    def _count_one(self, item: Item, stored: int, refused: int) -> None:
+    def _count_one(self, item: Item, stored: int, refused: int, now_us: int) -> None:
+        """Gauges; what is summed up is written by the flush itself."""
         heard = item.heard
         counts = self.tally.of(heard.site_id, heard.source)
         counts.kind = item.delivery.kind
@@ -248,9 +261,19 @@ class Pipeline:
         counts.unsequenced += heard.message.seq is None
         ends = [int(reading.at_us.max()) for reading in heard.message.readings if len(reading.at_us)]
         newest = max(ends, default=None)
-        if newest is not None and heard.message.lane is Lane.LIVE:
-            counts.last_sample_us = max(newest, counts.last_sample_us or newest)
-            counts.lag_s = (item.delivery.heard_us - newest) / 1e6
+        if newest is not None and heard.message.lane is Lane.LIVE and newest >= (counts.last_sample_us or newest):
+            counts.last_sample_us = newest
+            counts.lag_s = (now_us - newest) / 1e6  # to when it was stored
+
+    def _note_life(self, item: Item, heard_at: float) -> None:
+        """A registered sender was heard; a gateway's word on itself is kept for the keeper."""
+        key = (item.heard.site_id, item.heard.source)
+        if item.heard.origin is Origin.DEVICE and self._snapshot.devices.get(key) is not Standing.REGISTERED:
+            return
+        self.heard[key] = heard_at
+        content = item.delivery.content
+        if isinstance(content, Raw) and content.codec == HEALTH and not item.heard.message.faults:
+            self.tally.health[key] = content.payload
 
     def _release(self, stop: threading.Event) -> None:
         """Store what waited in quarantine for its binding; settles the entries in the same transaction."""
@@ -265,7 +288,7 @@ class Pipeline:
             if not found.ids:
                 return
             resolved = resolve(found.heard, self._snapshot, now_us=self.now_us())
-            kept = self._insist(found.heard, resolved, stop, doubt=Doubt.ALL, also=found.settle)
+            kept = self._insist(found.heard, resolved, stop, doubt=Doubt.ALL, origin=From.QUARANTINE, also=found.settle)
             if kept is not None:
                 self._log.info("ingest.released", entries=len(found.ids), samples=kept.stored)
 

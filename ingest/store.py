@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -239,36 +239,43 @@ def last_values(conn: Connection) -> tuple[SampleBatch, npt.NDArray[np.int16]]:
     return batch, np.array(sites, np.int16)
 
 
-def write_status(conn: Connection, counts: dict[tuple[int, str], Counts]) -> None:
-    """Add what each source did to its row."""
-    for (site_id, source), each in counts.items():
-        conn.execute(
-            """insert into source_status as s (site_id, source, kind, last_heard_at, last_sample_at, lag_s, rate,
-                 messages, samples, quarantined, duplicates, unsequenced)
-               values (%s, %s, %s, now(), %s, %s, %s, %s, %s, %s, %s, %s)
-               on conflict (site_id, source) do update set
-                 kind = excluded.kind, rate = excluded.rate, updated_at = now(), lag_s = excluded.lag_s,
-                 state = case s.state when 'lost' then 'heard' else s.state end,
-                 last_heard_at = case when excluded.messages > 0 then now() else s.last_heard_at end,
-                 last_sample_at = greatest(s.last_sample_at, excluded.last_sample_at),
-                 messages = s.messages + excluded.messages, samples = s.samples + excluded.samples,
-                 quarantined = s.quarantined + excluded.quarantined,
-                 duplicates = s.duplicates + excluded.duplicates,
-                 unsequenced = s.unsequenced + excluded.unsequenced""",
-            (
-                site_id,
-                source,
-                each.kind,
-                None if each.last_sample_us is None else from_us(each.last_sample_us),
-                each.lag_s,
-                each.rate,
-                each.messages,
-                each.samples,
-                each.quarantined,
-                each.duplicates,
-                each.unsequenced,
+def write_status(conn: Connection, counts: dict[tuple[int, str], Counts], *, most_lag_s: float) -> None:
+    """What each source was like just now: kind, rate, lag, last signs of life. What it summed up to is folded."""
+    if not counts:
+        return
+    rows = [
+        (*key, each.kind, each.rate, each.lag_s, _moment(each.last_sample_us), each.messages > 0)
+        for key, each in sorted(counts.items())
+    ]
+    conn.execute(
+        """insert into source_status as s (site_id, source, kind, rate, lag_s, last_sample_at, last_heard_at,
+             lagging_since)
+           select site, name, kind, rate, lag, at, case when heard then now() end,
+             case when lag > %(most)s then now() end
+           from unnest(%(sites)s::int[], %(names)s::text[], %(kinds)s::text[], %(rates)s::float8[], %(lags)s::float8[],
+             %(ats)s::timestamptz[], %(heard)s::bool[]) as t(site, name, kind, rate, lag, at, heard)
+           on conflict (site_id, source) do update set kind = excluded.kind, rate = excluded.rate, updated_at = now(),
+             lag_s = coalesce(excluded.lag_s, s.lag_s),
+             lagging_since = case when excluded.lag_s is null then s.lagging_since
+               when excluded.lag_s > %(most)s then coalesce(s.lagging_since, now()) end,
+             state = case s.state when 'lost' then 'heard' else s.state end,
+             last_heard_at = coalesce(excluded.last_heard_at, s.last_heard_at),
+             last_sample_at = greatest(s.last_sample_at, excluded.last_sample_at)""",
+        {
+            "most": most_lag_s,
+            **dict(
+                zip(
+                    ("sites", "names", "kinds", "rates", "lags", "ats", "heard"),
+                    (list(column) for column in zip(*rows, strict=True)),
+                    strict=True,
+                )
             ),
-        )
+        },
+    )
+
+
+def _moment(at_us: int | None) -> datetime | None:
+    return None if at_us is None else from_us(at_us)
 
 
 def rest(conn: Connection, *, seen_within: timedelta) -> None:

@@ -18,8 +18,9 @@ from psycopg import Connection
 
 from core.database import Database, Line
 from edge.receipts import Progress, Receipt
-from ingest import store
+from ingest import accounts, counts, store
 from ingest.allowance import Allowance
+from ingest.counts import From
 from ingest.newest import Newest, sort_and_drop_twins
 from ingest.resolve import Entry, Heard, Resolved
 from plant import rollups, telemetry
@@ -101,10 +102,11 @@ class Writer:
         resolved: Resolved,
         *,
         doubt: Doubt = Doubt.NONE,
+        origin: From = From.WIRE,
         also: Callable[[Connection], None] | None = None,
     ) -> Kept:
-        """Store everything in one transaction; ``also`` joins it. Raises what psycopg raises: then nothing is stored,
-        or (a commit of unknown outcome) all of it, and the same flush again with ``Doubt.ALL`` is harmless."""
+        """Store and count everything in one transaction; ``also`` joins it. Raises what psycopg raises: then nothing is
+        stored, or (a commit of unknown outcome) all of it, and the same flush again with ``Doubt.ALL`` is harmless."""
         with self._tx() as conn:
             new = self._ledger(conn, heard, resolved)
             rows, twins = self._fresh(conn, resolved, np.array(new, bool), doubt)
@@ -114,6 +116,7 @@ class Writer:
             stretches = rollups.touched(rows.batch)
             batch_id = rollups.note(conn, stretches, quarantined=len(entries), duplicates=twins)
             progress = self._load_progress(conn, heard)
+            accounts.count(conn, counts.of_flush(heard, resolved, new, rows.message, origin=origin))
             if also is not None:
                 also(conn)
             store.notify_samples(conn, np.unique(rows.site_ids).tolist())
@@ -121,9 +124,11 @@ class Writer:
 
     def _ledger(self, conn: Connection, heard: Sequence[Heard], resolved: Resolved) -> list[bool]:
         """Which messages are new. One without a sequence always is: its samples speak for themselves."""
-        counts = np.bincount(resolved.message, minlength=len(heard)) if len(resolved.message) else np.zeros(len(heard))
+        readings = counts.readings(resolved, len(heard))
         numbered = [(index, key) for index, each in enumerate(heard) if (key := _key(each)) is not None]
-        fresh = store.record_messages(conn, [key for _, key in numbered], [int(counts[index]) for index, _ in numbered])
+        fresh = store.record_messages(
+            conn, [key for _, key in numbered], [int(readings[index]) for index, _ in numbered]
+        )
         new = [True] * len(heard)
         for (index, _), is_new in zip(numbered, fresh, strict=True):
             new[index] = is_new
@@ -179,7 +184,7 @@ class Writer:
         self._days.update(np.unique(rows.batch.at_us // telemetry.DAY_US).tolist())
         for key, ranges in progress.items():
             self._progress[key] = Progress(ranges)
-        messages, counts = np.unique(rows.message, return_counts=True)
+        messages, samples = np.unique(rows.message, return_counts=True)
         return Kept(
             tuple(new),
             len(rows.batch),
@@ -187,7 +192,7 @@ class Writer:
             sum(entry.readings for entry in entries),
             tuple(self._receipts(heard)),
             batch_id,
-            dict(zip(messages.tolist(), counts.tolist(), strict=True)),
+            dict(zip(messages.tolist(), samples.tolist(), strict=True)),
         )
 
     def _receipts(self, heard: Sequence[Heard]) -> Iterable[tuple[int, str, Receipt]]:

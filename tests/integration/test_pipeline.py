@@ -247,21 +247,19 @@ def test_what_waited_for_a_binding_is_released_once(
 def test_a_poisonous_message_is_found_among_good_ones(plant: Plant, superuser: Connection) -> None:
     superuser.execute(
         """create function refuse() returns trigger language plpgsql as $$ begin
-             if new.epoch = 'poison' and new.samples > 0 then
-               raise check_violation using message = 'no such epoch';
-             end if;
+             if new.value = 666 then raise check_violation using message = 'no such value'; end if;
              return new; end $$"""
     )
-    superuser.execute("create trigger refuse before insert on message_ledger for each row execute function refuse()")
+    superuser.execute("create trigger refuse before insert on samples for each row execute function refuse()")
     for seq in range(1, 40):
-        epoch = "poison" if seq == 23 else "good"
-        plant.send(batch_payload(["M-0/s0"], START_US + seq, [1.0], epoch=epoch, seq=seq))
+        value = 666.0 if seq == 23 else 1.0
+        plant.send(batch_payload(["M-0/s0"], START_US + seq, [value], epoch="e", seq=seq))
     plant.settled()
     assert reasons(superuser) == {("poison", ""): 1}
     assert [at - START_US for _, at, _ in stored(superuser)] == [seq for seq in range(1, 40) if seq != 23]
     row = superuser.execute("select detail, payload from quarantine").fetchone()
     assert row is not None
-    assert "no such epoch" in row[0]
+    assert "no such value" in row[0]
     assert json.loads(row[1])["seq"] == 23
 
 
