@@ -53,12 +53,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class TagStatus:
-    """From ``at_us`` on a tag has this status code of its source; 0 is good. ``name`` as the standard spells it."""
+    """From ``at_us`` on a tag has this status code of its source; 0 is good. ``name`` as the standard spells it.
+
+    With ``until_us`` it is a stretch of the past, which says nothing of now.
+    """
 
     tag: str
     code: int
     name: str
     at_us: int
+    until_us: int | None = None
 
 
 class Marks(Protocol):

@@ -57,25 +57,37 @@ def save_gap(conn: Connection, site_id: int, source: str, gap: Gap) -> None:
 
 
 def save_statuses(conn: Connection, site_id: int, source: str, told: Sequence[TagStatus]) -> None:
-    """A code begins a stretch and ends the one before; good only ends it."""
+    """A code begins a stretch and ends the one before; good only ends it. Of a tag that flutters the newest are kept."""
+    newest: dict[str, list[TagStatus]] = {}
     for each in told:
-        at = from_us(each.at_us)
-        conn.execute(
-            """update signal_status set until_at = greatest(from_at, %s)
-               where site_id = %s and source = %s and tag = %s and until_at is null""",
-            (at, site_id, source, each.tag),
-        )
-        if each.code:
-            conn.execute(
-                """insert into signal_status (site_id, source, tag, from_at, code, name)
-                   values (%s, %s, %s, %s, %s, %s) on conflict (site_id, source, tag, from_at) do update
-                   set code = excluded.code, name = excluded.name, until_at = null""",
-                (site_id, source, each.tag, at, each.code, each.name),
-            )
+        newest.setdefault(each.tag, []).append(each)
+    for tag, changes in newest.items():
+        for each in changes[-STATUSES_A_TAG:]:
+            _save_status(conn, (site_id, source, tag), each)
     conn.execute(
         """delete from signal_status s using (
              select tag, from_at, row_number() over (partition by tag order by from_at desc) as place
              from signal_status where site_id = %s and source = %s and tag = any(%s)) as old
            where s.site_id = %s and s.source = %s and s.tag = old.tag and s.from_at = old.from_at and old.place > %s""",
-        (site_id, source, list({each.tag for each in told}), site_id, source, STATUSES_A_TAG),
+        (site_id, source, list(newest), site_id, source, STATUSES_A_TAG),
     )
+
+
+def _save_status(conn: Connection, where: tuple[int, str, str], each: TagStatus) -> None:
+    at = from_us(each.at_us)
+    until = None if each.until_us is None else from_us(each.until_us)
+    if until is None:
+        conn.execute(
+            """update signal_status set until_at = greatest(from_at, %s)
+               where site_id = %s and source = %s and tag = %s and until_at is null""",
+            (at, *where),
+        )
+    if each.code:
+        conn.execute(
+            """insert into signal_status as s (site_id, source, tag, from_at, code, name, until_at)
+               values (%s, %s, %s, %s, %s, %s, %s) on conflict (site_id, source, tag, from_at) do update
+               set code = excluded.code, name = excluded.name,
+                 until_at = case when s.until_at is null and excluded.code = s.code then s.until_at
+                   else excluded.until_at end""",
+            (*where, at, each.code, each.name, until),
+        )

@@ -1,82 +1,148 @@
-"""An OPC UA server's nodes by subscription. Reads only: nothing is ever written to a server.
+"""An OPC UA server's nodes by subscription, gaps from its history. Reads only: nothing is ever written to a server.
 
-The loop lives in the source's own thread. Every step has a deadline; a server that says nothing, not even that it is
-alive, is left and connected to again, and the subscription made anew. What a new subscription repeats is known by its
-(tag, source time, value) and stored once. A gap while disconnected is not filled from history yet.
+This is the door: options and their check. What speaks OPC UA is the package ``edge.opcua``, loaded when a source runs.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import math
+import importlib
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from core import log
-from edge.delivery import Delivery, Emit, Fault, Message, Origin, reading
+from edge.delivery import Emit
 from edge.errors import SourceConfig
 from edge.kinds import Place
-from edge.reasons import DecodeError, Reason
+from edge.reasons import DecodeError
 from edge.topics import clean_tag
-from plant.model import Quality, Reading
 
 NAME = "opcua"
 SCHEMES = ("opc.tcp",)
-STEP_S = 10.0  # deadline of each step towards the server
-GATHER_S = 0.05
-MOST_EVENTS = 2_000  # a delivery
-QUEUED_EVENTS = 100_000
-BACKOFF_S = (0.5, 10.0)
-KEEPALIVES = 3  # the server says it lives at least this often within `silence_s`
-LIFETIME_COUNT = 1_000
-EXACT = float(1 << 53)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+POLICIES = ("Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss")
+MODES = ("SignAndEncrypt", "Sign")
+NUMBERS = ("publishing_ms", "sampling_ms", "queue_size", "silence_s", "overlap_s", "settle_s", "most_gap_h", "check_s")
+TEXTS = ("user", "password_file", "user_certificate_file", "user_key_file")
+FINGERPRINT_DIGITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``nodes`` maps node id (``ns=2;s=…``) → tag. ``security`` is asyncua's ``Policy,Mode,certificate,key``."""
+    """``nodes`` maps node id (``ns=2;s=…`` or ``nsu=URI;s=…``) → tag. ``policy`` None: no security.
+
+    ``trusted``: SHA-256 fingerprints of certificates that the server may show.
+    """
 
     nodes: Mapping[str, str]
+    policy: str | None = None
+    mode: str = MODES[0]
     allow_none: bool = False
-    security: str | None = None
+    trusted: tuple[str, ...] = ()
+    user: str | None = None
+    password_file: str | None = None
+    user_certificate_file: str | None = None
+    user_key_file: str | None = None
     publishing_ms: float = 250.0
     sampling_ms: float = 100.0
     queue_size: int = 100
     silence_s: float = 10.0
+    history: bool = True  # fill gaps from the server's history
+    overlap_s: float = 10.0  # read so much more than the gap
+    settle_s: float = 1.0  # before history is read, so that the server has written its last values
+    most_gap_h: float = 168.0  # older gaps are left to `millwright backfill`
+    check_s: float = 60.0  # how often nodes that are refused or gone are looked for
+
+
+KEYS = ({"security", *Options.__slots__}) - {"policy", "mode"}
 
 
 def options(config: Mapping[str, Any]) -> Options:
     """The options in a table of configuration. Raises SourceConfig."""
-    known = {"nodes", *Options.__slots__}
-    unknown = set(config) - known
+    unknown = set(config) - KEYS
+    if "password" in unknown:
+        raise SourceConfig("A password is not kept in the configuration: put it into a file, named by `password_file`.")
     if unknown:
-        raise SourceConfig(f"An OPC UA source has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}.")
-    nodes = _nodes(config.get("nodes"))
-    security = config.get("security")
-    allow_none = config.get("allow_none", False)
-    if not isinstance(allow_none, bool) or not isinstance(security, str | None):
-        raise SourceConfig("allow_none is true or false; security is a text.")
-    if security is None and not allow_none:
+        raise SourceConfig(f"An OPC UA source has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(KEYS))}.")
+    policy, mode = _security(config.get("security"))
+    named: dict[str, Any] = {name: _flag(config, name) for name in ("allow_none", "history") if name in config}
+    named |= {name: _text(config, name) for name in TEXTS if config.get(name) is not None}
+    named |= _numbers(config)
+    found = Options(_nodes(config.get("nodes")), policy, mode, trusted=_trusted(config.get("trusted", [])), **named)
+    _check(found)
+    return found
+
+
+def _security(table: Any) -> tuple[str | None, str]:
+    if table is None:
+        return None, MODES[0]
+    if not isinstance(table, Mapping) or set(table) - {"policy", "mode"} or "policy" not in table:
+        raise SourceConfig('`security` is a table like {policy = "Basic256Sha256", mode = "SignAndEncrypt"}.')
+    policy, mode = table["policy"], table.get("mode", MODES[0])
+    if policy not in POLICIES or mode not in MODES:
+        raise SourceConfig(
+            f"`security` knows the policies {', '.join(POLICIES)} and the modes {', '.join(MODES)}; "
+            "for a server without security say `allow_none`."
+        )
+    return str(policy), str(mode)
+
+
+def _check(found: Options) -> None:
+    """What fits alone but not together."""
+    if found.policy is None and not found.allow_none:
         raise SourceConfig(
             "Without `security` everybody on the network may read and forge; say `allow_none` to accept."
         )
-    numbers = {
-        name: config[name] for name in ("publishing_ms", "sampling_ms", "queue_size", "silence_s") if name in config
-    }
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if found.policy is not None and found.allow_none:
+        raise SourceConfig("`security` and `allow_none` exclude each other.")
+    if (found.user is None) != (found.password_file is None):
+        raise SourceConfig("`user` and `password_file` belong together.")
+    if found.user is not None and (found.policy is None or found.mode != MODES[0]):
+        raise SourceConfig("A password travels only encrypted: `security` with the mode SignAndEncrypt.")
+    if (found.user_certificate_file is None) != (found.user_key_file is None):
+        raise SourceConfig("`user_certificate_file` and `user_key_file` belong together.")
+    if found.user is not None and found.user_certificate_file is not None:
+        raise SourceConfig("Sign in with a password or with a certificate, not with both.")
+    if found.user_certificate_file is not None and found.policy is None:
+        raise SourceConfig("A user certificate needs `security`.")
+
+
+def _flag(config: Mapping[str, Any], name: str) -> bool:
+    value = config[name]
+    if not isinstance(value, bool):
+        raise SourceConfig(f"{name} is true or false.")
+    return value
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    value = config[name]
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise SourceConfig(f"{name} is a text.")
+    return value
+
+
+def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: config[name] for name in NUMBERS if name in config}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
             raise SourceConfig(f"{name} must be a positive number.")
-    return Options(nodes, allow_none, security, **numbers)
+    if "queue_size" in found:
+        found["queue_size"] = max(1, int(found["queue_size"]))
+    return found
+
+
+def _trusted(config: Any) -> tuple[str, ...]:
+    if not isinstance(config, list) or not all(isinstance(each, str) for each in config):
+        raise SourceConfig("`trusted` is a list of fingerprints.")
+    plain = tuple(each.replace(":", "").replace(" ", "").lower() for each in config)
+    if not all(len(each) == FINGERPRINT_DIGITS and set(each) <= set("0123456789abcdef") for each in plain):
+        raise SourceConfig("`trusted` names certificates by their SHA-256 fingerprint: 64 hexadecimal digits.")
+    return plain
 
 
 def _nodes(config: Any) -> dict[str, str]:
-    if not isinstance(config, list) or not config:
+    """An empty list is allowed: the nodes are chosen later, by browsing."""
+    if not isinstance(config, list):
         raise SourceConfig("`nodes` must be a list of {node_id, tag}.")
     nodes: dict[str, str] = {}
     for each in config:
@@ -96,177 +162,21 @@ def _nodes(config: Any) -> dict[str, str]:
 
 
 class OpcUaSource:
-    """Hears one server. ``on_state(state, detail)`` is told *connected* and *lost*, from the source's thread."""
+    """Hears one server. Tells its state (``edge.kinds.State``), gaps and status codes from its own thread."""
 
-    def __init__(
-        self,
-        *,
-        site: str,
-        name: str,
-        url: str,
-        chosen: Options,
-        now_us: Callable[[], int],
-        on_state: Callable[[str, str], None] = lambda _state, _detail: None,
-    ) -> None:
-        self.name = name
-        self._site, self._url, self._chosen = site, url, chosen
-        self._now_us, self._on_state = now_us, on_state
-        self._log = log.get("edge").bind(source=name)
+    def __init__(self, place: Place, chosen: Options) -> None:
+        self.name = place.name
+        self._place, self._chosen = place, chosen
 
     def run(self, emit: Emit, stop: threading.Event) -> None:
         """Hear until ``stop`` is set; survives every loss of the server."""
-        asyncio.run(self._run(emit, stop))
-
-    async def _run(self, emit: Emit, stop: threading.Event) -> None:
-        pause = BACKOFF_S[0]
-        while not stop.is_set():
-            began = time.monotonic()
-            try:
-                why = await self._session(emit, stop)
-            except Exception as error:  # noqa: BLE001 - asyncua raises of every kind; whichever it is, connect again
-                why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            if stop.is_set():
-                return
-            self._on_state("lost", why)
-            self._log.warning("opcua.lost", url=self._url, why=why)
-            pause = BACKOFF_S[0] if time.monotonic() - began > BACKOFF_S[1] else min(pause * 2, BACKOFF_S[1])
-            await _wait(stop, pause)
-
-    async def _session(self, emit: Emit, stop: threading.Event) -> str:
-        """From connecting to losing the server; returns why it was left."""
-        from asyncua import Client  # loaded only where there is an OPC UA source: it weighs some 40 MB
-
-        logging.getLogger("asyncua").setLevel(logging.CRITICAL)  # what goes wrong is told here, in one line
-        client = Client(self._url, timeout=STEP_S)
-        client.session_timeout = 60_000
-        if self._chosen.security is not None:
-            await asyncio.wait_for(client.set_security_string(self._chosen.security), STEP_S)
-        await asyncio.wait_for(client.connect(), STEP_S)
-        try:
-            subscription, tags = await asyncio.wait_for(self._subscribe(client), STEP_S)
-            self._on_state("connected", "")
-            self._log.info("opcua.connected", url=self._url, nodes=len(tags))
-            return await self._listen(subscription, tags, emit, stop)
-        finally:
-            await _leave(client)
-
-    async def _subscribe(self, client: Any) -> tuple[Any, dict[str, str]]:
-        from asyncua import ua
-        from asyncua.common.subscription import OverflowPolicy
-
-        chosen = self._chosen
-        wanted = ua.CreateSubscriptionParameters()
-        wanted.RequestedPublishingInterval = chosen.publishing_ms
-        wanted.RequestedLifetimeCount = LIFETIME_COUNT
-        wanted.RequestedMaxKeepAliveCount = max(1, int(chosen.silence_s * 1000 / KEEPALIVES / chosen.publishing_ms))
-        wanted.MaxNotificationsPerPublish = 10_000
-        wanted.PublishingEnabled = True
-        subscription = await client.create_subscription(
-            wanted, queue_maxsize=QUEUED_EVENTS, overflow=OverflowPolicy.DISCONNECT
-        )
-        nodes = [client.get_node(node_id) for node_id in chosen.nodes]
-        results = await subscription.subscribe_data_change(
-            nodes, queuesize=chosen.queue_size, sampling_interval=chosen.sampling_ms
-        )
-        refused = [
-            tag for tag, result in zip(chosen.nodes.values(), results, strict=True) if not isinstance(result, int)
-        ]
-        if refused:
-            self._log.warning("opcua.refused_nodes", tags=refused[:20], count=len(refused))
-        return subscription, {
-            node.nodeid.to_string(): tag for node, tag in zip(nodes, chosen.nodes.values(), strict=True)
-        }
-
-    async def _listen(self, subscription: Any, tags: Mapping[str, str], emit: Emit, stop: threading.Event) -> str:
-        """Gather what comes and hand it on; the server may be busy but not silent."""
-        loop = asyncio.get_running_loop()
-        heard_at = time.monotonic()
-        while not stop.is_set():
-            events = await _gather(subscription)
-            if events:
-                await loop.run_in_executor(None, emit, self._delivery(events, tags))
-            heard_at = max(heard_at, subscription.last_publish_at or 0.0)
-            if time.monotonic() - heard_at > self._chosen.silence_s:
-                return f"silent for {self._chosen.silence_s} s"
-        return "stopped"
-
-    def _delivery(self, events: Sequence[Any], tags: Mapping[str, str]) -> Delivery:
-        now_us = self._now_us()
-        readings: list[Reading] = []
-        faults: list[Fault] = []
-        for event in events:
-            tag = tags.get(event.node.nodeid.to_string(), "")
-            found = _reading(self.name, tag, event.data.monitored_item.Value, now_us)
-            (readings if isinstance(found, Reading) else faults).append(found)  # type: ignore[arg-type]
-        message = Message(tuple(readings), tuple(faults))
-        return Delivery(self._site, self.name, message, now_us, self._url, Origin.CONFIGURED, NAME)
+        line: Callable[..., None] = importlib.import_module("edge.opcua.line").run
+        line(self._place, self._chosen, emit, stop)
 
 
 def create(place: Place, chosen: Options) -> OpcUaSource:
-    """A gateway's ear at one server."""
-    return OpcUaSource(
-        site=place.site,
-        name=place.name,
-        url=place.url,
-        chosen=chosen,
-        now_us=place.now_us,
-        on_state=place.on_state,
-    )
-
-
-def _reading(source: str, tag: str, data: Any, now_us: int) -> Reading | Fault:
-    """A reading of a DataValue: its status is the quality, its source time the time."""
-    status = data.StatusCode.value if data.StatusCode is not None else 0
-    quality = Quality(min(status >> 30, 2))
-    value = _number(None if data.Value is None else data.Value.Value, quality)
-    if value is None:
-        shown = ascii(None if data.Value is None else data.Value.Value)[:80]
-        return Fault(tag, Reason.NOT_A_NUMBER, f"The node's value is {shown}.")
-    stamp = data.SourceTimestamp or data.ServerTimestamp
-    if stamp is None:
-        return reading(source, tag, now_us, value, max(quality, Quality.UNCERTAIN))
-    return reading(source, tag, _us(stamp), value, quality)
-
-
-def _number(value: Any, quality: Quality) -> float | None:
-    """The value as a float that equals it; NaN for a bad sample without one; None when it is no number."""
-    if quality is Quality.BAD and (value is None or not isinstance(value, int | float)):
-        return math.nan
-    if not isinstance(value, int | float) or (isinstance(value, int) and abs(value) > EXACT):
-        return None
-    return float(value)
-
-
-def _us(stamp: datetime) -> int:
-    """µs since epoch; OPC UA times are UTC."""
-    aware = stamp if stamp.tzinfo is not None else stamp.replace(tzinfo=UTC)
-    span = aware - _EPOCH
-    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
-
-
-async def _gather(subscription: Any) -> list[Any]:
-    """Value changes of the next moment: wait a little for the first, then take what is there."""
-    events: list[Any] = []
-    event = await subscription.next_event(timeout=0.5)
-    deadline = time.monotonic() + GATHER_S
-    while event is not None and len(events) < MOST_EVENTS:
-        if hasattr(event, "data"):  # not a status change of the subscription
-            events.append(event)
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        event = await subscription.next_event(timeout=left)
-    return events
-
-
-async def _leave(client: Any) -> None:
-    try:
-        await asyncio.wait_for(client.disconnect(), 3.0)
-    except Exception as error:  # noqa: BLE001 - it is lost anyway
-        log.get("edge").debug("opcua.leave", error=str(error))
-
-
-async def _wait(stop: threading.Event, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not stop.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - the event belongs to threads
-        await asyncio.sleep(0.05)
+    """An ear at one server. Raises SourceConfig."""
+    parts = urlsplit(place.url)
+    if parts.username or parts.password:
+        raise SourceConfig("Leave user and password out of the url: use `user` and `password_file`.")
+    return OpcUaSource(place, chosen)

@@ -166,7 +166,7 @@ def test_values_carry_their_status_and_what_is_no_number_is_kept_aside(
     ("config", "why"),
     [
         ({}, "nodes"),
-        ({"nodes": []}, "nodes"),
+        ({"nodes": {}}, "nodes"),
         ({"nodes": [{"node_id": "ns=2;s=a"}], "allow_none": True}, "node_id and tag"),
         ({"nodes": [{"node_id": "ns=2;s=a", "tag": "a\x00"}], "allow_none": True}, "printable"),
         ({"nodes": [{"node_id": "a", "tag": "t"}, {"node_id": "b", "tag": "t"}], "allow_none": True}, "once"),
