@@ -1,8 +1,8 @@
 """The managed broker: mosquitto where it is installed, else amqtt, on 127.0.0.1, with our users and rules.
 
 broker = Broker(data_dir, secrets, port=1883, users=[("gateway-1", "$7$…")])
-info = broker.start()          # which program runs, and whether it may lose messages
-broker.refresh(users)          # after a device was added or revoked
+info = broker.start()             # which program runs, and whether it may lose messages
+broker.refresh(users, revoked)    # after a device was added or revoked
 broker.stop()
 """
 
@@ -19,26 +19,28 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import structlog
 
+from core import broker_mosquitto as doors
 from core import broker_rules as rules
 from core import places
+from core.broker_log import Denials, Load, Reader
+from core.broker_mosquitto import HOST, Listeners, Trace
+from core.certificates import RENEW_BEFORE, expires
+from core.clock import wall_now
 from core.errors import MillwrightError
 from core.processes import Child, python_environment, service_user, spawn, tail
 from core.secrets import Secrets
+from core.tls import Authority, server_names
 
-HOST = "127.0.0.1"
 ACCOUNTS = ("millwright", "mosquitto", "nobody")
 OLDEST_MOSQUITTO = (2, 0)
-PACKET_BYTES = 2 * 1024 * 1024
-QUEUE_BYTES = 256 * 1024 * 1024
-# not 0 for "no limit": several mosquitto 2.0 then drop QoS 0 (#1956), everything (#2879) or the connection (#3244)
-QUEUE_MESSAGES = 100_000_000
 INFLIGHT = 5000
 POLL_S = 0.02
 log = structlog.get_logger(__name__)
@@ -78,6 +80,8 @@ class Broker:
     """One broker under ``data_dir/broker`` (see ``core.places`` for root), run as our child.
 
     ``users``: (name, ``$7$`` hash) of every device that is not revoked; Millwright's own two users are added.
+    ``revoked``: serial number → device of certificates that open nothing any more. With ``denials``, denied publishes
+    are counted there; without, the log goes to its file as it is.
     """
 
     def __init__(
@@ -88,6 +92,9 @@ class Broker:
         port: int,
         kind: Kind = Kind.AUTO,
         users: Iterable[tuple[str, str]] = (),
+        revoked: Mapping[str, str] | None = None,
+        listeners: Listeners | None = None,
+        denials: Denials | None = None,
         log_file: Path | None = None,
         inflight: int = INFLIGHT,
     ) -> None:
@@ -103,7 +110,18 @@ class Broker:
             (rules.INGEST, rules.hash_password(secrets.mqtt_ingest)),
             (rules.SIMULATOR, rules.hash_password(secrets.mqtt_simulator)),
         )
-        self._users = tuple(users)
+        self._users, self._revoked = dict(users), dict(revoked or {})
+        self.listeners = listeners or Listeners()
+        self.authority = Authority(self.data_dir)
+        self._renew_at: datetime | None = None
+        self._denials = denials
+        self._reader: Reader | None = None
+        self._load = Load()
+        if self.listeners.encrypted and self.kind is Kind.AMQTT:
+            raise BrokerDown(
+                "TLS and client certificates need mosquitto: install it (`apt-get install mosquitto`), or unset "
+                "mqtt_tls_port and mqtt_certificate_port."
+            )
 
     @property
     def info(self) -> BrokerInfo:
@@ -123,7 +141,8 @@ class Broker:
         """Start; returns when our own user can connect. Raises BrokerDown with the last lines of its log."""
         places.home(self.data_dir, "broker", instance_id=self.secrets.instance_id, user=self.user)
         command = self._mosquitto() if self.kind is Kind.MOSQUITTO else self._amqtt()
-        self._write("users", rules.password_file((*self._users, *self._own)))
+        self._write_users()
+        self._reader = None if self._denials is None else Reader(self.log_file, self._denials)
         self.child = spawn(
             command,
             log=self.log_file,
@@ -131,9 +150,14 @@ class Broker:
             death=signal.SIGTERM if self.kind is Kind.MOSQUITTO else signal.SIGKILL,
             env=python_environment(),
             cwd=self.home if self.user else None,
+            output=self._reader.writing_end if self._reader else None,
         )
+        if self._reader:
+            self._reader.start()
         if not self.ready(within_s=within_s):
             code = self.child.stop()
+            if self._reader:
+                self._reader.join(1.0)
             raise BrokerDown(
                 f"The broker ({self.kind} {self.version}) does not start on {HOST}:{self.port} (exit code {code}). "
                 f"{tail(self.log_file)}"
@@ -160,16 +184,49 @@ class Broker:
             time.sleep(POLL_S)
         return False
 
-    def refresh(self, users: Iterable[tuple[str, str]]) -> bool:
-        """Take over the devices as they are now; True when something changed (a revoked one is cut off at once)."""
-        users = tuple(users)
-        if sorted(users) == sorted(self._users):
+    def refresh(self, users: Iterable[tuple[str, str]], revoked: Mapping[str, str] | None = None) -> bool:
+        """Take over the devices and revoked certificates as they are now; True when something changed.
+
+        A device that is gone, or has another password or a certificate less, is cut off at once, its session too.
+        """
+        now, void = dict(users), dict(revoked or {})
+        if (now, void) == (self._users, self._revoked):
             return False
-        self._write("users", rules.password_file((*users, *self._own)))
-        self._users = users
+        gone = {name for name, digest in self._users.items() if now.get(name) != digest}
+        gone |= {void[serial] for serial in void.keys() - self._revoked.keys()}
+        self._users, self._revoked = now, void
+        self._write_users()
+        self._hang_up(gone)
+        return True
+
+    def turn(self) -> None:
+        """To be called every second or so: renews the server's certificate, and does not log every packet of a flood.
+
+        mosquitto names a denied publish only where it names every packet, which costs it a third more a message.
+        """
+        if self.kind is not Kind.MOSQUITTO or self.pid is None:
+            return
+        if self._renew_at is not None and wall_now() >= self._renew_at:
+            self._write_server()
+            self._tell()
+        trace = self._load.trace
+        if self._reader and self._load.look(self._reader.packets) is not trace:
+            log.info("broker.trace", trace=str(self._load.trace))
+            self._configure()
+            self._tell()
+
+    def _hang_up(self, names: Iterable[str]) -> None:
+        """End the sessions of these devices. mosquitto does so itself where a password went; where a certificate was
+        revoked, somebody else must take the session's name. It reads the signal before it reads what comes after."""
+        self._tell()
+        if self.kind is Kind.MOSQUITTO and self.child and self.listeners.certificate_port is not None:
+            for name in sorted(names):
+                probe(HOST, self.port, user=rules.INGEST, password=self.secrets.mqtt_ingest, client_id=name)
+
+    def _tell(self) -> None:
+        """Let mosquitto read its files again; amqtt looks by itself."""
         if self.kind is Kind.MOSQUITTO and self.child:
             self.child.send(signal.SIGHUP)
-        return True
 
     def destroy(self) -> None:
         """Stop, and delete its files."""
@@ -181,15 +238,35 @@ class Broker:
             home.parent.rmdir()
 
     def _mosquitto(self) -> list[str | Path]:
-        home = self.home
         self._write("rules", rules.mosquitto_acl())
-        self._write("mosquitto.conf", _mosquitto_configuration(home, self.port, self.inflight))
-        return [self._program, "-c", home / "mosquitto.conf"]
+        if self.listeners.encrypted:
+            self._write_server()
+        self._configure()
+        return [self._program, "-c", self.home / "mosquitto.conf"]
+
+    def _configure(self) -> None:
+        trace = Trace.OFF if self._denials is None else self._load.trace
+        text = doors.configuration(self.home, self.port, self.listeners, inflight=self.inflight, trace=trace)
+        self._write("mosquitto.conf", text)
 
     def _amqtt(self) -> list[str | Path]:
         values = {"host": HOST, "port": self.port, "users_file": str(self.home / "users")}
         self._write("amqtt.json", json.dumps(values))
         return [sys.executable, "-m", "core.broker_amqtt", self.home / "amqtt.json"]
+
+    def _write_users(self) -> None:
+        self._write("users", rules.password_file((*self._users.items(), *self._own)))
+        if self.listeners.certificate_port is not None:
+            self._write(doors.REVOKED, self.authority.revocations(self._revoked).decode())
+
+    def _write_server(self) -> None:
+        server = self.listeners.given
+        if server is None:
+            server = self.authority.server(server_names(self.listeners.address, self.listeners.names))
+            self._renew_at = expires(server.certificate) - RENEW_BEFORE
+        self._write(doors.SERVER_KEY, server.key.decode())
+        self._write(doors.SERVER_CERTIFICATE, server.certificate.decode())
+        self._write(doors.AUTHORITY, self.authority.identity.certificate.decode())
 
     def _write(self, name: str, text: str) -> None:
         """Only the broker may read it; a reader sees the old or the new file, never a part."""
@@ -227,11 +304,10 @@ def mosquitto_version(program: str) -> str:
     return found[1] if found else "0.0"
 
 
-def probe(host: str, port: int, *, user: str, password: str, within_s: float = 2.0) -> int | None:
+def probe(host: str, port: int, *, user: str, password: str, client_id: str = "", within_s: float = 2.0) -> int | None:
     """One MQTT 3.1.1 connect: the broker's answer (0 accepted, 4 or 5 refused), None when none comes in time."""
-    name, secret = user.encode(), password.encode()
-    parts = (b"\x00\x04MQTT\x04\xc2\x00\x05", b"\x00\x00", struct.pack("!H", len(name)) + name)
-    body = b"".join((*parts, struct.pack("!H", len(secret)) + secret))
+    texts = b"".join(struct.pack("!H", len(text)) + text for text in map(str.encode, (client_id, user, password)))
+    body = b"\x00\x04MQTT\x04\xc2\x00\x05" + texts
     try:
         with socket.create_connection((host, port), timeout=within_s) as link:
             link.sendall(b"\x10" + _length(len(body)) + body)
@@ -251,27 +327,3 @@ def _length(number: int) -> bytes:
     """MQTT's variable length: 7 bits a byte, low ones first."""
     low, rest = number & 0x7F, number >> 7
     return bytes([low | 0x80]) + _length(rest) if rest else bytes([low])
-
-
-def _mosquitto_configuration(home: Path, port: int, inflight: int) -> str:
-    """Loopback only, no anonymous user; queues bounded by bytes, not by mosquitto's 1,000 messages."""
-    return f"""\
-listener {port} {HOST}
-allow_anonymous false
-password_file {home}/users
-acl_file {home}/rules
-persistence true
-persistence_location {home}/
-autosave_interval 60
-persistent_client_expiration 30d
-max_queued_messages {QUEUE_MESSAGES}
-max_queued_bytes {QUEUE_BYTES}
-max_inflight_messages {inflight}
-max_packet_size {PACKET_BYTES}
-set_tcp_nodelay true
-log_dest stderr
-log_type error
-log_type warning
-log_type notice
-log_timestamp_format %Y-%m-%dT%H:%M:%S
-"""

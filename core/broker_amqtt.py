@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,31 @@ from amqtt.contexts import Action, BaseContext
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
+from core.broker_log import OURS
 from core.broker_rules import Access, allowed, verify_password
 
 RELOAD_S = 0.5
-OWNER = "millwright.opened_by"
+OWNER, PROOF = "millwright.opened_by", "millwright.password"
 log = logging.getLogger("millwright.broker")
+
+
+class Users:
+    """The users file, read again when it changes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._found: dict[str, str] = {}
+        self._stamp = 0
+
+    def current(self) -> dict[str, str]:
+        """name → ``$7$`` hash."""
+        found = self._file.stat()
+        stamp = found.st_mtime_ns ^ found.st_ino
+        if stamp != self._stamp:
+            lines = self._file.read_text("utf-8").splitlines()
+            self._found = {name: kept for name, _, kept in (line.partition(":") for line in lines)}
+            self._stamp = stamp
+        return self._found
 
 
 class Door(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
@@ -41,10 +62,7 @@ class Door(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
 
     def __init__(self, context: BaseContext) -> None:
         super().__init__(context)
-        self._file = Path(self.config.users_file)
-        self._users: dict[str, str] = {}
-        self._stamp = 0
-        self._looked = 0.0
+        self._file = Users(Path(self.config.users_file))
         self._look()
 
     async def authenticate(self, *, session: Session) -> bool:
@@ -56,7 +74,7 @@ class Door(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
             log.warning("refused: user %r, client %r", user, session.client_id)
             session.username = owner
             return False
-        session.attributes[OWNER] = user
+        session.attributes[OWNER], session.attributes[PROOF] = user, kept
         return True
 
     async def topic_filtering(
@@ -70,16 +88,21 @@ class Door(BaseAuthPlugin, BaseTopicPlugin):  # type: ignore[misc]
         user: str | None = session.attributes.get(OWNER)
         if user is None or user != session.username or user not in self._users:
             return False
-        return allowed(user, Access.WRITE if action is Action.PUBLISH else Access.READ, topic)
+        if action is not Action.PUBLISH:
+            return allowed(user, Access.READ, topic)
+        may = allowed(user, Access.WRITE, topic)
+        if not may:
+            _say_denied(user, topic)
+        return may
 
     def _look(self) -> None:
         self._looked = time.monotonic()
-        found = self._file.stat()
-        stamp = found.st_mtime_ns ^ found.st_ino
-        if stamp != self._stamp:
-            lines = self._file.read_text("utf-8").splitlines()
-            self._users = {name: kept for name, _, kept in (line.partition(":") for line in lines)}
-            self._stamp = stamp
+        self._users = self._file.current()
+
+
+def _say_denied(user: str, topic: str) -> None:
+    """A line for core.broker_log; what a topic holds cannot end it."""
+    sys.stderr.write(f"{OURS}{user} {topic.encode('unicode_escape').decode()}\n")
 
 
 def configuration(host: str, port: int, users_file: str) -> dict[str, Any]:
@@ -98,8 +121,21 @@ async def serve(host: str, port: int, users_file: str) -> None:
     broker = Broker(configuration(host, port, users_file))
     await broker.start()
     log.info("listening on %s:%d", host, port)
-    await stop.wait()
+    users = Users(Path(users_file))
+    while not stop.is_set():
+        await _hang_up(broker, users.current())
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), RELOAD_S)
     await broker.shutdown()
+
+
+async def _hang_up(broker: Broker, users: dict[str, str]) -> None:
+    """End the session of whoever was revoked or has another password now."""
+    for session, handler in list(broker.sessions.values()):
+        owner = session.attributes.get(OWNER)
+        if owner is not None and session.transitions.is_connected() and users.get(owner) != session.attributes[PROOF]:
+            log.warning("%s was revoked: its session ends", owner)
+            await handler.stop()
 
 
 def main(argv: list[str]) -> int:

@@ -21,7 +21,7 @@ from core.errors import Invalid
 INGEST = "millwright-ingest"
 SIMULATOR = "sim-floor"
 RESERVED = frozenset({INGEST, SIMULATOR})
-ITERATIONS = 1000
+ITERATIONS = 101  # as mosquitto_passwd takes; at a reload mosquitto pays it once for every open session
 USER_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

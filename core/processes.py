@@ -108,8 +108,10 @@ def spawn(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
+    output: int | None = None,
 ) -> Child:
-    """Start a child that gets ``death`` when we end, however we end. Its output is appended to ``log``.
+    """Start a child that gets ``death`` when we end, however we end. Its output is appended to ``log``, or goes to the
+    open file ``output`` where one is given.
 
     It runs in a session of its own, so that Ctrl-C reaches only us and we stop it in order. Raises NotMainThread.
     """
@@ -118,11 +120,11 @@ def spawn(
     ids = (str(user.uid), str(user.gid)) if user else ("-1", "-1")
     log.parent.mkdir(parents=True, exist_ok=True)
     rotate(log)
-    with log.open("ab") as output:
+    with log.open("ab") as appended:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death)), *ids, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=appended if output is None else output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=None if env is None else dict(env),
