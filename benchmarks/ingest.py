@@ -1,69 +1,62 @@
 """How near to the database's own speed a sample over MQTT becomes a durable row.
 
-python -m benchmarks.ingest [--quick] [--seed N]
+python -m benchmarks.ingest [--quick] [--seed N] [--only ratio,small,…]
 
-One machine, one run: an embedded PostgreSQL with its default settings, the managed broker, the real ingest process, and
-a publisher with 1,000 samples a message. ``copy_rows_s`` is COPY of a prebuilt binary buffer of 10,000 rows a commit
-into a day partition (heap + BRIN). ``durable_rows_s`` is from the first publish to the receipt of the last message: by
-then every row was de-duplicated, committed and can be queried. Latency is from publish to the receipt's arrival at the
-publisher, at half that rate.
+One machine, one run: an embedded PostgreSQL with its default settings, the managed broker, real ingest processes, and a
+publisher. ``copy_rows_s`` is COPY of a prebuilt binary buffer of 10,000 rows a commit into a day partition (heap +
+BRIN). ``durable_rows_s`` is from the first publish to the receipt of the last message of 1,000 samples: by then every
+row was de-duplicated, committed and can be queried. Both are measured in turn, several times; ``ratio`` is the median
+of the pairs. Latency is from publish to the receipt's arrival at the publisher, at half that rate.
+
+``cpu_s_per_m_rows.N`` is of N ingest processes, with what the others spent beside it. ``cost_100k_vs_100`` compares the
+CPU a sample costs in ingest and PostgreSQL. ``rss_growth_pct_h`` is the slope of the ingest process's memory over
+``rss_window_s`` at a steady rate, after the parts before it have warmed it up.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
-import socket
-import subprocess
+import statistics
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Self
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
-from paho.mqtt import client as mqtt
 
+from benchmarks.lane import (
+    CHILD,
+    Rig,
+    Stock,
+    add_signals,
+    check,
+    child,
+    make_plant,
+    raw_copy,
+    rss_bytes,
+    run_child,
+)
 from benchmarks.result import finish
-from core import log, places
-from core.broker import Broker, Kind
-from core.broker_rules import INGEST, hash_password
-from core.database import Database, migrate
-from core.embedded import EmbeddedServer
-from core.secrets import Secrets, load_or_create
-from edge import receipts, topics
-from edge.link import Ack, Link, Session
-from ingest import run as ingest_run
-from plant import telemetry
-from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device
-from plant.binary import pack_samples
-from plant.model import Floats, SampleBatch
+from benchmarks.senders import MESSAGE_ROWS, SMALL_ROWS, Seen
+from core import log
+from core.broker import Kind
 
-SITE, DEVICE, PASSWORD = "bench", "gateway", "bench-only"
-COMMIT_ROWS = 10_000
-SIGNALS = 100
-SERIES, SAMPLES = 10, 100
-MESSAGE_ROWS = SERIES * SAMPLES
-START_US = 1_767_225_600_000_000  # its day is the raw partition, the next one is the lane's
-DAY_US = telemetry.DAY_US
-CHILD = "MILLWRIGHT_BENCH_CHILD"  # how the ingest child is told what to do
-WINDOW = 200  # messages on their way to a receipt
-READY_S = 60.0
-
-
-class Job(msgspec.Struct):
-    """What the ingest child must know."""
-
-    app: str
-    ingest: str
-    owner: str
-    port: int
-    password: str
+Figures = dict[str, float | None]
+PARTS = ("ratio", "small", "workers", "signals", "rss", "store")
+GOALS = {
+    "ratio": ">= 0.60",
+    "small_msgs_s": ">= 12000",
+    "p99_ms": "<= 50",
+    "view_day_ms": "<= 20",
+    "latest_10k_ms": "<= 50",
+    "rss_growth_pct_h": "<= 1",
+    "cost_100k_vs_100": "<= 1.5",
+}
+MANY_CORES = 6
+MANY_SIGNALS = 100_000
+STEADY_ROWS_S = 100_000
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,244 +65,151 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="within a minute")
     parser.add_argument("--seed", type=int, default=1, help="of the sample values")
     parser.add_argument("--broker", default="auto", choices=["auto", "mosquitto", "amqtt"])
+    parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run, of {', '.join(PARTS)}")
     chosen = parser.parse_args(argv)
     log.configure("WARNING")
-    rows = 300_000 if chosen.quick else 2_000_000
-    with tempfile.TemporaryDirectory(prefix="millwright-bench-") as folder:
-        secrets = load_or_create(Path(folder))
-        try:
-            measure(Path(folder), secrets, rows=rows, seed=chosen.seed, kind=Kind(chosen.broker))
-        finally:
-            places.forget(secrets.instance_id)
+    wanted = set(chosen.only.split(","))
+    with Rig.up(Kind(chosen.broker), chosen.seed) as rig:
+        make_plant(rig.database, 100)
+        figures: Figures = {"rows_a_commit": 10_000, "rows_a_message": MESSAGE_ROWS}
+        for name, part in _parts(chosen.quick).items():
+            if name in wanted:
+                figures |= part(rig)
+        check(rig)
+        figures["rows"] = rig.rows
+        version = f"{rig.broker.info.kind} {rig.broker.info.version}"
+    goals = {name: goal for name, goal in GOALS.items() if name in figures}
+    if "two_workers_ratio" in figures and (os.cpu_count() or 1) >= MANY_CORES:
+        goals["two_workers_ratio"] = ">= 1.6"
+    finish("ingest", broker=version, figures=figures, goals=goals)
     return 0
 
 
-def measure(folder: Path, secrets: Secrets, *, rows: int, seed: int, kind: Kind) -> None:
-    """Raw COPY, then the whole way, before and after which COPY is measured so that both see the same machine."""
-    server = EmbeddedServer(folder, secrets)
-    server.start()
-    dsns = server.dsns()
-    broker = Broker(folder, secrets, port=free_port(), kind=kind, users=[(DEVICE, hash_password(PASSWORD))])
-    try:
-        migrate(dsns.owner)
-        database = Database(dsns.app, dsns.ingest, dsns.owner)
-        make_plant(database)
-        info = broker.start()
-        chance = np.random.default_rng(seed)
-        first = raw_copy(database, rows // 2, chance)
-        job = Job(dsns.app, dsns.ingest, dsns.owner, info.port, secrets.mqtt_ingest)
-        with ingest_child(job, folder / "ingest.log"), Publisher(info.port, chance) as publisher:
-            publisher.warm_up()
-            durable = publisher.flat_out(rows)
-            latency = publisher.paced(durable / 2, seconds=5.0 if rows < 1_000_000 else 15.0)
-        second = raw_copy(database, rows // 2, chance)
-        check(database, publisher.rows)
-        database.close()
-    finally:
-        broker.destroy()
-        server.destroy()
-    copy = 2 / (1 / first + 1 / second)
-    figures = {
-        "copy_rows_s": round(copy),
-        "durable_rows_s": round(durable),
-        "ratio": round(durable / copy, 3),
-        "p50_ms": round(float(np.percentile(latency, 50)) * 1000, 2),
-        "p99_ms": round(float(np.percentile(latency, 99)) * 1000, 2),
-        "commit_rows": COMMIT_ROWS,
-        "message_rows": MESSAGE_ROWS,
-        "rows": publisher.rows,
+def _parts(quick: bool) -> dict[str, Callable[[Rig], Figures]]:
+    pairs, rows, seconds = (3, 200_000, 5) if quick else (7, 500_000, 20)
+    return {
+        "ratio": lambda rig: ratio(rig, pairs=pairs, rows=rows, seconds=seconds),
+        "small": lambda rig: small(rig, messages=20_000 if quick else 100_000),
+        "workers": lambda rig: workers(rig, rows=rows * 2),
+        "signals": lambda rig: signals(rig, rows=200_000 if quick else 1_000_000),
+        "rss": lambda rig: rss(rig, seconds=5 if quick else 180),
     }
-    finish("ingest", broker=f"{info.kind} {info.version}", figures=figures, goals={"ratio": ">= 0.25"})
 
 
-def make_plant(database: Database) -> None:
-    """One site, one gateway, 100 bound signals."""
-    with database.tx() as conn:
-        row = conn.execute("insert into sites (code, name) values (%s, 'Bench') returning site_id", (SITE,)).fetchone()
-    if row is None:
-        raise RuntimeError("insert … returning gave no row")
-    specs = [SignalSpec(f"s{number}", "generic", "1", DEVICE, f"s{number}") for number in range(SIGNALS)]
-    with database.tx(site_id=row[0]) as conn:
-        register_device(conn, DEVICE, secret_hash=hash_password(PASSWORD))
-        ensure_machine(conn, MachineSpec("bench", "Bench", "generic", signals=specs))
+def ratio(rig: Rig, *, pairs: int, rows: int, seconds: int) -> Figures:
+    """COPY and the whole way in turn, then the latency at half the rate."""
+    chance = np.random.default_rng(rig.seed)
+    raw_copy(rig.database, rows, chance)  # the server makes its log files
+    copies, durables = [], []
+    with rig.ingest():
+        rig.publish("flat", 100)
+        for _ in range(pairs):
+            copies.append(raw_copy(rig.database, rows, chance))
+            seen = rig.publish("flat", rows // MESSAGE_ROWS)
+            durables.append(seen.rows / seen.seconds)
+        half = statistics.median(durables) / 2
+        paced = rig.publish("paced", int(half * seconds / MESSAGE_ROWS), rows_s=half)
+    ratios = [durable / copy for durable, copy in zip(durables, copies, strict=True)]
+    return {
+        "copy_rows_s": round(statistics.median(copies)),
+        "durable_rows_s": round(statistics.median(durables)),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio.lowest": round(min(ratios), 3),
+        "ratio.highest": round(max(ratios), 3),
+        "p50_ms": round(paced.p50_ms, 2),
+        "p99_ms": round(paced.p99_ms, 2),
+        "longest_ms": round(paced.max_ms, 2),
+    }
 
 
-def raw_copy(database: Database, rows: int, chance: np.random.Generator) -> float:
-    """Rows a second of COPY alone: one prebuilt buffer a commit, into the same form of partition."""
-    batch = SampleBatch(
-        np.repeat(np.arange(SIGNALS, dtype=np.int32), COMMIT_ROWS // SIGNALS),
-        START_US + np.arange(COMMIT_ROWS, dtype=np.int64) * 1_000,
-        chance.normal(size=COMMIT_ROWS),
-        np.zeros(COMMIT_ROWS, np.uint8),
-    )
-    packed = pack_samples(batch, np.zeros(COMMIT_ROWS, np.int16), np.arange(COMMIT_ROWS))
-    day = START_US // DAY_US
-    with database.ingest_tx() as conn:
-        telemetry.ensure_days(conn, [day])
-    began = time.perf_counter()
-    for _ in range(rows // COMMIT_ROWS):
-        with database.ingest_tx() as conn:
-            telemetry.copy_rows(conn, day, packed)
-    return rows / (time.perf_counter() - began)
+def small(rig: Rig, *, messages: int) -> Figures:
+    """Messages of three samples: ours until durable, a stock client's until received."""
+    with rig.ingest():
+        rig.publish("small", 1_000, window=4_000)
+        ours = rig.publish("small", messages, window=4_000)
+    log_file = rig.folder / "stock.log"
+    with child(Stock(rig.port, rig.password, messages), log_file) as process:
+        rig.publish("small", messages, window=4_000, receipts=False)
+        process.wait(60)
+    theirs = msgspec.json.decode(log_file.read_text().splitlines()[-1])
+    stock_s = theirs["messages"] / theirs["seconds"]
+    ours_s = ours.rows / SMALL_ROWS / ours.seconds
+    return {
+        "small_msgs_s": round(ours_s),
+        "small_vs_stock_paho": round(ours_s / stock_s, 2),
+        "stock_paho_msgs_s": round(stock_s),
+    }
 
 
-class Publisher:
-    """Sends prepared batches over one connection and follows the receipts."""
-
-    def __init__(self, port: int, chance: np.random.Generator) -> None:
-        self.rows = 0
-        self._values = chance.normal(size=(SERIES, SAMPLES)).round(4)
-        self._seq = 0
-        self._sent: list[float] = [0.0]
-        self._done: list[float] = [0.0]
-        self._moved = threading.Condition()
-        self._stop = threading.Event()
-        self._link = Link(
-            host="127.0.0.1",
-            port=port,
-            user=DEVICE,
-            password=PASSWORD,
-            client_id="bench-publisher",
-            session=Session.CLEAN,
-            subscriptions=[topics.receipt(SITE, DEVICE)],
-            on_message=self._receipt,
-        )
-        self._thread = threading.Thread(target=self._link.run, args=(self._stop,))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        if not self._link.connected.wait(READY_S):
-            raise TimeoutError(f"The publisher does not reach the broker: {self._link.trouble}")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(10)
-
-    def warm_up(self) -> None:
-        """Partitions, plans and caches are there, and the receipts come."""
-        time.sleep(0.5)  # our subscription reaches the broker before the first receipt does
-        self._send(self._payloads(20))
-        self._wait_for(self._seq)
-
-    def flat_out(self, rows: int) -> float:
-        """Durable rows a second."""
-        payloads = self._payloads(rows // MESSAGE_ROWS)
-        began = time.perf_counter()
-        self._send(payloads)
-        self._wait_for(self._seq)
-        return rows / (time.perf_counter() - began)
-
-    def paced(self, rows_s: float, *, seconds: float) -> Floats:
-        """Seconds from publish to receipt, a message each, at a steady rate."""
-        first = self._seq + 1
-        payloads = self._payloads(int(rows_s * seconds / MESSAGE_ROWS))
-        began = time.perf_counter()
-        for number, payload in enumerate(payloads):
-            pause = began + number * MESSAGE_ROWS / rows_s - time.perf_counter()
-            if pause > 0:
-                time.sleep(pause)
-            self._publish(payload)
-        self._wait_for(self._seq)
-        return np.subtract(self._done[first:], self._sent[first:], dtype=np.float64)
-
-    def _payloads(self, count: int) -> list[bytes]:
-        """Prepared before the clock starts: each signal's samples go on where they ended."""
-        offsets = list(range(0, SAMPLES * 1_000, 1_000))
-        encode = msgspec.json.Encoder().encode
-        found = []
-        for number in range(count):
-            seq = self._seq + number + 1
-            turn, group = divmod(seq, SIGNALS // SERIES)
-            start = START_US + DAY_US + turn * SAMPLES * 1_000
-            series = [
-                {
-                    "s": f"s{group * SERIES + index}",
-                    "t0": start,
-                    "dt": offsets,
-                    "v": (self._values[index] + seq).tolist(),
-                }
-                for index in range(SERIES)
-            ]
-            found.append(encode({"epoch": "bench", "seq": seq, "d": series}))
-        return found
-
-    def _send(self, payloads: list[bytes]) -> None:
-        for payload in payloads:
-            with self._moved:
-                while len(self._sent) - len(self._done) >= WINDOW:
-                    if not self._moved.wait(READY_S):
-                        raise TimeoutError("The receipts stopped coming.")
-            self._publish(payload)
-
-    def _publish(self, payload: bytes) -> None:
-        self._seq += 1
-        self.rows += MESSAGE_ROWS
-        self._sent.append(time.perf_counter())
-        self._link.send(topics.batch(SITE, DEVICE), payload)
-
-    def _receipt(self, message: mqtt.MQTTMessage, ack: Ack) -> None:
-        now = time.perf_counter()
-        told = receipts.decode(bytes(message.payload))
-        durable = min([told.seq, *(low - 1 for low, _ in told.gaps)])
-        with self._moved:
-            self._done.extend([now] * (durable + 1 - len(self._done)))
-            self._moved.notify_all()
-        ack()
-
-    def _wait_for(self, seq: int) -> None:
-        with self._moved:
-            if not self._moved.wait_for(lambda: len(self._done) > seq, READY_S):
-                raise TimeoutError(f"Of {seq} messages {len(self._done) - 1} are durable after {READY_S:.0f} s.")
+def workers(rig: Rig, *, rows: int) -> Figures:
+    """CPU seconds a million rows, with one ingest process and with two on a shared subscription."""
+    found: Figures = {}
+    speeds = []
+    for count in (1, 2):
+        with rig.ingest(workers=count) as pids:
+            seen, spent = _spent(rig, pids, rows=rows, signals=100)
+        speeds.append(seen.rows / seen.seconds)
+        found[f"cpu_s_per_m_rows.{count}"] = round(spent["ingest"], 3)
+        if count == 1:
+            found |= {f"cpu_s_per_m_rows.{name}": round(each, 3) for name, each in spent.items() if name != "ingest"}
+    found["two_workers_ratio"] = round(speeds[1] / speeds[0], 2)
+    return found
 
 
-def check(database: Database, rows: int) -> None:
-    """The figures count only if every row is there, once."""
-    with database.ingest_tx() as conn:
-        row = conn.execute(
-            "select count(*), count(distinct (signal_id, at)) from samples where at >= %s",
-            (telemetry.from_us(START_US + DAY_US),),
-        ).fetchone()
-    if row != (rows, rows):
-        raise AssertionError(f"{rows} rows were sent, {row} (rows, different ones) are stored")
+def signals(rig: Rig, *, rows: int) -> Figures:
+    """What a sample costs with 100,000 signals against 100, in ingest and PostgreSQL together."""
+    add_signals(rig.database, range(100, MANY_SIGNALS))
+    costs = []
+    with rig.ingest() as pids:
+        for count in (100, MANY_SIGNALS, 100, MANY_SIGNALS):
+            _, spent = _spent(rig, pids, rows=rows, signals=count)
+            costs.append(spent["ingest"] + spent["postgres"])
+    few, many = costs[0] + costs[2], costs[1] + costs[3]
+    return {"cost_100k_vs_100": round(many / few, 2), "cost_s_per_m_rows.100": round(few / 2, 2)}
 
 
-@contextmanager
-def ingest_child(job: Job, log_file: Path) -> Iterator[None]:
-    """The real ingest, in a process of its own."""
-    environment = {**os.environ, CHILD: msgspec.json.encode(job).decode()}
-    with log_file.open("wb") as out:
-        child = subprocess.Popen([sys.executable, "-m", "benchmarks.ingest"], env=environment, stdout=out, stderr=out)
-        try:
-            deadline = time.monotonic() + READY_S
-            while "mqtt.connected" not in log_file.read_text():
-                if child.poll() is not None or time.monotonic() > deadline:
-                    raise TimeoutError(f"Ingest did not start: {log_file.read_text()[-2000:]}")
-                time.sleep(0.05)
-            yield
-        finally:
-            child.terminate()
-            child.wait(20)
+def _spent(rig: Rig, pids: list[int], *, rows: int, signals: int) -> tuple[Seen, dict[str, float]]:
+    """A flat phase, and the CPU seconds a million rows of each part until everything has come to rest."""
+    rig.publish("flat", 50, signals=signals)
+    before = rig.cpu_s(pids)
+    seen = rig.publish("flat", rows // MESSAGE_ROWS, signals=signals)
+    time.sleep(1.5)  # last values are written about once a second
+    after = rig.cpu_s(pids)
+    spent = {name: (after[name] - before[name]) / seen.rows * 1e6 for name in after}
+    return seen, spent | {"publisher": seen.cpu_s / seen.rows * 1e6}
 
 
-def serve(job: Job) -> None:
-    """Be the ingest child."""
-    log.configure("INFO")
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    broker = ingest_run.Broker("127.0.0.1", job.port, INGEST, job.password)
-    ingest_run.run(database=Database(job.app, job.ingest, job.owner), broker=broker, instance="bench", stop=stop)
+def rss(rig: Rig, *, seconds: int) -> Figures:
+    """The slope of memory at a steady rate."""
+    with rig.ingest() as pids:
+        rig.publish("flat", 500)
+        times: list[float] = []
+        sizes: list[float] = []
+        stop = threading.Event()
 
+        def watch() -> None:
+            while not stop.wait(0.5):
+                times.append(time.monotonic())
+                sizes.append(rss_bytes(pids[0]))
 
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        for measured in (False, True):
+            watcher = threading.Thread(target=watch)
+            if measured:
+                watcher.start()
+            span = seconds if measured else max(seconds // 6, 2)
+            rig.publish("paced", STEADY_ROWS_S * span // MESSAGE_ROWS, rows_s=STEADY_ROWS_S)
+        stop.set()
+        watcher.join()
+    slope = float(np.polyfit(times, sizes, 1)[0])
+    return {
+        "rss_growth_pct_h": round(slope * 3600 / float(np.mean(sizes)) * 100, 2),
+        "rss_window_s": seconds,
+        "rss_mib": round(sizes[-1] / 2**20),
+    }
 
 
 if __name__ == "__main__":
     if CHILD in os.environ:
-        serve(msgspec.json.decode(os.environ[CHILD], type=Job))
+        run_child(os.environ[CHILD])
     else:
         sys.exit(main())

@@ -8,7 +8,8 @@ from the samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -22,8 +23,10 @@ from plant.telemetry import SLOW_S
 from plant.times import HOUR_US, MINUTE_US, from_us, to_us
 
 NARROW_US = 2 * MINUTE_US
-MOST_BATCHES = 500  # a transaction, and
-MOST_SAMPLES = 200_000
+MOST_BATCHES = 5_000  # looked at in a transaction
+MOST_SAMPLES = 200_000  # that choose what it rolls
+BUSY_SAMPLES = 200_000  # waiting: then a minute is rolled when it is over, since each time costs all of it
+OPEN_FOR = timedelta(seconds=60)  # at most
 
 
 # PostgreSQL ends a statement whose float sums overflow or underflow, and with it all rolling: in a mean, what is beyond
@@ -150,21 +153,53 @@ def catch_up_latest(conn: Connection) -> None:
 def roll(conn: Connection, *, until_batch: int) -> int:
     """Bring the rollups up to date with batches up to ``until_batch``; returns how many were looked at.
 
-    At most ``MOST_BATCHES`` or ``MOST_SAMPLES`` a call, so that a transaction stays short: call until it returns 0.
+    At most about ``MOST_SAMPLES`` a call, so that a transaction stays short: call until it returns 0. While more than
+    ``BUSY_SAMPLES`` wait, the newest minute is left for later.
     """
     rows = conn.execute(
-        """select batch_id, min_at, max_at, signals from (
-             select *, sum(samples) over (order by batch_id) - samples as before from ingest_batches
-             where not rolled and batch_id <= %s order by batch_id limit %s) as due
-           where before < %s order by batch_id""",
-        (until_batch, MOST_BATCHES, MOST_SAMPLES),
+        """select batch_id, min_at, max_at, signals, samples, stored_at > now() - %s from ingest_batches
+           where not rolled and batch_id <= %s order by batch_id limit %s""",
+        (OPEN_FOR, until_batch, MOST_BATCHES),
     ).fetchall()
-    for low, high, signals in _stretches((low, high, signals) for _, low, high, signals in rows):
+    due = _due([_Batch(*row) for row in rows])
+    for low, high, signals in _stretches((each.low, each.high, each.signals) for each in due):
         stretch = {"low": low, "high": high, "ids": signals, "slow": SLOW_S}
-        for step in (MINUTES, HOURS_OF_FAST, HOURS_OF_SLOW):
+        for step in (MINUTES, HOURS_OF_FAST, *_of_slow(conn, stretch)):
             conn.execute(step, stretch)
-    conn.execute("update ingest_batches set rolled = true where batch_id = any(%s)", ([row[0] for row in rows],))
-    return len(rows)
+    conn.execute("update ingest_batches set rolled = true where batch_id = any(%s)", ([each.number for each in due],))
+    return len(due)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    number: int
+    low: datetime
+    high: datetime
+    signals: list[int] | None
+    samples: int
+    young: bool
+
+
+def _due(waiting: list[_Batch]) -> list[_Batch]:
+    """The oldest of what waits, and whatever lies within the same minutes, which are read as a whole anyway."""
+    if sum(each.samples for each in waiting) > BUSY_SAMPLES:
+        open_us = max(to_us(each.high) for each in waiting) // MINUTE_US * MINUTE_US
+        waiting = [each for each in waiting if not (each.young and to_us(each.high) >= open_us)]
+    before = itertools.accumulate((each.samples for each in waiting), initial=0)
+    first = [each for each, count in zip(waiting, before, strict=False) if count < MOST_SAMPLES]
+    spans = [(low, high) for low, high, ids in _stretches((b.low, b.high, b.signals) for b in first) if ids is None]
+    return first + [
+        each
+        for each in waiting[len(first) :]
+        if each.signals is None and any(low <= each.low and each.high < high for low, high in spans)
+    ]
+
+
+def _of_slow(conn: Connection, stretch: Mapping[str, object]) -> list[LiteralString]:
+    """Hours of slow signals cost a look at whole hours of samples: only where there is such a signal."""
+    query: LiteralString = f"select exists (select from signals where period_s >= %(slow)s and {MINE})"  # noqa: S608
+    row = conn.execute(query, stretch).fetchone()
+    return [HOURS_OF_SLOW] if row and row[0] else []
 
 
 def forget_batches(conn: Connection, *, older_than: timedelta) -> None:
