@@ -10,6 +10,7 @@ A job may be delivered twice (a worker was killed); its fence row makes the effe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import uuid
@@ -51,6 +52,7 @@ class Periodic:
     name: str
     seconds: float
     handler: Handler
+    wake: str | None = None
 
 
 HANDLERS: dict[str, Handler] = {}
@@ -72,13 +74,14 @@ def job(name: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def every(*, seconds: float, name: str) -> Callable[[Handler], Handler]:
-    """Run ``fn(conn, {}, now)`` about every ``seconds`` of wall time, once a site, by one worker at a time."""
+def every(*, seconds: float, name: str, wake: str | None = None) -> Callable[[Handler], Handler]:
+    """Run ``fn(conn, {}, now)`` about every ``seconds`` of wall time, once a site, by one worker at a time; and at once
+    when a transaction that notified the channel ``wake`` has committed."""
 
     def register(handler: Handler) -> Handler:
         if name in PERIODIC and PERIODIC[name].handler is not handler:
             raise DuplicateJob(f"Two periodic jobs are named {name!r}.")
-        PERIODIC[name] = Periodic(name, seconds, handler)
+        PERIODIC[name] = Periodic(name, seconds, handler, wake)
         return handler
 
     return register
@@ -159,6 +162,7 @@ class Worker:
         self.database = database
         self._queue: PgQueuer | None = None
         self._stopping = asyncio.Event()
+        self._woken = {each.name: asyncio.Event() for each in PERIODIC.values() if each.wake}
 
     async def run(self) -> None:
         """Work until :meth:`stop`; raises when the database connection is lost (the supervisor starts anew)."""
@@ -169,6 +173,8 @@ class Worker:
         for name in HANDLERS:
             queue.qm.entrypoint(name, on_failure="hold")(self._entry(name))
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._periodic(p)) for p in PERIODIC.values()]
+        if self._woken:
+            tasks.append(asyncio.create_task(self._hear()))
         tasks += [asyncio.create_task(self._wake_deferred()), asyncio.create_task(queue.qm.run(batch_size=10))]
         tasks.append(asyncio.create_task(self._stopping.wait()))
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -198,11 +204,29 @@ class Worker:
     async def _periodic(self, periodic: Periodic) -> None:
         while True:
             began = time.monotonic()
+            woken = self._woken.get(periodic.name)
+            if woken:
+                woken.clear()
             try:
                 await asyncio.to_thread(run_periodic, self.database, periodic.name)
             except Exception as error:  # noqa: BLE001 - the next round tries again; the failure is logged
                 logger.warning("periodic job failed", job=periodic.name, error=str(error))
-            await asyncio.sleep(max(0.05, periodic.seconds - (time.monotonic() - began)))
+            pause = max(0.05, periodic.seconds - (time.monotonic() - began))
+            if woken is None:
+                await asyncio.sleep(pause)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), pause)
+
+    async def _hear(self) -> None:
+        """Wake periodic jobs by their channels; ends when the connection is lost, like the worker."""
+        async with await psycopg.AsyncConnection.connect(self.database.app_dsn, autocommit=True) as conn:
+            for channel in sorted({each.wake for each in PERIODIC.values() if each.wake}):
+                await conn.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+            async for notice in conn.notifies():
+                for each in PERIODIC.values():
+                    if each.wake == notice.channel:
+                        self._woken[each.name].set()
 
     async def _wake_deferred(self) -> None:
         """PgQueuer looks for deferred jobs when it happens to wake; this wakes it when the next one is due."""

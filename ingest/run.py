@@ -17,6 +17,7 @@ from edge.sources.mqtt import MqttSource
 from ingest.connectors import Connectors
 from ingest.keeper import Keeper
 from ingest.pipeline import AWAY, Pipeline
+from ingest.watch import Watch
 
 FINISH_S = 10.0
 SWITCH_S = 0.0005  # the storing thread waits for the database some ten times a flush, and then for the others
@@ -60,6 +61,7 @@ class Ingest:
         )
         self.keeper = Keeper(database, self.pipeline)
         self.connectors = Connectors(database, self.pipeline)
+        self.watch = Watch(database, self.pipeline, self.mqtt.link.connected.is_set)
         self.failure: BaseException | None = None
         self._log = log.get("ingest")
         self._log.info("ingest.start", broker=broker.kind, host=broker.host, port=broker.port)
@@ -74,6 +76,7 @@ class Ingest:
             "keep": self._thread("keep", lambda: self.keeper.run(over), over),
             "mqtt": self._thread("mqtt", lambda: self.mqtt.run(self.pipeline.inbox, sources_stop), over),
             "connect": self._thread("connect", lambda: self.connectors.run(over), over),
+            "watch": self._thread("watch", lambda: self.watch.run(over), over),
         }
         while not (stop.is_set() or over.is_set()):
             stop.wait(0.2)

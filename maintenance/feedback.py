@@ -67,7 +67,7 @@ def precision(conn: Connection) -> list[Precision]:
 
 def share_right(counts: dict[str, int], *, mode: str = "") -> float:
     """Right ÷ judged of one detector's verdicts (at least one); of a sensor's fault, *sensor* is the right answer."""
-    right = RIGHT | {"sensor"} if mode.startswith("sensor:") else RIGHT
+    right = RIGHT | {"sensor"} if mode.startswith(("sensor:", "source:")) else RIGHT
     return sum(count for verdict, count in counts.items() if verdict in right) / sum(counts.values())
 
 

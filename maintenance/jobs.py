@@ -1,4 +1,5 @@
-"""What runs by itself: alarms that time moves, and repairs being verified. Once a site, by one worker at a time."""
+"""What runs by itself: alarms that time moves, repairs being verified, silence that ingest noticed. Once a site, by one
+worker at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import guard, service
+from maintenance import guard, service, silence
 
 
 @every(seconds=5, name="maintenance.alarms")
@@ -19,3 +20,8 @@ def settle_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> N
 @every(seconds=5, name="maintenance.verify")
 def verify_repairs(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     guard.check_all(conn, now)
+
+
+@every(seconds=2, name="maintenance.silence", wake=silence.CHANNEL)
+def tell_silence(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    silence.settle(conn, now)

@@ -105,6 +105,7 @@ class Policy:
     refresh: timedelta = timedelta(hours=1)  # a forecast is made at most this often
     clear_delay: timedelta = timedelta(hours=1)  # normal for this long before an alarm clears
     sensor_clear_delay: timedelta = timedelta(minutes=15)  # a sensor's order closes by itself after this
+    silence_clear_delay: timedelta = timedelta(seconds=10)  # … of silence sooner; twice as late at each return
     reopen_within: timedelta = timedelta(hours=24)  # an alarm that comes back sooner is the same alarm
     shelve_most: timedelta = timedelta(days=30)
     deadline_share: float = 0.8  # of P10: the work should be done by then

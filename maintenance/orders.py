@@ -85,15 +85,13 @@ def open_machine(conn: Connection, case: Case, *, now: datetime, policy: Policy)
     return opened
 
 
-def open_sensor(conn: Connection, case: Case, *, signal: Signal, fault: Words, now: datetime) -> Opened:
-    """The order to repair a sensor; it never says that the machine is ill."""
+def open_sensor(conn: Connection, case: Case, *, title: Words, now: datetime) -> Opened:
+    """The order to repair a sensor or the way of its data; it never says that the machine is ill."""
     opened = _open(
         conn,
         case,
         kind=TicketKind.SENSOR_FAULT,
-        title=sentences.say(
-            "order.title_sensor", {"asset": case.asset.code, "signal": signal.name or signal.code, "fault": fault}
-        ),
+        title=title,
         text=sentences.join([store.said(case.kept.sentence), *map(sentences.reason, case.decision.reasons)]),
         priority=decide.SENSOR_PRIORITY,
         skill="instrumentation",

@@ -195,6 +195,10 @@ def health_lights(conn: Connection, now: datetime) -> dict[int, str]:
 
 def mode_json(asset_class: str, code: str) -> dict[str, Any]:
     """{code, name{en, zh}} of a failure mode, a sensor's fault included."""
+    if code == "source:many:silent":
+        return {"code": code, "name": sentences.say("source.many")}
+    if code.startswith("source:"):
+        return {"code": code, "name": sentences.say("source.name", {"source": code.split(":")[1]})}
     if not code.startswith("sensor:"):
         return {"code": code, "name": sentences.both(library.mode(asset_class, code).name)}
     _, signal, fault = (code.split(":", 1)[0], *code.split(":", 1)[1].rsplit(":", 1))

@@ -6,6 +6,7 @@ itself once all its sensors have been healthy for a while.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from detectors.base import Finding, FindingKind
 from maintenance import alarms, decide, library, machine, orders, sentences, store
 from maintenance.alarms import AlarmState, Order
 from maintenance.decide import OrderStage, Situation
-from maintenance.model import UNKNOWN, Action, Decision, Policy, Reason
+from maintenance.model import UNKNOWN, Action, Decision, Policy, Reason, Words
 from maintenance.orders import Case
 from maintenance.store import KeptAlarm
 from plant import assets
@@ -38,7 +39,35 @@ def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy
     if not finding.active:
         return _ended(conn, known, finding, policy) if known else None
     kept = _attach(conn, finding, mode, known)
-    return _act(conn, asset, signal, kept, finding, now, policy)
+
+    def order(kept: KeptAlarm, decision: Decision) -> Ticket:
+        return _join(conn, kept, signal, finding, now) or _open(conn, asset, signal, kept, finding, decision, now)
+
+    return _act(conn, asset, kept, finding, policy, order)
+
+
+def on_source(
+    conn: Connection, finding: Finding, now: datetime, *, mode: str, title: Words, policy: Policy
+) -> KeptAlarm | None:
+    """A whole source is silent, or sends again: one alarm and order, at the asset that its machines have in common.
+
+    The asset is locked. None when it ends a silence that nobody was told of.
+    """
+    asset = assets.asset(conn, finding.asset_id)
+    known = _known(conn, finding, mode, policy)
+    if not finding.active:
+        if known is not None:
+            _ended(conn, known, finding, policy)
+        return known
+    kept = _attach(conn, finding, mode, known)
+
+    def order(kept: KeptAlarm, decision: Decision) -> Ticket:
+        unknown = library.mode(asset.asset_class, UNKNOWN)
+        case = Case(asset, [], kept, finding, unknown, decision, None, 0.0)
+        return orders.open_sensor(conn, case, title=title, now=now).ticket
+
+    _act(conn, asset, kept, finding, policy, order)
+    return kept
 
 
 def mode_of(signal: Signal, fault: str) -> str:
@@ -72,8 +101,14 @@ def _attach(conn: Connection, finding: Finding, mode: str, known: KeptAlarm | No
 
 
 def _act(
-    conn: Connection, asset: Asset, signal: Signal, kept: KeptAlarm, finding: Finding, now: datetime, policy: Policy
+    conn: Connection,
+    asset: Asset,
+    kept: KeptAlarm,
+    finding: Finding,
+    policy: Policy,
+    order: Callable[[KeptAlarm, Decision], Ticket],
 ) -> Decision:
+    """Decide; ``order`` gives the alarm its order when it is to have one."""
     ticket = orders.lock(conn, kept.ticket_id)
     unknown = library.mode(asset.asset_class, UNKNOWN)
     decision = decide.decide(
@@ -90,8 +125,7 @@ def _act(
         policy,
     )
     if decision.action is Action.OPEN:
-        ticket = _join(conn, kept, signal, finding, now) or _open(conn, asset, signal, kept, finding, decision, now)
-        kept = store.save_alarm(conn, replace(kept, ticket_id=ticket.ticket_id))
+        kept = store.save_alarm(conn, replace(kept, ticket_id=order(kept, decision).ticket_id))
     store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
     return decision
 
@@ -109,7 +143,10 @@ def _open(
     case = Case(asset, [signal], kept, finding, unknown, decision, None, 0.0)
     key = f"sensor.{finding.failure_mode}"
     fault = sentences.say(key if key in sentences.templates() else "sensor.fault")
-    return orders.open_sensor(conn, case, signal=signal, fault=fault, now=now).ticket
+    words: dict[str, str | float | Words] = {
+        "asset": asset.code, "signal": signal.name or signal.code, "fault": fault
+    }  # fmt: skip
+    return orders.open_sensor(conn, case, title=sentences.say("order.title_sensor", words), now=now).ticket
 
 
 def _join(conn: Connection, kept: KeptAlarm, signal: Signal, finding: Finding, now: datetime) -> Ticket | None:
@@ -140,6 +177,15 @@ def _ended(conn: Connection, kept: KeptAlarm, finding: Finding, policy: Policy) 
     return decision
 
 
+def _is_calm(kept: KeptAlarm, now: datetime, policy: Policy) -> bool:
+    """Healthy for long enough. Data that are back prove by themselves that silence is over; but one who falls silent
+    again and again is trusted less at each return, so that a flapping source keeps one order."""
+    since, delay = kept.alarm.returned_at, policy.sensor_clear_delay
+    if kept.mode.endswith(f":{SILENT}"):
+        delay = min(delay, policy.silence_clear_delay * 2 ** min(kept.alarm.returns, 20))
+    return since is not None and now - since >= delay
+
+
 def settle(conn: Connection, kept: KeptAlarm, ticket: Ticket | None, now: datetime, policy: Policy) -> None:
     """Close a sensor's order, and clear its alarms, once every sensor it is about has been healthy for a while."""
     if ticket is None or orders.stage(ticket) is OrderStage.NONE:
@@ -148,8 +194,7 @@ def settle(conn: Connection, kept: KeptAlarm, ticket: Ticket | None, now: dateti
             store.save_alarm(conn, replace(kept, alarm=life))
         return
     group = store.alarms_of_ticket(conn, ticket.ticket_id)
-    calm = [each.alarm.returned_at for each in group]
-    if not all(since is not None and now - since >= policy.sensor_clear_delay for since in calm):
+    if not all(_is_calm(each, now, policy) for each in group):
         return
     evidence = {"text": sentences.say("verify.sensor_healthy"), "alarms": [each.alarm_id for each in group]}
     service.transition(

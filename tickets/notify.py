@@ -30,6 +30,7 @@ class NoticeKind(StrEnum):
     CLOSED = "closed"
     CANCELLED = "cancelled"
     NEEDS_PERSON = "needs_person"
+    LAG = "lag"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,32 @@ def tell(
         for lang, text in TITLES[kind].items()
     }
     body = {lang: ticket.title if extra is None else f"{ticket.title}{stop}{extra[lang]}" for lang, stop in STOPS}
+    return _put(conn, users, ticket.ticket_id, kind=kind, key=key, words={"title": title, "body": body}, now=now)
+
+
+def tell_of(
+    conn: Connection, users: Iterable[int | None], *, kind: NoticeKind, title: Text, body: Text, key: str, now: datetime
+) -> int:
+    """Like :func:`tell`, of something that has no ticket."""
+    return _put(conn, users, None, kind=kind, key=key, words={"title": title, "body": body}, now=now)
+
+
+def _put(
+    conn: Connection,
+    users: Iterable[int | None],
+    ticket_id: int | None,
+    *,
+    kind: NoticeKind,
+    key: str,
+    words: Mapping[str, Text],
+    now: datetime,
+) -> int:
     new = 0
     for user_id in sorted({user for user in users if user is not None}):
         row = conn.execute(
             """insert into notifications (user_id, ticket_id, key, kind, body, at) values (%s, %s, %s, %s, %s, %s)
                on conflict (site_id, user_id, key) do nothing returning notification_id""",
-            (user_id, ticket.ticket_id, key, kind.value, Jsonb({"title": title, "body": body}), now),
+            (user_id, ticket_id, key, kind.value, Jsonb({name: dict(text) for name, text in words.items()}), now),
         ).fetchone()
         if row:
             live.announce(conn, "notification", row[0])
@@ -100,6 +121,15 @@ def planners(conn: Connection) -> list[int]:
            where m.site_id = current_site() and u.disabled_at is null and m.role in ('planner', 'manager', 'admin')"""
     ).fetchall()
     return [user for user, role in rows if role == "planner"] or [user for user, _ in rows]
+
+
+def watchers(conn: Connection) -> list[int]:
+    """Users who look after the instance: planners and administrators."""
+    rows = conn.execute(
+        """select distinct m.user_id from memberships m join users u using (user_id)
+           where m.site_id = current_site() and u.disabled_at is null and m.role in ('planner', 'admin') order by 1"""
+    )
+    return [row[0] for row in rows]
 
 
 def inbox(

@@ -4,11 +4,19 @@ alter table source_status drop constraint source_status_state_check;
 alter table source_status add constraint source_status_state_check
   check (state in ('heard', 'connected', 'lost', 'silent', 'misconfigured'));
 alter table source_status
+  add column state_since    timestamptz not null default now(),
   add column expected_s     float8, -- seconds of the wall between two signs of life, at most, as far as is known
   add column lagging_since  timestamptz, -- wall time; null = the lag is as it should be
   add column repeated       bigint not null default 0, -- readings of messages that had come before
   add column released       bigint not null default 0, -- readings that left quarantine; they count as samples since
   add column dropped        bigint not null default 0; -- readings that could be neither stored nor quarantined
+
+create function note_state_since() returns trigger language plpgsql as $$
+begin
+  if new.state is distinct from old.state then new.state_since := clock_timestamp(); end if;
+  return new;
+end $$;
+create trigger state_since before update of state on source_status for each row execute function note_state_since();
 
 -- what a flush did, a row a source, written in the flush's own transaction and folded away about once a second: counts
 -- are exact whatever is killed. No index: it is read whole.
