@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TIME_WITHOUT_ZONE = "time_without_zone"
     IMPLAUSIBLE_TIME = "implausible_time"
     NOT_A_NUMBER = "not_a_number"
+    NO_BIRTH = "no_birth"
     UNKNOWN_TAG = "unknown_tag"
     UNKNOWN_UNIT = "unknown_unit"
     WRONG_UNIT = "wrong_unit"
@@ -92,6 +93,10 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
     Reason.NOT_A_NUMBER: {
         "en": "The value is not a finite number that can be kept exactly. The good values of the message were kept.",
         "zh": "该值不是可精确保存的有限数字。消息中其余正常的值已保存。",
+    },
+    Reason.NO_BIRTH: {
+        "en": "Sparkplug data without the birth that says what they are. The node was asked for it; check that it answers.",
+        "zh": "Sparkplug 数据缺少说明其含义的出生证书（BIRTH）。系统已请求该节点重发，请检查节点是否响应。",
     },
     Reason.UNKNOWN_TAG: {
         "en": "This tag is not bound to a signal. Bind it: the samples kept here are then released.",
