@@ -59,6 +59,8 @@ notification.read  -      -       own       own      own     own     own   own
 live.listen        -      -       own       site     site    site    site  site
 device.manage      -      -       -         -        -       -       site  -
 user.manage        -      -       -         -        -       -       site  -
+retention.read     -      -       -         -        site    site    site  -
+retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
 """
 

@@ -21,7 +21,7 @@ from edge.codecs import health
 from edge.reasons import DecodeError
 from ingest import accounts, drops, store
 from ingest.pipeline import AWAY, Pipeline, Tally
-from plant import rollups
+from plant import engine, retention, rollups
 
 EVERY_S = 1.0
 ROLL_EVERY_S = 5.0
@@ -45,16 +45,19 @@ class Keeper:
         self._settled = 0
         self._next_roll = 0.0
         self._next_chores = time.monotonic() + 60.0
+        self._next_bite = time.monotonic() + 60.0
         self._log = log.get("ingest")
 
     def run(self, stop: threading.Event) -> None:
         """Keep until ``stop`` is set."""
+        self._say_engine()
         while not stop.is_set():
             try:
                 self._hear()
                 self.settle()
                 self._roll()
                 self._chores()
+                self._retain()
             except AWAY as error:
                 self._log.warning("keeper.retry", error=" ".join(str(error).split())[:300])
                 self._hang_up()
@@ -130,6 +133,23 @@ class Keeper:
         with self.database.ingest_tx() as conn:
             store.compact_ledger(conn, older_than=KEEP_LEDGER)
             rollups.forget_batches(conn, older_than=KEEP_BATCHES)
+
+    def _retain(self) -> None:
+        """One bite of what retention takes, hourly until it has enough: last values do not wait for the whole meal."""
+        if time.monotonic() < self._next_bite:
+            return
+        with self.database.ingest_tx() as conn:
+            taken = retention.apply(conn, now=self.pipeline.clock.now())
+        if taken != retention.Applied():
+            self._log.info(
+                "retention", days=taken.days, samples=taken.samples, rollups=taken.rollups, waves=taken.waves
+            )
+        self._next_bite = time.monotonic() + (0.0 if taken.more else CHORES_EVERY_S)
+
+    def _say_engine(self) -> None:
+        with contextlib.suppress(*AWAY), self.database.ingest_tx() as conn:
+            for feature in engine.describe(conn):
+                self._log.info("store.engine", feature=feature.name, on=feature.on, why=feature.sentence["en"])
 
     def _hang_up(self) -> None:
         if self._listener is not None:

@@ -166,14 +166,15 @@ begin
     and min_at < (day + 1)::timestamp at time zone 'UTC' and max_at >= day::timestamp at time zone 'UTC');
 end $$;
 
--- retention, whole days: true when the day went
+-- retention, whole days: true when the day went, false when it is not rolled yet or somebody holds it
 create function drop_sample_day(gone date) returns boolean language plpgsql security definer
-  set search_path = pg_catalog, public as $$
-declare found record;
+  set search_path = pg_catalog, public set lock_timeout = '2s' as $$
+declare found record; native boolean := to_regclass('public.sample_store') is null;
 begin
+  if native then lock table samples in access exclusive mode; end if; -- before its part, as readers do
   select * into found from sample_days(gone, gone);
   if found.day is null or not hold_sample_day(found.part, gone) then return false; end if;
-  if to_regclass('public.sample_store') is null then
+  if native then
     execute format('drop table %s', found.part);
   else
     execute format('select %I.drop_chunks(''public.sample_store'', older_than => $2, newer_than => $1)',
@@ -182,24 +183,32 @@ begin
       using gone::timestamp at time zone 'UTC', (gone + 1)::timestamp at time zone 'UTC';
   end if;
   return true;
+exception when lock_not_available then return false;
 end $$;
 
--- retention, some signals of a day: how many samples went; null when the day is not in the rollups yet
-create function delete_samples(gone date, ids int[]) returns bigint language plpgsql security definer
-  set search_path = pg_catalog, public as $$
-declare found record; deleted bigint;
+-- retention, some signals of a day, a bite at a time: natively so many pages from `place` on, in a columnstore so many
+-- signals (whole batches go without being unpacked, for signal_id is what it segments by). `next` is where to go on,
+-- null at the end of the day; `deleted` is null when the day is not rolled yet or somebody holds it.
+create function delete_samples(gone date, ids int[], place bigint, most bigint, out deleted bigint, out next bigint)
+  language plpgsql security definer set search_path = pg_catalog, public set lock_timeout = '2s' as $$
+declare found record; bite int[];
 begin
   select * into found from sample_days(gone, gone);
-  if found.day is null then return 0; end if;
-  if not hold_sample_day(found.part, gone) then return null; end if;
+  if found.day is null then deleted := 0; return; end if;
+  if not hold_sample_day(found.part, gone) then return; end if;
   if to_regclass('public.sample_store') is null then
-    execute format('delete from %s where signal_id = any($1)', found.part) using ids;
-  else -- whole batches of the columnstore go without being unpacked, since signal_id is what it segments by
-    delete from sample_store where signal_id = any(ids)
-      and at >= gone::timestamp at time zone 'UTC' and at < (gone + 1)::timestamp at time zone 'UTC';
+    execute format('delete from %s where ctid >= $1 and ctid < $2 and signal_id = any($3)', found.part)
+      using format('(%s,0)', place)::tid, format('(%s,0)', place + most)::tid, ids;
+    get diagnostics deleted = row_count;
+    if place + most < pg_relation_size(found.part) / current_setting('block_size')::int then next := place + most; end if;
+  else
+    select array_agg(id) into bite from (select id from unnest(ids) as id where id > place order by id limit most) as t;
+    execute format('delete from %s where signal_id = any($1)', found.part) using bite;
+    get diagnostics deleted = row_count;
+    select max(id) into next from unnest(bite) as id;
+    if not exists (select from unnest(ids) as id where id > next) then next := null; end if;
   end if;
-  get diagnostics deleted = row_count;
-  return deleted;
+exception when lock_not_available then deleted := null; next := null;
 end $$;
 
 -- as before 0003: every day before; for people and tests, past the tiers but never past the rollups
@@ -229,11 +238,12 @@ create table retention_tiers (
   check (minute_days <= hour_days)
 );
 
--- through which day a class's samples are gone, so that no day is searched twice
+-- through which day a class's samples are gone, so that no day is searched twice, and how far the next day is
 create table retention_marks (
   site_id    int not null references sites,
   class      text not null,
   through    date not null,
+  place      bigint not null default 0,
   applied_at timestamptz not null default now(),
   primary key (site_id, class)
 );
@@ -278,9 +288,9 @@ begin
   end loop;
   foreach t in array array['note_store_feature(text, boolean, text, text)', 'native_samples_exist()', 'make_hypertable(text)',
       'settle_columnstore(text)', 'settle_store()', 'sample_days(date, date)', 'hold_sample_day(regclass, date)',
-      'drop_sample_day(date)', 'delete_samples(date, int[])'] loop
+      'drop_sample_day(date)', 'delete_samples(date, int[], bigint, bigint)'] loop
     execute format('revoke all on function %s from public', t);
   end loop;
 end $$;
 grant execute on function sample_days(date, date) to millwright_app, millwright_ingest;
-grant execute on function drop_sample_day(date), delete_samples(date, int[]) to millwright_ingest;
+grant execute on function drop_sample_day(date), delete_samples(date, int[], bigint, bigint) to millwright_ingest;
