@@ -45,12 +45,16 @@ def opened(raw: Raw, *, site_id: int, device: str, topic: str, keys: Keys) -> by
     An envelope is opened wherever it comes (a waveform on its own topic too), a plain payload on the signed topic is
     none. A device nobody knows has no key; that it is unknown is said later, of the whole message.
     """
-    key = keys.get((site_id, device), NO_KEY)
     if raw.signed or envelope.is_sealed(raw.payload):
-        return _open(key, topic, raw.payload)
-    if key.signing is Signing.REQUIRED and raw.codec not in UNSIGNED_CODECS:
+        return _open(keys.get((site_id, device), NO_KEY), topic, raw.payload)
+    if raw.codec not in UNSIGNED_CODECS and must_sign(keys, site_id=site_id, device=device):
         raise DecodeError(Reason.UNSIGNED, f"{device} must sign what it sends; this message is in no envelope.")
     return raw.payload
+
+
+def must_sign(keys: Keys, *, site_id: int, device: str) -> bool:
+    """Whether nothing that this device says without a signature may be kept (Sparkplug has none)."""
+    return keys.get((site_id, device), NO_KEY).signing is Signing.REQUIRED
 
 
 def _open(key: Key, topic: str, payload: bytes) -> bytes:

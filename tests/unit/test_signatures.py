@@ -7,7 +7,7 @@ import pytest
 from edge import envelope
 from edge.delivery import Raw
 from edge.reasons import DecodeError, Reason
-from ingest.signatures import Key, Signing, opened
+from ingest.signatures import Key, Signing, must_sign, opened
 
 SITE, OTHER_SITE = 1, 2
 TOPIC = "mw/v1/plant/gw/g"
@@ -55,6 +55,11 @@ def test_who_may_sign_need_not() -> None:
 def test_an_envelope_of_somebody_else_is_refused_even_where_signing_is_optional(device: str, site_id: int) -> None:
     assert reason(Raw(SEALED, signed=True), device=device, site_id=site_id) is Reason.BAD_SIGNATURE
     assert reason(Raw(SEALED), device=device, site_id=site_id) is Reason.BAD_SIGNATURE
+
+
+def test_who_must_sign() -> None:
+    found = {device: must_sign(KEYS, site_id=SITE, device=device) for device in ("gw", "pump", "old", "nobody")}
+    assert found == {"gw": True, "pump": False, "old": False, "nobody": False}
 
 
 def test_a_key_is_not_printed() -> None:
