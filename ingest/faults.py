@@ -124,6 +124,27 @@ def ended(conn: Connection, faults: Iterable[tuple[Subject, End, frozenset[str]]
         _wake(conn, subject.site_id)
 
 
+def late(conn: Connection, *, after: timedelta) -> None:
+    """Open a fault for each source whose data have come late for so long, and end those that come in time again."""
+    rows = conn.execute(
+        """with over as (
+             update source_faults f set ended_at = clock_timestamp(), ended_as = 'heard' from source_status s
+             where f.kind = 'lag' and f.ended_at is null and s.site_id = f.site_id and s.source = f.source
+               and (s.lagging_since is null or s.state not in ('heard', 'connected'))
+             returning f.site_id),
+           fresh as (
+             insert into source_faults (site_id, kind, source, since, expected_s, detail)
+             select site_id, 'lag', source, lagging_since, 0, jsonb_build_object('lag_s', lag_s) from source_status
+             where lagging_since < now() - %s and state in ('heard', 'connected')
+             on conflict (site_id, kind, source, (coalesce(signal_id, 0))) where ended_at is null do nothing
+             returning site_id)
+           select site_id from over union select site_id from fresh""",
+        (after,),
+    ).fetchall()
+    for (site_id,) in rows:
+        _wake(conn, site_id)
+
+
 def _sources(fault: Opened) -> list[str]:
     if fault.subject.kind is Kind.MANY:
         return list(fault.detail.get("sources", ()))

@@ -192,7 +192,8 @@ class Hearing:
         first = self._pauses[ids] < 0
         taught = np.where(self._pauses[ids] < KNOWN_PAUSES, pause, np.minimum(pause, LEAP * waited))
         self._pause[ids] = np.where(first, self._pause[ids], np.maximum(taught, FORGET * self._pause[ids]))
-        self._pauses[ids] = np.minimum(self._pauses[ids] + 1, KNOWN_PAUSES)
+        listening = first | (pause > 0)  # while we do not listen, nobody's pauses can be told
+        self._pauses[ids] = np.minimum(self._pauses[ids] + listening, KNOWN_PAUSES)
         self._last[ids] = self.listened
 
     def _make_room(self, size: int) -> None:
@@ -237,6 +238,8 @@ def _row(life: Life, tags: int, limit: float, expected: float) -> Row:
 
 def _heard(life: Life, now: float) -> None:
     if life.pauses >= 0:
+        if now <= life.last:
+            return
         pause = now - life.last
         if life.pauses >= KNOWN_PAUSES:
             pause = min(pause, LEAP * max(life.pause, SOONEST_S))

@@ -19,7 +19,7 @@ from core.database import INGEST, Database
 from core.errors import Unavailable
 from edge.codecs import health
 from edge.reasons import DecodeError
-from ingest import accounts, drops, store
+from ingest import accounts, drops, faults, store
 from ingest.pipeline import AWAY, Pipeline, Tally
 from plant import engine, retention, rollups
 
@@ -32,6 +32,7 @@ KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)
 CHANNEL = "millwright_plant"
 LAG_S = 10.0  # plant seconds that a sample may take from its own time to the store
+LATE_AFTER = timedelta(minutes=1)
 LAST_VALUES = "last_values"  # notice of another process that stored samples
 
 
@@ -82,6 +83,7 @@ class Keeper:
                 accounts.fold(conn)
                 store.write_status(conn, tally.counts, most_lag_s=LAG_S * max(1.0, pipeline.clock.factor))
                 _write_reports(conn, tally.health)
+                faults.late(conn, after=LATE_AFTER)
                 drops.write(conn, dropped)
                 store.rest(conn, seen_within=timedelta(seconds=3 * EVERY_S))
                 for site_id in sorted(set(site_ids.tolist())):

@@ -28,7 +28,7 @@ STALL_S = 1.5
 STORING_S = 2.0
 PLAN_EVERY_S = 10.0
 ASK_EVERY_S = 1.0
-KEEP_EVERY_S = 30.0
+KEEP_EVERY_S = 10.0
 CHANGED = 0.25  # of a pace that is worth writing down
 CUT_OFF_S = 10.0
 
