@@ -94,6 +94,12 @@ class _Buffered:
                 return
             del self.out[:sent]
 
+    def close(self) -> None:
+        """paho closes as soon as it has written its DISCONNECT, which is in the buffer: without it the will is said."""
+        with suppress(OSError):
+            self.flush()
+        self._inner.close()
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
@@ -148,7 +154,7 @@ class Link:
         self._wake()
 
     def run(self, stop: threading.Event) -> None:
-        """Stay connected until ``stop`` is set; then send the acks that wait, and go."""
+        """Stay connected until ``stop`` is set; then send the acks that wait, and go for good."""
         pause = BACKOFF_S[0]
         while not stop.is_set():
             began = time.monotonic()
@@ -162,6 +168,8 @@ class Link:
             self._log.warning("mqtt.lost", host=self.host, port=self.port, why=self.trouble)
             pause = BACKOFF_S[0] if time.monotonic() - began > 2 * BACKOFF_S[1] else min(pause * 2, BACKOFF_S[1])
             stop.wait(pause)
+        self._wake_r.close()
+        self._wake_w.close()
 
     def _one_session(self, stop: threading.Event) -> None:
         client = self._client()
@@ -309,7 +317,7 @@ class Link:
     def _wake(self) -> None:
         if not self._woken:
             self._woken = True
-            with suppress(BlockingIOError):  # full: it is awake enough
+            with suppress(OSError):  # full: it is awake enough; closed: it is over
                 self._wake_w.send(b"\0")
 
     def _drain_wake(self) -> None:
