@@ -95,7 +95,7 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
         "zh": "该值不是可精确保存的有限数字。消息中其余正常的值已保存。",
     },
     Reason.NO_BIRTH: {
-        "en": "Sparkplug data without the birth that says what they are. The node was asked for it; check that it answers.",
+        "en": "No birth says what these Sparkplug data are. The node was asked for it; check that it answers.",
         "zh": "Sparkplug 数据缺少说明其含义的出生证书（BIRTH）。系统已请求该节点重发，请检查节点是否响应。",
     },
     Reason.UNKNOWN_TAG: {
