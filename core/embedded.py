@@ -250,6 +250,8 @@ class EmbeddedServer:
         if code != 0:
             raise DatabaseDown(f"The database cluster cannot be created (initdb: {code}). {tail(self.log)}")
         fresh.rename(self.cluster)
+        _sync_folder(self.home)
+        _sync_folder(self.home.parent)
 
     def _configure(self, sockets: Path) -> None:
         """Written at each start; an owner's own changes go to ``local.conf`` beside it and win."""
@@ -259,14 +261,25 @@ class EmbeddedServer:
             "port": str(self.listen_port),
             "unix_socket_directories": str(sockets),
         }
-        ours = self.cluster / "millwright.conf"
-        ours.write_text("".join(f"{name} = {_quoted(value)}\n" for name, value in values.items()))
-        places.give(ours, self.user)
-        main = self.cluster / "postgresql.conf"
+        ours = "".join(f"{name} = {_quoted(value)}\n" for name, value in values.items())
+        self._write(self.cluster / "millwright.conf", ours)
+        main = (self.cluster / "postgresql.conf").read_text()
         includes = "include 'millwright.conf'\ninclude_if_exists 'local.conf'\n"
-        if includes not in main.read_text():
-            with main.open("a") as target:
-                target.write("\n" + includes)
+        if includes not in main:
+            self._write(self.cluster / "postgresql.conf", main + "\n" + includes)
+
+    def _write(self, path: Path, text: str) -> None:
+        """The old content or the new, never a part, also after a power cut; nothing where it says so already."""
+        if path.exists() and path.read_text() == text:
+            return
+        fresh = path.with_name(path.name + ".new")
+        with fresh.open("w") as target:
+            target.write(text)
+            target.flush()
+            os.fsync(target.fileno())
+        places.give(fresh, self.user)
+        fresh.replace(path)
+        _sync_folder(path.parent)
 
     def _launch(self, binaries: Path, deadline: float) -> None:
         """Start and wait; while the last owner's processes go away, try again for a few seconds."""
@@ -318,6 +331,15 @@ class EmbeddedServer:
                 ) from error
             return False
         return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """What was made or renamed in it stays so through a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def binaries_for(user: User | None) -> Path:
