@@ -35,7 +35,7 @@ VERBS = {
     "user": Verb("api.commands.people:user", "add a person, set a password, list people"),
     "link": Verb("api.commands.people:link", "print a sign-in link (single use, 15 minutes)"),
     "token": Verb("api.commands.people:token", "make an API token"),
-    "device": Verb("api.commands.people:device", "register or revoke a device; prints how to publish"),
+    "device": Verb("api.commands.devices:device", "register, revoke or renew a device; prints how to publish"),
     "source": Verb("api.commands.sources:source", "subscribe to an OPC UA server, list sources, forget one"),
     "clock": Verb("api.commands.clock:clock", "show the plant clock, or set its speed"),
     "publish": Verb("api.commands.publish:publish", "play a recorded table through the real broker"),

@@ -42,6 +42,8 @@ class Endpoints:
     broker_kind: str  # mosquitto, amqtt or external
     broker_host: str
     broker_port: int
+    tls_port: int | None = None  # of the managed broker, with passwords
+    certificate_port: int | None = None  # and with client certificates
 
     def write(self, data_dir: Path) -> None:
         path = data_dir / RUN_FILE

@@ -1,4 +1,4 @@
-"""The people, tokens and devices of one site, as its administrator sees them. SQL."""
+"""The people and tokens of one site, as its administrator sees them. SQL."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg import Connection
-from psycopg.errors import UniqueViolation
 from psycopg.rows import class_row
 
-from api.errors import DeviceExists
-from core.broker_rules import device_name, hash_password, new_password
 from core.errors import Forbidden, NotFound
-
-DEVICES = "millwright_devices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +31,6 @@ class Token:
     created_at: datetime
     expires_at: datetime | None
     used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    device_id: int
-    name: str
-    registered_at: datetime
-    revoked_at: datetime | None
 
 
 def members(conn: Connection, *, after: int, limit: int) -> list[Member]:
@@ -105,46 +92,3 @@ def revoke_token(conn: Connection, token_id: str) -> None:
     )
     if done.rowcount == 0:
         raise NotFound
-
-
-def devices(conn: Connection) -> list[Device]:
-    """Devices of the current site, revoked ones too, by name."""
-    with conn.cursor(row_factory=class_row(Device)) as cursor:
-        return cursor.execute("select device_id, name, registered_at, revoked_at from devices order by name").fetchall()
-
-
-def register_device(conn: Connection, name: str) -> str:
-    """Let a device publish as ``name`` on the current site; returns its password, shown once.
-
-    Raises BrokerNameInvalid, DeviceExists. Broker users have no site, so a name is one device's in the whole instance.
-    """
-    password = new_password()
-    try:
-        row = conn.execute(
-            """insert into devices (name, secret_hash) values (%s, %s)
-               on conflict (site_id, name) do update set secret_hash = excluded.secret_hash, revoked_at = null
-                 where devices.revoked_at is not null
-               returning device_id""",
-            (device_name(name), hash_password(password)),
-        ).fetchone()
-    except UniqueViolation:  # another site's device: the unique index sees what the policy hides
-        raise DeviceExists from None
-    if row is None:
-        raise DeviceExists
-    tell_broker(conn)
-    return password
-
-
-def revoke_device(conn: Connection, device_id: int) -> None:
-    """Shut a device out. Raises NotFound."""
-    done = conn.execute(
-        "update devices set revoked_at = now() where device_id = %s and revoked_at is null", (device_id,)
-    )
-    if done.rowcount == 0:
-        raise NotFound
-    tell_broker(conn)
-
-
-def tell_broker(conn: Connection) -> None:
-    """After the commit, whoever runs the broker reads its users again."""
-    conn.execute("select pg_notify(%s, current_site()::text)", (DEVICES,))

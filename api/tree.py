@@ -9,23 +9,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
-import psycopg
-from psycopg import Connection
 
-from api import first
+from api import broker_watch, devices, first
 from api.instance import Endpoints, Instance
 from api.supervisor import CommandPart, ServerPart, Supervisor
-from core import log, places
+from core import places
 from core.broker import Broker, BrokerInfo, Kind
-from core.database import INGEST, Database
+from core.broker_log import Denials
+from core.database import Database
 from core.embedded import EmbeddedServer
 from core.errors import Unavailable
 from core.lock import Lock
 from core.ports import Ports
 
-DEVICES = "millwright_devices"
 READY_S = 60.0
-logger = log.get("up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,12 @@ def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callabl
         database = _handle(instance, server)
         say("bringing the schema up to date …")
         fresh = first.prepare(database, instance.settings)
-        broker = _broker(instance, supervisor, ports, database, say)
+        denials = Denials()
+        broker = _broker(instance, supervisor, ports, database, denials, say)
         _endpoints(address, server, broker).write(instance.data_dir)
         _parts(instance, supervisor, port)
         if broker:
-            supervisor.every(1.0, DeviceWatch(database, broker).look)
+            supervisor.every(1.0, broker_watch.Watch(database, broker, denials).look)
         _until_it_answers(address, supervisor)
         if not supervisor.stopping:
             on_ready(Running(instance, address, broker.info if broker else None, supervisor, fresh))
@@ -92,19 +90,27 @@ def _handle(instance: Instance, server: EmbeddedServer | None) -> Database:
 
 
 def _broker(
-    instance: Instance, supervisor: Supervisor, ports: Ports, database: Database, say: Callable[[str], None]
+    instance: Instance,
+    supervisor: Supervisor,
+    ports: Ports,
+    database: Database,
+    denials: Denials,
+    say: Callable[[str], None],
 ) -> Broker | None:
     if instance.settings.broker_url:
         say("using your own broker")
         return None
     with database.ingest_tx() as conn:
-        users = device_users(conn)
+        users, revoked = devices.broker_users(conn), devices.revoked_certificates(conn)
     broker = Broker(
         instance.data_dir,
         instance.secrets,
         port=ports.choose("broker", instance.settings.broker_port),
         kind=Kind(instance.settings.broker_kind),
         users=users,
+        revoked=revoked,
+        listeners=broker_watch.listeners(instance.settings),
+        denials=denials,
     )
     supervisor.start(ServerPart("broker", broker, broker.log_file))
     say(f"broker: {broker.info.kind} {broker.info.version} on port {broker.info.port}")
@@ -121,6 +127,8 @@ def _endpoints(address: str, server: EmbeddedServer | None, broker: Broker | Non
         broker_kind=str(broker.info.kind) if broker else "external",
         broker_host=broker.info.host if broker else "",
         broker_port=broker.info.port if broker else 0,
+        tls_port=broker.listeners.tls_port if broker else None,
+        certificate_port=broker.listeners.certificate_port if broker else None,
     )
 
 
@@ -148,32 +156,3 @@ def _answers(address: str) -> bool:
     with suppress(httpx.TransportError):
         return httpx.get(f"{address}/health/live", timeout=2.0, trust_env=False).status_code == httpx.codes.OK
     return False
-
-
-def device_users(conn: Connection) -> list[tuple[str, str]]:
-    """Broker users: name and password hash of every device that is not revoked (ingest role: all sites)."""
-    return conn.execute("select name, secret_hash from devices where revoked_at is null order by name").fetchall()
-
-
-class DeviceWatch:
-    """Tells the broker when devices were registered or revoked."""
-
-    def __init__(self, database: Database, broker: Broker) -> None:
-        self.database, self.broker = database, broker
-        self._conn: Connection | None = None
-
-    def look(self) -> None:
-        """One short look; a database that is away is asked again at the next."""
-        try:
-            if self._conn is None:
-                self._conn = self.database.connect(role=INGEST)
-                self._conn.execute(f"listen {DEVICES}")
-                self._refresh(self._conn)
-            elif any(True for _ in self._conn.notifies(timeout=0)):
-                self._refresh(self._conn)
-        except psycopg.OperationalError as error:
-            logger.warning("devices not read", why=str(error))
-            self._conn = None
-
-    def _refresh(self, conn: Connection) -> None:
-        self.broker.refresh(device_users(conn))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import (
@@ -32,6 +33,19 @@ class Settings(BaseSettings):
     broker_url: str | None = Field(None, description="mqtt://user:password@host:port; unset = managed broker.")
     broker_port: int = Field(1883, description="Preferred port of the managed broker.", ge=0, le=65535)
     broker_kind: str = Field("auto", description="Managed broker: auto, mosquitto or amqtt.")
+    mqtt_listen: str = Field("127.0.0.1", description="Address that the managed broker's TLS listeners bind to.")
+    mqtt_plain: Literal["loopback", "outside"] = Field(
+        "loopback", description="MQTT without TLS: on this machine alone, or outside: on mqtt_listen too."
+    )
+    mqtt_tls_port: int | None = Field(
+        None, description="Port of MQTT over TLS with passwords; unset = none.", ge=1, le=65535
+    )
+    mqtt_certificate_port: int | None = Field(
+        None, description="Port of MQTT over TLS with client certificates; unset = none.", ge=1, le=65535
+    )
+    mqtt_tls_cert: Path | None = Field(None, description="The broker's certificate (PEM); unset = one of our own.")
+    mqtt_tls_key: Path | None = Field(None, description="The key of mqtt_tls_cert (PEM, without a password).")
+    mqtt_tls_names: str = Field("", description="More names of the broker in our own certificate, by commas.")
     site: str = Field("plant", description="Code of the first site, made at first start.")
     site_name: str = Field("My plant", description="Name of the first site.")
     timezone: str = Field("UTC", description="Time zone of the first site (IANA name).")

@@ -16,7 +16,7 @@ from core.settings import settings
 
 SUBVERBS = {
     "user": ("add", "password", "list"),
-    "device": ("add", "revoke", "list"),
+    "device": ("add", "certificate", "rotate", "revoke", "list", "events"),
     "source": ("add", "remove", "list"),
 }
 

@@ -1,4 +1,4 @@
-"""Verbs for who may come in: people, sign-in links, tokens, devices."""
+"""Verbs for who may come in: people, sign-in links, tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from psycopg import Connection
 
-from api import identity, members
+from api import identity
 from api.commands.parts import instance_of, say
 from api.instance import Instance
 from api.policies import ROLES
@@ -115,55 +115,6 @@ def token(argv: list[str]) -> int:
     with instance.database.tx() as conn:
         print(identity.create_token(conn, arguments.login, name=arguments.name, now=now, expires_at=until))
     return 0
-
-
-def device(argv: list[str]) -> int:
-    """Register a device, revoke one, or list them."""
-    parser = argparse.ArgumentParser(prog="millwright device", description="Machines and gateways that may publish.")
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for name, summary in (("add", "register; prints its password once"), ("revoke", "refuse it from now on")):
-        verb = verbs.add_parser(name, help=summary)
-        verb.add_argument("name")
-        verb.add_argument("--site", help="site code (default: the first site)")
-    listing = verbs.add_parser("list", help="list devices")
-    listing.add_argument("--site", help="site code (default: the first site)")
-    arguments = parser.parse_args(argv)
-    instance = instance_of(settings())
-    with instance.database.tx() as conn:
-        site_id = site_of(conn, arguments.site)
-    {"add": _device_add, "revoke": _device_revoke, "list": _device_list}[arguments.verb](instance, arguments, site_id)
-    return 0
-
-
-def _device_add(instance: Instance, arguments: argparse.Namespace, site_id: int) -> None:
-    with instance.database.tx(site_id=site_id) as conn:
-        password = members.register_device(conn, arguments.name)
-        row = conn.execute("select code from sites where site_id = %s", (site_id,)).fetchone()
-    code = row[0] if row else ""
-    found = instance.endpoints
-    where = f"-h {found.broker_host} -p {found.broker_port}" if found and found.broker_host else "-h BROKER"
-    say(f"registered; the password is shown this once: {password}")
-    say("try it:")
-    print(
-        f"  mosquitto_pub {where} -q 1 -u {arguments.name} -P {password} "
-        f'-t mw/v1/{code}/{arguments.name}/s/temperature -m \'{{"v": 21.5, "u": "°C"}}\''
-    )
-    say("an unknown tag waits in the console under Quarantine, where a click binds it to a signal")
-
-
-def _device_revoke(instance: Instance, arguments: argparse.Namespace, site_id: int) -> None:
-    with instance.database.tx(site_id=site_id) as conn:
-        found = [each for each in members.devices(conn) if each.name == arguments.name and not each.revoked_at]
-        if not found:
-            raise NotFound(f"There is no living device {arguments.name!r} on this site. See `millwright device list`.")
-        members.revoke_device(conn, found[0].device_id)
-    say(f"{arguments.name} is revoked")
-
-
-def _device_list(instance: Instance, _arguments: argparse.Namespace, site_id: int) -> None:
-    with instance.database.tx(site_id=site_id) as conn:
-        for each in members.devices(conn):
-            print(f"{each.name:<32} {'revoked' if each.revoked_at else 'may publish'}")
 
 
 def site_of(conn: Connection, code: str | None) -> int:
