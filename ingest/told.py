@@ -57,7 +57,7 @@ def save_gap(conn: Connection, site_id: int, source: str, gap: Gap) -> None:
 
 
 def save_statuses(conn: Connection, site_id: int, source: str, told: Sequence[TagStatus]) -> None:
-    """A code begins a stretch and ends the one before; good only ends it. Of a tag that flutters the newest are kept."""
+    """A code begins a stretch and ends the one before; good only ends it. Of a tag that flutters the newest stay."""
     newest: dict[str, list[TagStatus]] = {}
     for each in told:
         newest.setdefault(each.tag, []).append(each)

@@ -135,8 +135,8 @@ class Reader:
 class Filler:
     """Fills the gaps of one session, one after the other; ``wanted`` takes tag → µs that its gap begins at."""
 
-    def __init__(self, reader: Reader, chosen: Options, stretch: Stretch) -> None:
-        self.reader, self.chosen, self.stretch = reader, chosen, stretch
+    def __init__(self, reader: Reader, chosen: Options, stretch: Stretch, *, on_told: Callable[[], None]) -> None:
+        self.reader, self.chosen, self.stretch, self.on_told = reader, chosen, stretch, on_told
         self.wanted: asyncio.Queue[tuple[dict[str, int], int]] = asyncio.Queue()
         self.without: dict[str, str] = {}  # tags that have no history, and why
         self._log = log.get("edge").bind(source=reader.place.name)
@@ -198,3 +198,4 @@ class Filler:
         self.reader.place.tell_gap(
             Gap(from_us, max(until_us, from_us), len(behind), fill, samples=outcome.samples, why=why)
         )
+        self.on_told()

@@ -118,8 +118,8 @@ class Talk:
         self.warnings = session.warnings
         self.subscription = Subscription(self.session, line.chosen)
         self.stretch: Stretch = line.book.begin()
-        self.filler = Filler(Reader(line.place, self.session, nodes, line.emit), line.chosen, self.stretch)
-        self._told = ""
+        reader = Reader(line.place, self.session, nodes, line.emit)
+        self.filler = Filler(reader, line.chosen, self.stretch, on_told=self._tell)
 
     async def hold(self) -> str:
         """Listen until the server is lost; returns why."""
@@ -161,7 +161,7 @@ class Talk:
             self.line.place.tell_status([TagStatus(tag, code, name_of(code), self.line.place.now_us())])
 
     def _tell(self) -> None:
-        """Connected, and what is not as it should be; told anew when that changes."""
+        """Connected, and what is not as it should be."""
         parts = list(self.warnings)
         if not self.nodes:
             parts.append(f"No nodes are chosen yet: `millwright source browse {self.line.place.name}`.")
@@ -171,10 +171,7 @@ class Talk:
         if self.filler.without:
             tag, why = next(iter(self.filler.without.items()))
             parts.append(f"Gaps of {len(self.filler.without)} tags cannot be filled; {tag}: {why}.")
-        text = " ".join(parts)
-        if text != self._told or not text:
-            self.line.place.on_state(State.CONNECTED, text)
-            self._told = text
+        self.line.place.on_state(State.CONNECTED, " ".join(parts))
 
     async def _listen(self) -> str:
         """Gather what comes and hand it on; the server may be busy but not silent. What is queued goes on first."""
@@ -195,13 +192,8 @@ class Talk:
                 subscription.end(f"The server has been silent for {subscription.silence_s:g} s.")
             else:
                 self.stretch.quiet(self.line.heard_us)
-                self._tell_if_changed()
             self.line.save()
         return "stopped"
-
-    def _tell_if_changed(self) -> None:
-        if self._told or self.filler.without or self.line.refused:
-            self._tell()
 
     def _delivery(self, changes: Sequence[Change]) -> Delivery:
         place = self.line.place
