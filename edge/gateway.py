@@ -62,7 +62,7 @@ class Gateway:
         self.chosen = chosen
         self.counts = Counts()
         self.inbox = Inbox(most_messages=INBOX_MESSAGES)
-        self.spool = Spool(chosen.spool, most_bytes=chosen.spool_bytes, min_free_bytes=chosen.min_free_bytes)
+        self.spool = self._spool()
         self.sender = self._sender(chosen.broker)
         self.ears = pulse.ears(
             chosen.sources,
@@ -263,6 +263,10 @@ class Gateway:
                 self._log.exception("gateway.source_failed", source=ear.name)
 
         return threading.Thread(target=guarded, name=ear.name, daemon=True)
+
+    def _spool(self) -> Spool:
+        chosen = self.chosen
+        return Spool(chosen.spool, most_bytes=chosen.spool_bytes, min_free_bytes=chosen.min_free_bytes)
 
     def _sender(self, broker: config.Broker) -> Sender:
         site, device = self.chosen.site, self.chosen.device
