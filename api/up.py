@@ -1,6 +1,7 @@
 """The composition root: the only place where rooms are wired to each other.
 
     detectors.runner ──finding──> maintenance.service ──> tickets.service
+    detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
@@ -11,8 +12,8 @@ from __future__ import annotations
 import api.jobs
 import maintenance.jobs
 import tickets.jobs
-from detectors.base import OnFinding
-from maintenance import feedback, guard, service
+from detectors.base import OnFinding, OnRejudged
+from maintenance import feedback, guard, late, service
 from tickets.hooks import hooks
 
 JOB_MODULES = (api.jobs, maintenance.jobs, tickets.jobs)  # importing them registers their handlers
@@ -27,3 +28,8 @@ def wire() -> None:
 def on_finding() -> OnFinding:
     """What the detectors call with each finding, in the transaction that advances the asset's watermark."""
     return service.on_finding
+
+
+def on_rejudged() -> OnRejudged:
+    """What the detectors call once a time that got late data has been judged again."""
+    return late.on_rejudged

@@ -135,6 +135,28 @@ class DetectorFactory(Protocol):
     def __call__(self, *, asset_id: int, site_id: int, asset_class: str, signals: Sequence[Signal]) -> Detector: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    """All that a detector says of [from, until] of one asset now that late data are known, in time order.
+
+    It takes the place of whatever was said of that time before.
+    """
+
+    asset_id: int
+    site_id: int
+    from_at: datetime
+    until_at: datetime
+    findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What judging again has changed: findings told that are new, and findings withdrawn."""
+
+    told: int
+    withdrawn: int
+
+
 class OnFinding(Protocol):
     """What happens with a finding: called in the transaction that advances the asset's watermark.
 
@@ -142,3 +164,9 @@ class OnFinding(Protocol):
     """
 
     def __call__(self, conn: Any, finding: Finding, now: datetime) -> object: ...
+
+
+class OnRejudged(Protocol):
+    """What happens once a stretch has been judged again: called in the transaction that replaces the line's memory."""
+
+    def __call__(self, conn: Any, rejudged: Rejudged, now: datetime) -> Changed: ...

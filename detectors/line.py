@@ -131,7 +131,7 @@ class Line:
         else:
             self._chain.intervene(request.at_us)
         ended = self._chain.update(_rows(frame, 0, 0)).findings
-        return [] if request.done else list(ended)
+        return [f for f in ended if not request.done or _us(f) > self.muted_us]
 
     def _frame(self, batch: SampleBatch, until_us: int) -> Frame:
         """Grid rows of (position, until], without those on which nothing was heard."""

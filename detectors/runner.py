@@ -6,7 +6,8 @@
                                                                      watermark  ┘
 
 The telemetry store is the log; a line's memory is a cache. After a crash a line starts from its snapshot, replays up
-to the watermark in silence, and goes on: nothing is said twice, nothing is missed.
+to the watermark in silence, and goes on: nothing is said twice, nothing is missed. What comes later than the watermark
+is judged again beside it (``detectors.replay``).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
-import numpy as np
 import psycopg
 from psycopg import Connection
 
@@ -26,21 +27,22 @@ from core import log
 from core.clock import Clock
 from core.database import Database, site_ids
 from core.errors import MillwrightError
-from detectors import store
-from detectors.base import OnFinding
+from detectors import history, late, store
+from detectors.base import Changed, OnFinding, OnRejudged, Rejudged
 from detectors.chain import NAME
 from detectors.frames import SECOND_US, grid_step_us
-from detectors.line import Action, Line
-from detectors.store import Heard
+from detectors.late import Stretch
+from detectors.line import Action, Line, Request
+from detectors.replay import SNAPSHOT_ROWS, STRETCH_ROWS, TURN_S, Replays
+from detectors.store import Heard, samples_of
 from plant import assets, telemetry
 from plant.model import Asset, Role, SampleBatch, Signal
 
 CHANNEL = "millwright_samples"
 POLL_S = 1.0
 RETRY_S = 2.0
-STRETCH_ROWS = 1_440  # rows of one transaction at most
-SNAPSHOT_ROWS = 720
 GRACE_S = 5.0  # seconds of the wall that a late signal is waited for
+HOLD_S = 4.0  # what is judged without waiting for a signal's next sample stays so far behind the newest
 BACKFILL_S = 3.0  # a new asset is judged when its history has been coming no longer for so many seconds
 PATIENCE_S = 30.0
 HISTORY = timedelta(hours=1)  # what is older than this when it comes is history …
@@ -52,6 +54,7 @@ class Patience(Enum):
 
     NONE = "none"  # everything that will come is there
     LIVE = "live"
+    SHARED = "shared"  # as LIVE, with several processes that store: samples of one signal may overtake each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class _Site:
     site_id: int
     clock: Clock
     due: Sequence[_Due]
+    late: Sequence[Stretch]
+    machines: Mapping[int, tuple[Asset, Sequence[Signal]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,53 +81,82 @@ class _Due:
 class Runner:
     """Runs all assets of all sites. One at a time an instance: a lock an asset keeps a second one out."""
 
-    def __init__(self, database: Database, load_clock: Callable[[Connection], Clock], on_finding: OnFinding) -> None:
+    def __init__(
+        self,
+        database: Database,
+        load_clock: Callable[[Connection], Clock],
+        on_finding: OnFinding,
+        on_rejudged: OnRejudged | None = None,
+    ) -> None:
         self._database, self._load_clock, self._on_finding = database, load_clock, on_finding
         self._lines: dict[int, Line] = {}
+        self._replays = Replays(database, self._lines, on_rejudged or _TellAgain(on_finding))
         self._waiting: dict[int, float] = {}  # new assets: since when their history is waited for
         self._log = log.get("detectors")
 
     def run_once(self) -> int:
-        """Judge everything that is stored, late signals not waited for; returns the rows judged."""
+        """Judge everything that is stored, late data too, and wait for nothing; returns the rows judged."""
         return self._pass(Patience.NONE)
 
-    def run_forever(self, stop: threading.Event) -> None:
+    def run_forever(self, stop: threading.Event, *, patience: Patience = Patience.LIVE) -> None:
         """Judge whenever samples come, until ``stop``; outlives restarts of the database."""
         while not stop.is_set():
             try:
                 with self._database.connect() as listener:
                     listener.execute("listen millwright_samples")
                     while not stop.is_set():
-                        self._pass(Patience.LIVE)
-                        for _ in listener.notifies(timeout=POLL_S, stop_after=1):
+                        self._pass(patience)
+                        for _ in listener.notifies(timeout=0 if self._replays.busy else POLL_S, stop_after=1):
                             pass
             except (psycopg.OperationalError, MillwrightError) as error:
                 self._lines.clear()
+                self._replays.clear()
                 self._log.warning("detectors.waits", error=str(error))
                 stop.wait(RETRY_S)
 
     def _pass(self, patience: Patience) -> int:
         with self._database.tx() as conn:
             sites = site_ids(conn)
-        return sum(self._run_site(self._look(site_id, patience)) for site_id in sites)
+        rows = 0
+        for site_id in sites:
+            site = self._look(site_id, patience)
+            rows += self._run_site(site) + self._judge_again(site, patience)
+        return rows
+
+    def _judge_again(self, site: _Site, patience: Patience) -> int:
+        """What came late: at most ``TURN_S``, so that live data are not kept waiting."""
+        if not (site.late or self._replays.busy):
+            return 0
+        ripe = [each for each in site.late if each.ripe or patience is Patience.NONE]
+        turn_s = float("inf") if patience is Patience.NONE else TURN_S
+        return self._replays.turn(site.site_id, ripe, site.machines, now=site.clock.now(), turn_s=turn_s)
 
     def _look(self, site_id: int, patience: Patience) -> _Site:
         """What is to do on a site, by what was heard last."""
         with self._database.tx(site_id=site_id) as conn:
             clock = self._load_clock(conn)
             heard, marks, wanted = store.heard(conn), store.watermarks(conn), store.open_requests(conn)
-            arriving = self._arriving(conn, clock) if patience is Patience.LIVE else set()
+            arriving = set() if patience is Patience.NONE else self._arriving(conn, clock)
             by_asset = _by_asset(assets.signals_of_site(conn))
+            found = {asset.asset_id: (asset, by_asset.get(asset.asset_id, [])) for asset in assets.assets(conn)}
+            late.note(conn, self._judged(marks))
+            waiting_late = late.waiting(conn)
             due = []
-            for asset in assets.assets(conn):
-                signals = by_asset.get(asset.asset_id, [])
-                until_us = complete_until(signals, heard, patience)
+            for asset, signals in found.values():
+                until_us = complete_until(signals, heard, patience, factor=clock.factor)
                 if until_us is None or (asset.asset_id not in marks and self._waits(asset, signals, arriving)):
                     continue
                 waiting = wanted.get(asset.asset_id, until_us + 1) <= until_us
                 if waiting or until_us >= marks.get(asset.asset_id, 0) + grid_step_us(signals):
                     due.append(_Due(asset, signals, until_us, waiting))
-        return _Site(site_id, clock, due)
+        return _Site(site_id, clock, due, waiting_late, found)
+
+    def _judged(self, marks: Mapping[int, int]) -> dict[int, int]:
+        """Up to when each asset is judged; a line in memory may have crossed a hole beyond its watermark."""
+        return {
+            asset_id: max(mark, self._lines[asset_id].position_us) if asset_id in self._lines else mark
+            for asset_id, mark in marks.items()
+        }
 
     @staticmethod
     def _arriving(conn: Connection, clock: Clock) -> set[int] | None:
@@ -181,7 +215,7 @@ class Runner:
                 mark = store.lock_watermark(conn, asset_id)
                 if (mark or 0) > max(line.muted_us, line.position_us):
                     return 0
-                rows = self._judge(conn, site, line, _of(batch, due.signals, line.position_us), until_us)
+                rows = self._judge(conn, site, line, samples_of(batch, due.signals, line.position_us), until_us)
         except (psycopg.Error, MillwrightError) as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
@@ -193,15 +227,18 @@ class Runner:
 
     def _judge(self, conn: Connection, site: _Site, line: Line, batch: SampleBatch, until_us: int) -> int:
         asset_id, now = line.asset.asset_id, site.clock.now()
-        said = line.advance(batch, store.requests(conn, asset_id, after_us=line.position_us), until_us=until_us)
+        wanted = store.requests(conn, asset_id, after_us=line.position_us)
+        said = line.advance(batch, wanted, until_us=until_us)
         for finding in said.findings:
             self._on_finding(conn, finding, now)
         telemetry.write_bands(conn, said.bands)
         if said.carried_out:
             store.finish(conn, said.carried_out, now=now)
+            history.forget_from(conn, asset_id, NAME, from_us=_earliest(wanted, said.carried_out))
         if said.carried_out or line.rows_since_snapshot >= SNAPSHOT_ROWS:
             kept = store.Snapshot(line.version, line.position_us, line.dump())
             store.save_snapshot(conn, asset_id, NAME, kept)
+            history.add(conn, asset_id, NAME, kept, spacing_us=SNAPSHOT_ROWS * line.step_us)
             line.rows_since_snapshot = 0
         if line.position_us > line.muted_us:
             store.save_watermark(conn, asset_id, line.position_us)
@@ -236,25 +273,29 @@ def open_line(conn: Connection, asset: Asset, signals: Sequence[Signal]) -> Line
     return Line(asset, signals, position_us=first_us - 1, muted_us=mark)
 
 
-def complete_until(signals: Sequence[Signal], heard: Mapping[int, Heard], patience: Patience) -> int | None:
+def complete_until(
+    signals: Sequence[Signal], heard: Mapping[int, Heard], patience: Patience, *, factor: float = 1.0
+) -> int | None:
     """Time up to which an asset's samples are complete; None when there is nothing to judge.
 
-    The slowest signal counts, unless it is late by more than two of its periods and has been waited for.
+    The slowest signal counts, unless it is late by more than two of its periods and has been waited for. Beyond a
+    signal's newest sample nothing is judged that is younger than ``HOLD_S`` of the wall (``factor``: of the plant
+    clock): a sample on its way is not late.
     """
     known = [(signal, heard[signal.signal_id]) for signal in signals if signal.signal_id in heard]
     if not known or all(signal.role is not Role.MEASURED for signal in signals):
         return None
-    newest = max(last.at_us for _, last in known)
+    newest, ago_s = max((last.at_us, -last.ago_s) for _, last in known)
     if patience is Patience.NONE:
         return newest
+    ripe_us = newest - round(max(HOLD_S + ago_s, 0.0) * factor * SECOND_US)
     step_us = grid_step_us(signals)
-    until_us = newest
+    until_us = max(ripe_us, 0) if patience is Patience.SHARED else newest
     for signal, last in known:
         period_us = round(signal.period_s * SECOND_US)
-        bound_us = last.at_us + max(period_us - step_us, 0)
         late = newest - last.at_us > 2 * max(period_us, step_us) and last.ago_s > GRACE_S
-        if not late:
-            until_us = min(until_us, bound_us)
+        bound_us = ripe_us if late else min(last.at_us + max(period_us - step_us, 0), ripe_us)
+        until_us = min(until_us, max(bound_us, last.at_us))
     return until_us
 
 
@@ -270,7 +311,17 @@ def _by_asset(signals: Sequence[Signal]) -> dict[int, list[Signal]]:
     return found
 
 
-def _of(batch: SampleBatch, signals: Sequence[Signal], after_us: int) -> SampleBatch:
-    """The samples of these signals after a time."""
-    mine = np.isin(batch.signal_id, [signal.signal_id for signal in signals]) & (batch.at_us > after_us)
-    return SampleBatch(batch.signal_id[mine], batch.at_us[mine], batch.value[mine], batch.quality[mine])
+def _earliest(requests: Sequence[Request], ids: Sequence[int]) -> int:
+    return min(each.at_us for each in requests if each.request_id in ids)
+
+
+class _TellAgain:
+    """Tells each finding again, in order, to a callback that knows what it was told before."""
+
+    def __init__(self, on_finding: OnFinding) -> None:
+        self._on_finding = on_finding
+
+    def __call__(self, conn: Any, rejudged: Rejudged, now: datetime) -> Changed:
+        for finding in rejudged.findings:
+            self._on_finding(conn, finding, now)
+        return Changed(told=len(rejudged.findings), withdrawn=0)

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 from psycopg import Connection
 
 from detectors.line import Action, Request
+from plant.model import SampleBatch, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +146,18 @@ def requests(conn: Connection, asset_id: int, *, after_us: int) -> list[Request]
 
 def finish(conn: Connection, request_ids: Sequence[int], *, now: datetime) -> None:
     conn.execute("update detector_requests set done_at = %s where request_id = any(%s)", (now, list(request_ids)))
+
+
+def clear_bands(conn: Connection, signal_ids: Sequence[int], after_us: int, until_us: int) -> None:
+    """Forget what was expected of these signals in (after, until]."""
+    conn.execute(
+        """delete from bands where signal_id = any(%s) and at > 'epoch'::timestamptz + %s * interval '1 microsecond'
+             and at <= 'epoch'::timestamptz + %s * interval '1 microsecond'""",
+        (list(signal_ids), after_us, until_us),
+    )
+
+
+def samples_of(batch: SampleBatch, signals: Sequence[Signal], after_us: int) -> SampleBatch:
+    """The samples of these signals after a time."""
+    mine = np.isin(batch.signal_id, [signal.signal_id for signal in signals]) & (batch.at_us > after_us)
+    return SampleBatch(batch.signal_id[mine], batch.at_us[mine], batch.value[mine], batch.quality[mine])

@@ -69,19 +69,20 @@ def try_lock_asset(conn: Connection, asset_id: int) -> bool:
 
 
 def keep_finding(conn: Connection, finding: Finding) -> bool:
-    """Keep it; False when it had been kept before (the detector's transaction is being repeated)."""
-    subject = max(finding.contributions, key=lambda key: finding.contributions[key], default="")
+    """Keep it; False when it had been kept before (the detector's transaction is being repeated). One that was
+    withdrawn holds again."""
     kept = conn.execute(
         """insert into findings (asset_id, detector, version, kind, mode, subject, started_at, at, surprise, active,
              health, contributions, sentence) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict do nothing""",
+           on conflict (asset_id, detector, kind, at, active, subject) do update set withdrawn_at = null
+           where findings.withdrawn_at is not null""",
         (
             finding.asset_id,
             finding.detector,
             finding.version,
             finding.kind.value,
             finding.failure_mode,
-            str(subject),
+            subject(finding),
             finding.started_at,
             finding.at,
             min(finding.surprise, SURE),
@@ -94,11 +95,17 @@ def keep_finding(conn: Connection, finding: Finding) -> bool:
     return kept.rowcount == 1
 
 
+def subject(finding: Finding) -> str:
+    """Id of the signal that says most: two sensors may fail at once."""
+    return str(max(finding.contributions, key=lambda key: finding.contributions[key], default=""))
+
+
 def latest_findings(conn: Connection, asset_id: int) -> list[tuple[str, bool, datetime, datetime]]:
     """(detector, active, started_at, at) of each detector's last word about the machine."""
     return conn.execute(
         """select distinct on (detector) detector, active, started_at, at from findings
-           where asset_id = %s and kind = 'machine' order by detector, at desc, finding_id desc""",
+           where asset_id = %s and kind = 'machine' and withdrawn_at is null
+           order by detector, at desc, finding_id desc""",
         (asset_id,),
     ).fetchall()
 

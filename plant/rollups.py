@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import Connection
 
-from plant.model import SampleBatch
+from plant.model import Int32s, Int64s, SampleBatch
 from plant.telemetry import SLOW_S
 from plant.times import HOUR_US, MINUTE_US, from_us, to_us
 
@@ -78,15 +78,29 @@ class Touched:
     samples: int
 
 
-def touched(batch: SampleBatch) -> list[Touched]:
-    """What a flush touches, an entry an hour: a narrow stretch for any signal, a wide one names its signals."""
-    hours = batch.at_us // HOUR_US
+def touched(batch: SampleBatch, *, fresh: npt.NDArray[np.bool_] | None = None) -> list[Touched]:
+    """What a flush touches, an entry an hour: a narrow stretch of ``fresh`` rows for any signal, others by name.
+
+    ``fresh`` bool[n]: rows that have just been measured and are newer than all of their signal; None: none is. Whatever
+    is not may be late for the detectors, which look at stretches with names.
+    """
+    if fresh is None or fresh.all():
+        return _touched(batch.signal_id, batch.at_us, named=fresh is None)
+    old = ~fresh
+    return [
+        *_touched(batch.signal_id[old], batch.at_us[old], named=True),
+        *_touched(batch.signal_id[fresh], batch.at_us[fresh], named=False),
+    ]
+
+
+def _touched(signal_id: Int32s, at_us: Int64s, *, named: bool) -> list[Touched]:
+    hours = at_us // HOUR_US
     found = []
     for hour in np.unique(hours):
         rows = hours == hour
-        low, high = int(batch.at_us[rows].min()), int(batch.at_us[rows].max())
-        wide = high - low > NARROW_US
-        signals = tuple(np.unique(batch.signal_id[rows]).tolist()) if wide else None
+        low, high = int(at_us[rows].min()), int(at_us[rows].max())
+        names = named or high - low > NARROW_US
+        signals = tuple(np.unique(signal_id[rows]).tolist()) if names else None
         found.append(Touched(low, high, signals, int(rows.sum())))
     return found
 

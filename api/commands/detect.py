@@ -12,5 +12,8 @@ def detect(argv: list[str]) -> int:
     """Judge new samples and open orders until a signal says stop."""
     instance = start("detect", "Judge new samples and open orders.", argv)
     up.wire()
-    Runner(instance.database, clock.load, up.on_finding()).run_forever(stop_event())
+    patience = Patience.SHARED if instance.settings.ingest_workers > 1 else Patience.LIVE
+    Runner(instance.database, clock.load, up.on_finding(), up.on_rejudged()).run_forever(
+        stop_event(), patience=patience
+    )
     return 0

@@ -258,13 +258,25 @@ def test_a_broken_state_is_rebuilt_from_the_samples(plant: Plant, life: Life) ->
 
 
 @pytest.mark.parametrize(
-    ("ago_s", "behind_rows", "until_row"),
-    [(0.1, 1, 99), (0.1, 40, 60), (60.0, 1, 99), (60.0, 40, 100)],
-    ids=["in step", "late, waited for", "in step, quiet wall", "silent"],
+    ("ago_s", "behind_rows", "newest_ago_s", "until_row"),
+    [(0.1, 1, 0.1, 99), (0.1, 40, 0.1, 60), (60.0, 1, 0.1, 99), (60.0, 40, 0.1, 99), (60.0, 40, 9.0, 100)],
+    ids=["in step", "late, waited for", "in step, quiet wall", "silent", "all silent"],
 )
-def test_late_signals_are_waited_for_a_while(ago_s: float, behind_rows: int, until_row: int) -> None:
+def test_late_signals_are_waited_for_a_while(
+    ago_s: float, behind_rows: int, newest_ago_s: float, until_row: int
+) -> None:
     newest = START_US + 100 * MINUTE_US
-    heard = {signal.signal_id: Heard(newest, 0.1) for signal in SIGNALS}
+    heard = {signal.signal_id: Heard(newest, newest_ago_s) for signal in SIGNALS}
     heard[4] = Heard(newest - behind_rows * MINUTE_US, ago_s)
-    assert complete_until(SIGNALS, heard, Patience.LIVE) == START_US + until_row * MINUTE_US
+    until_us = complete_until(SIGNALS, heard, Patience.LIVE)
+    assert until_us is not None
+    assert until_us // MINUTE_US == START_US // MINUTE_US + until_row
+
+
+def test_where_several_processes_store_what_is_youngest_waits() -> None:
+    newest = START_US + 100 * MINUTE_US
+    heard = {signal.signal_id: Heard(newest, 0.0) for signal in SIGNALS}
+    assert complete_until(SIGNALS, heard, Patience.SHARED, factor=60.0) == newest - 4 * MINUTE_US
+    rested = {signal.signal_id: Heard(newest, 4.0) for signal in SIGNALS}
+    assert complete_until(SIGNALS, rested, Patience.SHARED, factor=60.0) == newest
     assert complete_until(SIGNALS, heard, Patience.NONE) == newest
