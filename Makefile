@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := core plant edge ingest detectors maintenance tickets api simulators benchmarks
 
-.PHONY: help install install-dev demo up test check bench soak web docs clean
+.PHONY: help install install-dev interop demo up test check bench soak web docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -13,6 +13,9 @@ install: ## runtime environment and web app
 
 install-dev: ## the same with development tools
 	@$(PYTHON) deploy/bootstrap.py dev
+
+interop: ## others' implementations of what we speak, for tests/interop
+	@$(PYTHON) deploy/bootstrap.py interop
 
 demo: install ## a living plant: machines, faults, people; ends with sign-in links
 	@$(BIN)/millwright demo
@@ -41,4 +44,4 @@ docs: install ## command reference and OpenAPI document into docs/
 	@$(BIN)/millwright docs
 
 clean: ## what the verbs made, but no instance's data
-	rm -rf .venv .venv-build web/dist web/node_modules
+	rm -rf .venv .venv-build .venv-interop web/dist web/node_modules

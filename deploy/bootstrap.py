@@ -2,6 +2,7 @@
 
     python3 deploy/bootstrap.py runtime    .venv with the runtime set, the web app built
     python3 deploy/bootstrap.py dev        the same with the development tools
+    python3 deploy/bootstrap.py interop    .venv-interop: others' implementations of what we speak, for tests/interop
 
 uv is used where present, else venv and pip. Everything is pinned by hash; what is up to date is left alone.
 """
@@ -23,15 +24,20 @@ import web_build  # beside this file
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 BUILD = ROOT / ".venv-build"  # Node and the build backend, made by web_build
+INTEROP = ROOT / ".venv-interop"  # of its own: these packages want other versions than ours
+INTEROP_LOCK = ROOT / "tests/interop/requirements.lock"
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 OLDEST = (3, 11)
 
 
 def main() -> None:
     kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
-    if kind not in LOCKS:
-        stop(f"unknown set {kind!r}: say runtime or dev")
+    if kind not in {*LOCKS, "interop"}:
+        stop(f"unknown set {kind!r}: say runtime, dev or interop")
     check_prerequisites()
+    if kind == "interop":
+        environment(INTEROP, INTEROP_LOCK, "other implementations")
+        return
     began = time.monotonic()
     changed = environment(VENV, LOCKS[kind], f"{kind} packages", also=LOCKS["dev"])
     changed |= web()

@@ -6,3 +6,4 @@ flags=(--universal --python-version 3.11 --generate-hashes --no-emit-index-url -
 uv pip compile "${flags[@]}" pyproject.toml --extra server -o requirements.lock >/dev/null
 uv pip compile "${flags[@]}" pyproject.toml --extra server --extra parquet --group dev -c requirements.lock -o requirements-dev.lock >/dev/null
 uv pip compile "${flags[@]}" --group build -o requirements-build.lock >/dev/null
+uv pip compile "${flags[@]}" tests/interop/requirements.in -o tests/interop/requirements.lock >/dev/null

@@ -223,7 +223,7 @@ def _written(datatype: DataType, value: Scalar | bytes) -> Scalar | bytes:
     if bits is not None and isinstance(value, int | float) and value == int(value):
         low, high = (-(1 << (bits - 1)), 1 << (bits - 1)) if datatype in _SIGNED else (0, 1 << bits)
         if low <= value < high:
-            return int(value) % (1 << max(bits, 32))
+            return int(value) % (1 << bits)  # its own width: every reader in the field understands that one
     elif datatype in _REALS and isinstance(value, int | float):
         return float(value)
     elif datatype is DataType.BOOLEAN and value in (0, 1):

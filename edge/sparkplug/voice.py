@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from edge.codecs import sparkplug as codec
 from edge.codecs.sparkplug import DataType, Metric, Payload, Scalar
 from edge.sparkplug.session import SEQS
@@ -127,7 +129,7 @@ class Voice:
     def _metric(self, device: str, told: Told) -> Metric:
         tag = self._tags[device][told.name]
         self.remember(device, (told,))
-        return codec.metric(
+        made = codec.metric(
             None,
             tag.datatype,
             _plain(told),
@@ -136,6 +138,7 @@ class Voice:
             historical=told.historical,
             properties=_quality(told),
         )
+        return structs.replace(made, datatype=DataType.UNKNOWN)  # the birth has said it
 
     def _said(self, verb: Verb, device: str, payload: Payload) -> Said:
         topic = Topic(self.group, verb, self.node, None if device == NODE else device)
