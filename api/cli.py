@@ -37,6 +37,7 @@ VERBS = {
     "token": Verb("api.commands.people:token", "make an API token"),
     "device": Verb("api.commands.devices:device", "register, revoke or renew a device; prints how to publish"),
     "source": Verb("api.commands.sources:source", "subscribe to an OPC UA server, list sources, forget one"),
+    "reconcile": Verb("api.commands.reconcile:reconcile", "does everything that was sent add up?"),
     "clock": Verb("api.commands.clock:clock", "show the plant clock, or set its speed"),
     "publish": Verb("api.commands.publish:publish", "play a recorded table through the real broker"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),

@@ -10,9 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,8 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg import Connection
 
+from api.checks import Check, State
+from api.doctor_pipeline import checks as pipeline_checks
 from api.instance import BrokerAccess, Instance, NotRunning
 from api.supervisor import State as PartState
 from api.supervisor import Status, read_status
@@ -46,24 +46,6 @@ VERSION, DROPPED = "$SYS/broker/version", "$SYS/broker/publish/messages/dropped"
 SYS_TOPICS = (VERSION, DROPPED)
 ENOUGH_QUEUED = 100_000
 UP = "Start it with `millwright up`."
-
-
-class State(StrEnum):
-    """FAIL: something does not work. WARN: it works, but not as it should."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: a sentence on how things are, and what to do (empty when all is well)."""
-
-    name: str
-    state: State
-    sentence: str
-    remedy: str = ""
 
 
 def check(settings: Settings) -> list[Check]:
@@ -191,7 +173,11 @@ def database(instance: Instance) -> list[Check]:
         return [Check("database", State.FAIL, error.message)]
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=3) as conn:
-            return [_reachable(conn), _role(conn), _schema(conn), _durable(conn), _clock(conn)]
+            found = [_reachable(conn), _role(conn), _schema(conn), _durable(conn), _clock(conn)]
+        if any(each.state is State.FAIL for each in found):
+            return found
+        with instance.database.tx() as conn:
+            return found + pipeline_checks(conn)
     except psycopg.OperationalError as error:
         why = str(error).strip().splitlines()[0]
         return [

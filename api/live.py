@@ -23,7 +23,7 @@ from core.database import Database
 
 SAMPLES = "millwright_samples"
 TELEMETRY = "telemetry"
-TOPICS = ("ticket", "alarm", "prediction", "asset", "quarantine", TELEMETRY, "notification")
+TOPICS = ("ticket", "alarm", "prediction", "asset", "quarantine", "source", TELEMETRY, "notification")
 PERSONAL = ("notification",)  # all that a requester hears
 QUEUE = 256
 PING_S = 15

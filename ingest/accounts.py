@@ -5,7 +5,7 @@ flush ──count──> source_tallies ──fold──> source_counts (hours),
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
@@ -75,3 +75,14 @@ def write_report(conn: Connection, site_id: int, source: str, told: health.State
         (site_id, source, told.epoch, told.seq, told.samples, told.waiting, told.share_full, told.refused,
          Jsonb(sources)),
     )  # fmt: skip
+
+
+def write_missing(conn: Connection, missing: Mapping[tuple[int, str], int]) -> None:
+    """How many numbers of each source's newest epoch have not come yet."""
+    if missing:
+        conn.execute(
+            """update source_status s set missing = t.count
+               from unnest(%s::int[], %s::text[], %s::int8[]) as t(site, name, count)
+               where s.site_id = t.site and s.source = t.name and s.missing <> t.count""",
+            ([key[0] for key in missing], [key[1] for key in missing], list(missing.values())),
+        )

@@ -8,6 +8,7 @@ import time
 
 from api import doctor as checks
 from api import first, identity, tree
+from api.checks import State
 from api.commands.parts import instance_of, say, start
 from core import clock
 from core.database import migrate as run_migrations
@@ -58,7 +59,7 @@ def doctor(argv: list[str]) -> int:
     instance = start("doctor", "Say in words what is wrong and what to do.", argv)
     found = checks.check(instance.settings)
     print(checks.report(found))
-    return int(any(check.state is checks.State.FAIL for check in found))
+    return int(any(check.state is State.FAIL for check in found))
 
 
 def reset(argv: list[str]) -> int:

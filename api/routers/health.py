@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Gauge
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
-from api import auth, health
+from api import auth, health, pipeline
 from api.deps import router
 from api.policies import open_to_all
 from api.shapes import Output
 from core import metrics
+from core.clock import wall_now
 from core.database import Database, site_ids
 
 routes = router("health")  # under /api/v1
 bare = router("health")  # at the root, where orchestrators look
 OPEN = [open_to_all("a watchdog has no account; the answer holds no data")]
 SPEC = [open_to_all("the description of the API holds no data")]
+MOST_SOURCES = 500  # labels a site; further sources are summed up as one
+OTHERS = "(others)"
+TROUBLED = ("lost", "silent", "misconfigured")
 LOCAL = [open_to_all("answered to this machine alone")]
 
 
@@ -69,6 +75,7 @@ async def prometheus(request: Request) -> Response:
 def _plant(database: Database) -> CollectorRegistry:
     """Gauges of every site, read now."""
     registry = CollectorRegistry()
+    way = _Way(registry)
     rate = Gauge("millwright_source_samples_per_second", "Samples a second.", ["site", "source"], registry=registry)
     lag = Gauge(
         "millwright_source_lag_seconds", "Age of the newest sample at arrival.", ["site", "source"], registry=registry
@@ -87,7 +94,8 @@ def _plant(database: Database) -> CollectorRegistry:
     for site_id in sites:
         site = codes[site_id]
         with database.tx(site_id=site_id) as conn:
-            for each in health.sources(conn):
+            way.show(site, pipeline.sources(conn))
+            for each in health.sources(conn)[:MOST_SOURCES]:
                 rate.labels(site, each.source).set(each.samples_s)
                 lag.labels(site, each.source).set(each.lag_s or 0.0)
                 kept.labels(site, each.source).set(each.samples)
@@ -97,3 +105,41 @@ def _plant(database: Database) -> CollectorRegistry:
                 tickets.labels(site, status).set(count)
             behind.labels(site).set(health.detector_lag_s(conn) or 0.0)
     return registry
+
+
+class _Way:
+    """Gauges of how each source's data come."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, help_: str) -> Gauge:
+            return Gauge(f"millwright_source_{name}", help_, ["site", "source"], registry=registry)
+
+        self._sums = {
+            "quarantined": gauge("quarantined", "Readings in quarantine, never released."),
+            "duplicates": gauge("duplicates", "Readings that were there already."),
+            "dropped": gauge("dropped", "Readings that could be neither stored nor quarantined."),
+            "missing": gauge("missing", "Numbered messages that did not come yet."),
+            "gaps": gauge("gaps", "Stretches of time that could not be filled."),
+            "denied": gauge("denied", "Publishes refused by the broker within the hour."),
+            "waiting": gauge("spool_waiting", "Batches in the gateway's spool."),
+        }
+        self._share = gauge("spool_share_full", "How full the gateway's spool is, 0 to 1.")
+        self._age = gauge("silent_seconds", "Wall time since the last sign of life.")
+        self._late = gauge("late", "1 while the source's data have come late for a minute.")
+        self._state = Gauge("millwright_sources", "Sources by state.", ["site", "state"], registry=registry)
+
+    def show(self, site: str, found: list[pipeline.Health]) -> None:
+        now = wall_now()
+        states = Counter(each.state for each in found)
+        for state in {*states, *TROUBLED}:
+            self._state.labels(site, state).set(states[state])
+        for name, gauge in self._sums.items():
+            for index, each in enumerate(found):
+                gauge.labels(site, each.source if index < MOST_SOURCES else OTHERS).inc(getattr(each, name) or 0)
+        for each in found[:MOST_SOURCES]:
+            if each.share_full is not None:
+                self._share.labels(site, each.source).set(each.share_full)
+            if each.last_seen is not None:
+                self._age.labels(site, each.source).set((now - each.last_seen).total_seconds())
+            late = each.lagging_since is not None and now - each.lagging_since > pipeline.LATE_AFTER
+            self._late.labels(site, each.source).set(late)

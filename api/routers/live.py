@@ -23,7 +23,8 @@ STREAM: dict[int | str, Any] = {200: {"content": {"text/event-stream": EXAMPLE}}
 
 @routes.get("/events", dependencies=[allow("live.listen")], response_class=EventSourceResponse, responses=STREAM)
 async def events(request: Request, ctx: Ctx, site: str | None = None) -> EventSourceResponse:  # noqa: ARG001 - read by the context
-    """Server-sent events named ticket, alarm, prediction, asset, quarantine, telemetry, notification.
+    """Server-sent events named ticket, alarm, prediction, asset, quarantine, source, telemetry,
+    notification.
 
     After each connection comes `hello`: ask for everything again, there is no history. A browser, which cannot send
     X-Site here, names the site as `?site=CODE`.

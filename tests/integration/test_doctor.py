@@ -17,7 +17,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api import doctor
-from api.doctor import Check, State, check, mosquitto_values, report
+from api.checks import Check, State
+from api.doctor import check, mosquitto_values, report
 from api.instance import Endpoints
 from api.supervisor import CommandPart, Supervisor
 from api.supervisor import State as PartState
