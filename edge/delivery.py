@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from edge.reasons import Reason
-from plant.model import Quality, Reading
+from plant.model import Quality, Reading, Wave
 
 
 class Lane(StrEnum):
@@ -54,6 +54,7 @@ class Message:
     epoch: str | None = None
     seq: int | None = None
     lane: Lane = Lane.LIVE
+    waves: tuple[Wave, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,8 @@ class Delivery:
         """Bytes it holds in memory, roughly."""
         if isinstance(self.content, Raw):
             return len(self.content.payload) + 500
-        return sum(24 * len(reading.at_us) for reading in self.content.readings) + 500
+        waves = sum(wave.samples.nbytes for wave in self.content.waves)
+        return sum(24 * len(reading.at_us) for reading in self.content.readings) + waves + 500
 
 
 class Emit(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from psycopg import Connection
 
 from core.database import Database
-from edge.codecs import json as codec
+from edge.codecs import json, wave
 from edge.delivery import Origin
 from edge.reasons import DecodeError
 from ingest import store
@@ -41,6 +41,7 @@ def waiting(database: Database) -> Found:
 
 
 def _heard(row: store.Waiting) -> Heard | None:
+    codec = wave if row.payload.startswith(wave.MAGIC) else json
     try:
         message = codec.decode(row.payload, source=row.source, tag=None, heard_us=0)
     except DecodeError:

@@ -6,17 +6,19 @@ A whole flush is resolved at once: look-ups a series, arithmetic a column. One b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.codecs import json as codec
+from edge.codecs import wave as wave_codec
 from edge.delivery import Fault, Lane, Message, Origin
 from edge.reasons import Reason
+from ingest import waves
 from ingest.signatures import Keys
-from plant.model import Quality, Reading, SampleBatch
+from plant.model import Quality, Reading, SampleBatch, Wave, Waveform
 from plant.units import IDENTITY, Conversion, UnknownUnit, WrongUnit, conversion
 
 YEAR_US = 31_557_600_000_000
@@ -84,12 +86,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Samples to keep (columns), each with its site and the index of its message, and the entries."""
+    """Samples to keep (columns), each with its site and the index of its message, and the entries.
+
+    ``waves`` are waveforms to keep, each with the index of its message.
+    """
 
     batch: SampleBatch
     site_ids: npt.NDArray[np.int16]
     message: npt.NDArray[np.int32]
     entries: tuple[Entry, ...]
+    waves: tuple[tuple[int, Waveform], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,27 +115,88 @@ def resolve(heard: Sequence[Heard], snapshot: Snapshot, *, now_us: int) -> Resol
     """
     series: list[_Series] = []
     entries: list[Entry] = []
+    kept: list[tuple[int, Waveform]] = []
     for index, each in enumerate(heard):
-        _look_up(index, each, snapshot, series, entries)
-    return _columns(series, entries, now_us)
+        figures = _keep_waves(index, each, snapshot, now_us, kept, entries) if each.message.waves else ()
+        _look_up(index, each, snapshot, figures, series, entries)
+    return replace(_columns(series, entries, now_us), waves=tuple(kept))
 
 
 def unknown(heard: Sequence[Heard], snapshot: Snapshot) -> bool:
     """Whether a device or tag is met that the snapshot does not know: it may be older than they are."""
     return any(
         (each.origin is Origin.DEVICE and snapshot.devices.get((each.site_id, each.source)) is not Standing.REGISTERED)
-        or any((each.site_id, each.source, reading.tag) not in snapshot.bound for reading in each.message.readings)
+        or any((each.site_id, each.source, part.tag) not in snapshot.bound for part in _parts(each.message))
         for each in heard
     )
 
 
-def _look_up(index: int, heard: Heard, snapshot: Snapshot, series: list[_Series], entries: list[Entry]) -> None:
+def _parts(message: Message) -> tuple[Reading | Wave, ...]:
+    return (*message.readings, *message.waves) if message.waves else message.readings
+
+
+def _keep_waves(
+    index: int,
+    heard: Heard,
+    snapshot: Snapshot,
+    now_us: int,
+    kept: list[tuple[int, Waveform]],
+    entries: list[Entry],
+) -> list[Reading]:
+    """Waveforms with a signal; the figures of every one go on as readings wherever somebody has bound them."""
+    if _refused(heard, snapshot) is not None:
+        return []
+    found: list[Reading] = []
+    for wave in heard.message.waves:
+        bound = snapshot.bound.get((heard.site_id, heard.source, wave.tag))
+        reason, detail = _wrong_with(wave, bound, heard, now_us)
+        if reason is not None:
+            payload = wave_codec.encode(wave, lane=heard.message.lane)
+            if reason is not Reason.UNKNOWN_TAG:
+                payload = payload[:KEEP_BYTES]
+            parts = (heard.source, wave.tag, heard.topic, payload, detail, 1)
+            entries.append(Entry(index, heard.site_id, reason, *parts))
+        if reason not in (None, Reason.UNKNOWN_TAG):
+            continue
+        figures = waves.figures(wave)
+        if bound is not None:
+            step = _step(bound, wave.unit)
+            kept.append((index, waves.kept(wave, figures, step, site_id=heard.site_id, signal_id=bound.signal_id)))
+        found += [
+            each for each in waves.readings(wave, figures) if (heard.site_id, heard.source, each.tag) in snapshot.bound
+        ]
+    return found
+
+
+def _wrong_with(wave: Wave, bound: Bound | None, heard: Heard, now_us: int) -> tuple[Reason | None, str]:
+    low, high = _plausible_span(heard.message.lane, now_us)
+    if not low <= wave.at_us <= high:
+        return Reason.IMPLAUSIBLE_TIME, f"A waveform of {wave.tag!r}."
+    if bound is None:
+        return Reason.UNKNOWN_TAG, f"{heard.source} sends {wave.tag!r}, which no signal is bound to."
+    try:
+        _step(bound, wave.unit)
+    except WrongUnit as error:
+        return Reason.WRONG_UNIT, error.message
+    except UnknownUnit as error:
+        return Reason.UNKNOWN_UNIT, error.message
+    return None, ""
+
+
+def _look_up(
+    index: int,
+    heard: Heard,
+    snapshot: Snapshot,
+    figures: Sequence[Reading],
+    series: list[_Series],
+    entries: list[Entry],
+) -> None:
     refused = _refused(heard, snapshot)
     if refused is not None:
         entries.append(_whole(index, heard, refused))
         return
     entries.extend(_fault(index, heard, fault) for fault in heard.message.faults)
-    for reading in heard.message.readings:
+    for reading in (*heard.message.readings, *figures) if figures else heard.message.readings:
         bound = snapshot.bound.get((heard.site_id, heard.source, reading.tag))
         if bound is None:
             detail = f"{heard.source} sends {reading.tag!r}, which no signal is bound to."
@@ -215,11 +282,14 @@ def _scaled(
 def _plausible(
     at_us: npt.NDArray[np.int64], series: list[_Series], row_series: npt.NDArray[np.intp], now_us: int
 ) -> npt.NDArray[np.bool_]:
-    history = np.array([each.heard.message.lane is Lane.HISTORY for each in series], bool)
-    low = np.where(history, HISTORY_SPAN_US[0], now_us - LIVE_PAST_US)[row_series]
-    high = np.where(history, HISTORY_SPAN_US[1], now_us + LIVE_AHEAD_US)[row_series]
+    spans = np.array([_plausible_span(each.heard.message.lane, now_us) for each in series], np.int64).reshape(-1, 2)
+    low, high = spans[row_series].T
     found: npt.NDArray[np.bool_] = (at_us >= low) & (at_us <= high)
     return found
+
+
+def _plausible_span(lane: Lane, now_us: int) -> tuple[int, int]:
+    return HISTORY_SPAN_US if lane is Lane.HISTORY else (now_us - LIVE_PAST_US, now_us + LIVE_AHEAD_US)
 
 
 def _bad_samples(
@@ -252,6 +322,7 @@ def _part(index: int, heard: Heard, reading: Reading, reason: Reason, detail: st
 def _whole(index: int, heard: Heard, reason: Reason) -> Entry:
     message = heard.message
     count = sum(len(reading.at_us) for reading in message.readings) + sum(fault.readings for fault in message.faults)
+    count += len(message.waves)
     payload = codec.encode(Message(message.readings, lane=message.lane))[:KEEP_BYTES]
     detail = f"{heard.source} is {'not registered' if reason is Reason.UNKNOWN_DEVICE else 'revoked'} on this site."
     return Entry(index, heard.site_id, reason, heard.source, "", heard.topic, payload, detail, count)

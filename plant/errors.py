@@ -17,6 +17,12 @@ class SignalNotFound(NotFound):
     code = "signal_not_found"
 
 
+class WaveformNotFound(NotFound):
+    """There is no such waveform on this site, or retention has taken it."""
+
+    code = "waveform_not_found"
+
+
 class CodeTaken(Conflict):
     """This code is in use. Choose another, or change the one that has it."""
 

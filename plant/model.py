@@ -109,6 +109,42 @@ class SampleBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Wave:
+    """A stretch of a fast signal as heard, evenly sampled: ``samples * scale`` is in ``unit``.
+
+    ``samples`` int16[n] or float32[n], finite; the first is of ``at_us``. One wave a (signal, time) is kept.
+    """
+
+    source: str
+    tag: str
+    at_us: int
+    rate_hz: float
+    samples: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    scale: float = 1.0
+    unit: str | None = None  # as declared by the sender; None = as bound
+
+
+@dataclass(frozen=True, slots=True)
+class Waveform:
+    """A wave as kept: ``samples * scale + shift`` is in the signal's canonical unit, ``features`` and spectra too.
+
+    ``spectrum`` and ``envelope`` float32[k]: the highest amplitude in each step of ``step_hz`` from 0 Hz on.
+    """
+
+    site_id: int
+    signal_id: int
+    at_us: int
+    rate_hz: float
+    samples: npt.NDArray[np.int16] | npt.NDArray[np.float32]
+    scale: float
+    shift: float
+    features: Mapping[str, float]
+    step_hz: float
+    spectrum: npt.NDArray[np.float32]
+    envelope: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class SignatureSignal:
     """How one quantity moves under a failure mode: direction +1 rises, -1 falls, 0 either; weight > 0."""
 

@@ -257,10 +257,12 @@ create table waveforms (
   n           int not null check (n > 0),
   unit        text not null,
   encoding    text not null check (encoding in ('i2', 'f4')), -- little-endian
-  scale       float8 not null,
+  scale       float8 not null, -- kept * scale + shift is in the unit
+  shift       float8 not null,
   payload     bytea, -- zlib; null once its days are over: the spectra stay
   features    jsonb not null,
-  spectrum    real[] not null, -- highest amplitude in each of equal steps from 0 Hz to rate / 2
+  step_hz     float8 not null,
+  spectrum    real[] not null, -- highest amplitude in each step from 0 Hz to rate / 2
   envelope    real[] not null,
   stored_at   timestamptz not null default now(),
   unique (signal_id, at) -- a wave that comes twice is kept once
