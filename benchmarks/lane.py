@@ -86,7 +86,7 @@ class Rig:
     port: int
     password: str
     seed: int
-    next_us: int = START_US + DAY_US
+    next_us: int = field(default_factory=lambda: time.time_ns() // 1000)  # just measured, and ahead from then on
     epochs: int = 0
     rows: int = 0
     _logs: int = field(default=0)

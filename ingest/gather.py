@@ -1,24 +1,28 @@
-"""Takes deliveries out of the inbox and decodes them, while another thread stores what was gathered before.
+"""Takes deliveries out of the inbox, decodes them and makes them ready, while another thread stores what came before.
 
-    Inbox ──decode (this thread)──> the next batch, full at ``batch_rows`` ──take()──> the storing thread
+    Inbox ──decode──> a batch in the making ──full: prepare──> ready ──take()──> the storing thread
+          (this thread)                    └──not full, but nothing else to store: take() prepares it itself
 
-At most one batch waits here, so memory stays bounded and the inbox holds the sources back.
+At most one batch in the making and one that is ready wait here, so memory stays bounded and the inbox holds the sources
+back.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.delivery import Delivery
 from edge.inbox import Inbox
-from ingest.resolve import Heard
+from ingest.prepared import Prepared
+from ingest.resolve import Heard, Resolved
 
 CHUNK_BYTES = 64 * 1024
 CHUNK_ROWS = 1_000
 WAIT_S = 0.2
+WAVE_SAMPLES = 16  # of a waveform weigh as much as a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +33,43 @@ class Item:
     heard: Heard
     rows: int
 
+    @property
+    def load(self) -> int:
+        """Rows, a waveform counted as those that are as long to store."""
+        return self.rows + sum([len(wave.samples) // WAVE_SAMPLES for wave in self.heard.message.waves])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one flush stores. ``heard`` is of the items, in their order."""
+
+    items: Sequence[Item]
+    heard: Sequence[Heard]
+    resolved: Resolved
+    prepared: Prepared
+
 
 class Gatherer:
-    """``run`` is one thread's, ``take`` another's. ``admit`` decodes a delivery; None when it is dealt with."""
+    """``run`` is one thread's, ``take`` another's. ``admit`` decodes a delivery (None: it is dealt with) and
+    ``prepare`` makes a batch of items; both are called from both threads."""
 
-    def __init__(self, inbox: Inbox, admit: Callable[[Delivery], Item | None], *, batch_rows: int, linger_s: float):
+    def __init__(
+        self,
+        inbox: Inbox,
+        admit: Callable[[Delivery], Item | None],
+        prepare: Callable[[Sequence[Item]], Batch],
+        *,
+        batch_rows: int,
+        linger_s: float,
+    ) -> None:
         self.inbox = inbox
-        self._admit = admit
+        self._admit, self._prepare = admit, prepare
         self._batch_rows, self._linger_s = batch_rows, linger_s
         self._items: list[Item] = []
         self._rows = 0
-        self._began = 0.0  # when the batch that is being stored was taken
+        self._ready: Batch | None = None
+        self._preparing = False
+        self._took = 0.0  # when the batch that is being stored was taken
         self._changed = threading.Condition()
 
     def run(self, stop: threading.Event) -> None:
@@ -52,41 +82,58 @@ class Gatherer:
                 if item is None:
                     continue
                 chunk.append(item)
-                rows += item.rows
+                rows += item.load
                 if rows >= CHUNK_ROWS:
                     self._put(chunk, rows, stop)
                     chunk, rows = [], 0
             if chunk:
                 self._put(chunk, rows, stop)
 
-    def take(self, *, within_s: float) -> list[Item]:
-        """The next batch; empty when nothing came within ``within_s``.
+    def take(self, *, within_s: float) -> Batch | None:
+        """The next batch; None when nothing came within ``within_s``.
 
         It is given out when it is full, or when the one before was taken ``linger_s`` ago: a lonely message goes at
         once, and a steady trickle is stored in few commits.
         """
         deadline = time.monotonic() + within_s
         with self._changed:
-            while not self._items:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return []
-                self._changed.wait(left)
-            due = self._began + self._linger_s
-            while self._rows < self._batch_rows and (left := due - time.monotonic()) > 0:
-                self._changed.wait(left)
-            items, self._items, self._rows = self._items, [], 0
-            self._began = time.monotonic()
+            while self._ready is None:
+                now = time.monotonic()
+                wait = deadline - now
+                if self._items and not self._preparing:
+                    wait = self._took + self._linger_s - now
+                    if wait <= 0:
+                        return self._all()
+                elif wait <= 0 and not self._preparing:
+                    return None
+                self._changed.wait(max(wait, 0.001))
+            found, self._ready = self._ready, None
+            self._took = time.monotonic()
             self._changed.notify_all()
-            return items
+            return found
+
+    def _all(self) -> Batch:
+        """Holding the lock: everything decoded so far. It is little, since a full batch is prepared by ``run``."""
+        items, self._items, self._rows = self._items, [], 0
+        self._took = time.monotonic()
+        return self._prepare(items)
 
     def _put(self, chunk: list[Item], rows: int, stop: threading.Event) -> None:
-        """Add to the batch; waits while that is full."""
+        """Add to the batch in the making; one that is full is prepared, and waits until there is room for it."""
         with self._changed:
-            while self._rows >= self._batch_rows and not stop.is_set():
-                self._changed.wait(WAIT_S)
             first = not self._items
             self._items += chunk
             self._rows += rows
-            if first or self._rows >= self._batch_rows:
-                self._changed.notify_all()
+            if self._rows < self._batch_rows:
+                if first:
+                    self._changed.notify_all()
+                return
+            items, self._items, self._rows = self._items, [], 0
+            self._preparing = True
+        batch = self._prepare(items)
+        with self._changed:
+            while self._ready is not None and not stop.is_set():
+                self._changed.wait(WAIT_S)
+            self._ready = batch
+            self._preparing = False
+            self._changed.notify_all()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import psycopg
 
 from core import log
@@ -28,7 +29,8 @@ from edge.receipts import Receipt
 from ingest import admit, store
 from ingest.counts import From
 from ingest.drops import Drops
-from ingest.gather import Gatherer, Item
+from ingest.gather import Batch, Gatherer, Item
+from ingest.prepared import prepare
 from ingest.release import waiting
 from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, Standing, resolve, unknown
 from ingest.writer import Doubt, Kept, Writer
@@ -38,6 +40,7 @@ WAIT_S = 0.2
 RELOAD_S = 0.25
 BACKOFF_S = (0.05, 2.0)
 FINISH_S = 5.0
+FRESH_S = 5.0  # plant seconds at factor 1: what is measured before may be late for the detectors
 # the database is there and says that these very data are wrong
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
 AWAY = (psycopg.Error, Unavailable, OSError)
@@ -75,8 +78,9 @@ class Pipeline:
         self.inbox = Inbox(most_messages=most_messages)
         self._line = database.line()
         self.writer = Writer(database, line=self._line)
+        self.writer.fresh_us = self._fresh_us
         self.publish = publish
-        self._gatherer = Gatherer(self.inbox, self._admit, batch_rows=batch_rows, linger_s=linger_s)
+        self._gatherer = Gatherer(self.inbox, self._admit, self._prepare, batch_rows=batch_rows, linger_s=linger_s)
         self._failure: BaseException | None = None
         self.lock = threading.Lock()
         self.tally = Tally()
@@ -107,6 +111,9 @@ class Pipeline:
         """The plant's time."""
         return to_us(self.clock.now())
 
+    def _fresh_us(self) -> int:
+        return self.now_us() - int(FRESH_S * 1e6 * max(self.clock.factor, 1.0))
+
     def give_back(self, tally: Tally) -> None:
         """Counts that could not be written are counted on."""
         with self.lock:
@@ -119,10 +126,10 @@ class Pipeline:
         decoding = threading.Thread(target=self._decode_all, args=(stop,), name="ingest-decode", daemon=True)
         decoding.start()
         while not stop.is_set() and self._failure is None:
-            items = self._gatherer.take(within_s=WAIT_S)
+            batch = self._gatherer.take(within_s=WAIT_S)
             self.stored_at = time.monotonic()
-            if items:
-                self._keep(items, stop)
+            if batch is not None:
+                self._keep(batch, stop)
             elif self.release_wanted.is_set():
                 self.release_wanted.clear()
                 self._release(stop)
@@ -158,27 +165,31 @@ class Pipeline:
         self.drops.count(reason, site=delivery.site, device=delivery.source, topic=delivery.topic)
         delivery.ack()
 
-    def _keep(self, items: Sequence[Item], stop: threading.Event) -> None:
-        """Store a batch whatever happens, then ack; returns unstored only when ``stop`` is set."""
+    def _prepare(self, items: Sequence[Item]) -> Batch:
+        """Look everything up and make it ready to be stored."""
         heard = [item.heard for item in items]
         if self._is_stale() and unknown(heard, self._snapshot):
             self._try_reload()
         resolved = resolve(heard, self._snapshot, now_us=self.now_us())
+        return Batch(items, heard, resolved, prepare(resolved))
+
+    def _keep(self, batch: Batch, stop: threading.Event) -> None:
+        """Store a batch whatever happens, then ack; returns unstored only when ``stop`` is set."""
         try:
-            kept = self._insist(heard, resolved, stop)
+            kept = self._insist(batch, stop)
         except REFUSED as error:
-            self._split(items, error, stop)
+            self._split(batch.items, error, stop)
             return
         if kept is not None:
-            self._settle(items, resolved, kept)
+            self._settle(batch, kept)
 
     def _split(self, items: Sequence[Item], error: Exception, stop: threading.Event) -> None:
         if len(items) == 1:
             self._poison(items[0], error, stop)
             return
         middle = len(items) // 2
-        self._keep(items[:middle], stop)
-        self._keep(items[middle:], stop)
+        self._keep(self._prepare(items[:middle]), stop)
+        self._keep(self._prepare(items[middle:]), stop)
 
     def _poison(self, item: Item, error: Exception, stop: threading.Event) -> None:
         """The store refuses this very message: keep it aside, so that it never comes again."""
@@ -188,19 +199,18 @@ class Pipeline:
         message = item.heard.message
         kept_aside = Message((), (fault,), message.epoch, message.seq, message.lane)
         heard = Heard(item.heard.site_id, item.heard.source, kept_aside, item.heard.origin, item.heard.topic)
-        resolved = resolve([heard], self._snapshot, now_us=self.now_us())
+        batch = self._prepare([Item(item.delivery, heard, item.rows)])
         try:
-            kept = self._insist([heard], resolved, stop)
+            kept = self._insist(batch, stop)
         except REFUSED:
             self._drop(item.delivery, Reason.POISON)
             return
         if kept is not None:
-            self._settle([Item(item.delivery, heard, item.rows)], resolved, kept)
+            self._settle(batch, kept)
 
     def _insist(
         self,
-        heard: Sequence[Heard],
-        resolved: Resolved,
+        batch: Batch,
         stop: threading.Event,
         *,
         doubt: Doubt = Doubt.NONE,
@@ -211,11 +221,13 @@ class Pipeline:
         pause = BACKOFF_S[0]
         while not stop.is_set():
             try:
-                return self.writer.flush(heard, resolved, doubt=doubt, origin=origin, also=also)
+                return self.writer.flush(
+                    batch.heard, batch.resolved, prepared=batch.prepared, doubt=doubt, origin=origin, also=also
+                )
             except REFUSED:
                 raise
             except AWAY as error:
-                self._log.warning("ingest.retry", error=" ".join(str(error).split())[:300], messages=len(heard))
+                self._log.warning("ingest.retry", error=" ".join(str(error).split())[:300], messages=len(batch.heard))
                 doubt = Doubt.ALL
                 self.writer.forget()
                 self._line.close()
@@ -224,32 +236,35 @@ class Pipeline:
                 pause = min(pause * 2, BACKOFF_S[1])
         return None
 
-    def _settle(self, items: Sequence[Item], resolved: Resolved, kept: Kept) -> None:
-        """After the commit: count, ack every message once, tell the publishers."""
-        self._count(items, resolved, kept)
-        for item in items:
+    def _settle(self, batch: Batch, kept: Kept) -> None:
+        """After the commit: ack every message once, tell the publishers, count."""
+        for item in batch.items:
             item.delivery.ack()
         if self.publish is not None:
             for site_id, source, receipt in kept.receipts:
                 self._tell(self.publish, site_id, source, receipt)
+        self._count(batch, kept)
 
     def _tell(self, publish: Publish, site_id: int, source: str, receipt: Receipt) -> None:
         code = self._site_codes.get(site_id)
         if code is not None:
             publish(topics.receipt(code, source), receipt.encode())
 
-    def _count(self, items: Sequence[Item], resolved: Resolved, kept: Kept) -> None:
+    def _count(self, batch: Batch, kept: Kept) -> None:
         refused: dict[int, int] = {}
-        for entry in resolved.entries:
+        for entry in batch.resolved.entries:
             if kept.new[entry.message]:
                 refused[entry.message] = refused.get(entry.message, 0) + entry.readings
+        newest = _newest(batch.resolved)
         now_us, heard_at = self.now_us(), time.monotonic()
         with self.lock:
-            for index, item in enumerate(items):
-                self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0), now_us)
+            for index, item in enumerate(batch.items):
+                counts = self._count_one(item, kept.samples_of.get(index, 0), refused.get(index, 0))
+                if index in newest and item.heard.message.lane is Lane.LIVE:
+                    _note_newest(counts, newest[index], now_us)
                 self._note_life(item, heard_at)
 
-    def _count_one(self, item: Item, stored: int, refused: int, now_us: int) -> None:
+    def _count_one(self, item: Item, stored: int, refused: int) -> store.Counts:
         """Gauges; what is summed up is written by the flush itself."""
         heard = item.heard
         counts = self.tally.of(heard.site_id, heard.source)
@@ -259,11 +274,7 @@ class Pipeline:
         counts.quarantined += refused
         counts.duplicates += max(item.rows - stored - refused, 0)
         counts.unsequenced += heard.message.seq is None
-        ends = [int(reading.at_us.max()) for reading in heard.message.readings if len(reading.at_us)]
-        newest = max(ends, default=None)
-        if newest is not None and heard.message.lane is Lane.LIVE and newest >= (counts.last_sample_us or newest):
-            counts.last_sample_us = newest
-            counts.lag_s = (now_us - newest) / 1e6  # to when it was stored
+        return counts
 
     def _note_life(self, item: Item, heard_at: float) -> None:
         """A registered sender was heard; a gateway's word on itself is kept for the keeper."""
@@ -288,7 +299,8 @@ class Pipeline:
             if not found.ids:
                 return
             resolved = resolve(found.heard, self._snapshot, now_us=self.now_us())
-            kept = self._insist(found.heard, resolved, stop, doubt=Doubt.ALL, origin=From.QUARANTINE, also=found.settle)
+            batch = Batch((), found.heard, resolved, prepare(resolved))
+            kept = self._insist(batch, stop, doubt=Doubt.ALL, origin=From.QUARANTINE, also=found.settle)
             if kept is not None:
                 self._log.info("ingest.released", entries=len(found.ids), samples=kept.stored)
 
@@ -300,6 +312,21 @@ class Pipeline:
             self.reload()
         except AWAY as error:
             self._log.warning("ingest.reload", error=str(error)[:300])
+
+
+def _newest(resolved: Resolved) -> dict[int, int]:
+    """Message index → its newest sample's time. Rows are resolved message by message."""
+    if not len(resolved.message):
+        return {}
+    starts = np.flatnonzero(np.diff(resolved.message, prepend=-1))
+    newest = np.maximum.reduceat(resolved.batch.at_us, starts)
+    return dict(zip(resolved.message[starts].tolist(), newest.tolist(), strict=True))
+
+
+def _note_newest(counts: store.Counts, at_us: int, now_us: int) -> None:
+    if at_us >= (counts.last_sample_us or at_us):
+        counts.last_sample_us = at_us
+        counts.lag_s = (now_us - at_us) / 1e6  # to when it was stored
 
 
 def _raw(delivery: Delivery) -> bytes:

@@ -21,13 +21,13 @@ from edge.receipts import Progress, Receipt
 from ingest import accounts, counts, store
 from ingest.allowance import Allowance
 from ingest.counts import From
-from ingest.newest import Newest, sort_and_drop_twins
+from ingest.newest import Newest
+from ingest.prepared import Prepared, prepare
 from ingest.resolve import Entry, Heard, Resolved
-from plant import rollups, telemetry
-from plant.binary import pack_samples
-from plant.model import SampleBatch
+from plant import rollups, telemetry, waveforms
 
 MOST_EPOCHS = 10_000
+NEVER_US = 1 << 62
 
 
 class Doubt(StrEnum):
@@ -51,19 +51,6 @@ class Kept:
     samples_of: dict[int, int] = field(default_factory=dict)  # message index → samples stored
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    batch: SampleBatch
-    site_ids: npt.NDArray[np.int16]
-    message: npt.NDArray[np.int32]
-
-    def take(self, rows: npt.NDArray[np.generic]) -> _Rows:
-        part = SampleBatch(
-            self.batch.signal_id[rows], self.batch.at_us[rows], self.batch.value[rows], self.batch.quality[rows]
-        )
-        return _Rows(part, self.site_ids[rows], self.message[rows])
-
-
 class Writer:
     """Stores what was resolved. One thread calls ``flush``; ``lock`` guards ``newest`` and ``last_batch``."""
 
@@ -74,9 +61,11 @@ class Writer:
         self.newest = Newest()
         self.lock = threading.Lock()
         self.last_batch = 0
+        self.fresh_us: Callable[[], int] = lambda: NEVER_US  # samples from then on have just been measured
         self._allowance = Allowance()
         self._days: set[int] = set()
         self._progress: OrderedDict[store.EpochKey, Progress] = OrderedDict()
+        self.missing: dict[tuple[int, str], int] = {}  # source → numbers of its epoch that did not come yet
 
     def recover(self) -> None:
         """Bring last values up to the samples, and learn what is newest: to be called before the first flush."""
@@ -101,26 +90,38 @@ class Writer:
         heard: Sequence[Heard],
         resolved: Resolved,
         *,
+        prepared: Prepared | None = None,
         doubt: Doubt = Doubt.NONE,
         origin: From = From.WIRE,
         also: Callable[[Connection], None] | None = None,
     ) -> Kept:
         """Store and count everything in one transaction; ``also`` joins it. Raises what psycopg raises: then nothing is
         stored, or (a commit of unknown outcome) all of it, and the same flush again with ``Doubt.ALL`` is harmless."""
+        rows = prepare(resolved) if prepared is None else prepared
         with self._tx() as conn:
             new = self._ledger(conn, heard, resolved)
-            rows, twins = self._fresh(conn, resolved, np.array(new, bool), doubt)
-            self._copy(conn, rows)
-            entries = [entry for entry in resolved.entries if new[entry.message]]
-            store.quarantine(conn, self._allowance.trim(entries, now_s=time.monotonic()))
-            stretches = rollups.touched(rows.batch)
-            batch_id = rollups.note(conn, stretches, quarantined=len(entries), duplicates=twins)
+            rows, fresh = self._only_new(conn, rows, np.array(new, bool), doubt)
+            for day, packed in rows.by_day():
+                if day not in self._days:
+                    telemetry.ensure_days(conn, [day])
+                telemetry.copy_rows(conn, day, packed)
             progress = self._load_progress(conn, heard)
-            accounts.count(conn, counts.of_flush(heard, resolved, new, rows.message, origin=origin))
-            if also is not None:
-                also(conn)
-            store.notify_samples(conn, np.unique(rows.site_ids).tolist())
-        return self._committed(heard, new, rows, twins, entries, progress, batch_id)
+            entries = [entry for entry in resolved.entries if new[entry.message]]
+            counted = counts.of_flush(heard, resolved, new, rows.message, origin=origin)
+            waveforms.write(conn, [wave for message, wave in resolved.waves if new[message]])
+            with conn.pipeline():  # one round trip for what is left
+                store.quarantine(conn, self._allowance.trim(entries, now_s=time.monotonic()))
+                accounts.count(conn, counted)
+                if also is not None:
+                    also(conn)
+                store.notify_samples(conn, set(rows.site_ids.tolist()))
+                batch_id = rollups.note(
+                    conn,
+                    rollups.touched(rows.batch, fresh=fresh),
+                    quarantined=len(entries),
+                    duplicates=_twins(resolved, new, rows),
+                )
+        return self._committed(heard, new, rows, _twins(resolved, new, rows), entries, progress, batch_id)
 
     def _ledger(self, conn: Connection, heard: Sequence[Heard], resolved: Resolved) -> list[bool]:
         """Which messages are new. One without a sequence always is: its samples speak for themselves."""
@@ -134,34 +135,22 @@ class Writer:
             new[index] = is_new
         return new
 
-    def _fresh(
-        self, conn: Connection, resolved: Resolved, new: npt.NDArray[np.bool_], doubt: Doubt
-    ) -> tuple[_Rows, int]:
-        """Samples of new messages that are not in the store yet, sorted; and how many were there already."""
-        rows = _Rows(resolved.batch, resolved.site_ids, resolved.message)
+    def _only_new(
+        self, conn: Connection, rows: Prepared, new: npt.NDArray[np.bool_], doubt: Doubt
+    ) -> tuple[Prepared, npt.NDArray[np.bool_]]:
+        """Rows of new messages that are not in the store yet; and bool[n]: the row is newer than all of its signal and
+        has just been measured."""
         if not new.all():
             rows = rows.take(np.flatnonzero(new[rows.message]))
-        count = len(rows.batch)
-        batch, order = sort_and_drop_twins(rows.batch)
-        rows = _Rows(batch, rows.site_ids[order], rows.message[order])
         with self.lock:
-            newer = self.newest.is_newer(batch)
-        doubtful = np.flatnonzero(~newer) if doubt is Doubt.NONE else np.arange(len(batch))
+            newer = self.newest.is_newer(rows.batch)
+        doubtful = np.flatnonzero(~newer) if doubt is Doubt.NONE else np.arange(len(rows))
         if len(doubtful):
             there = store.stored_already(conn, rows.take(doubtful).batch)
-            keep = np.ones(len(batch), bool)
+            keep = np.ones(len(rows), bool)
             keep[doubtful[there]] = False
-            rows = rows.take(np.flatnonzero(keep))
-        return rows, count - len(rows.batch)
-
-    def _copy(self, conn: Connection, rows: _Rows) -> None:
-        """Rows are sorted by signal and time; each day goes to its partition."""
-        days = rows.batch.at_us // telemetry.DAY_US
-        for day in np.unique(days).tolist():
-            if day not in self._days:
-                telemetry.ensure_days(conn, [day])
-            own = np.flatnonzero(days == day)
-            telemetry.copy_rows(conn, day, pack_samples(rows.batch, rows.site_ids, own))
+            rows, newer = rows.take(keep), newer[keep]
+        return rows, newer & (rows.batch.at_us >= self.fresh_us())
 
     def _load_progress(self, conn: Connection, heard: Sequence[Heard]) -> dict[store.EpochKey, list[tuple[int, int]]]:
         """Ranges of epochs met for the first time, this transaction's messages included."""
@@ -172,7 +161,7 @@ class Writer:
         self,
         heard: Sequence[Heard],
         new: list[bool],
-        rows: _Rows,
+        rows: Prepared,
         twins: int,
         entries: list[Entry],
         progress: dict[store.EpochKey, list[tuple[int, int]]],
@@ -181,18 +170,18 @@ class Writer:
         with self.lock:
             self.newest.advance(rows.batch, rows.site_ids)
             self.last_batch = max(self.last_batch, batch_id)
-        self._days.update(np.unique(rows.batch.at_us // telemetry.DAY_US).tolist())
+        self._days.update(day for day, _ in rows.by_day())
         for key, ranges in progress.items():
             self._progress[key] = Progress(ranges)
-        messages, samples = np.unique(rows.message, return_counts=True)
+        samples = np.bincount(rows.message, minlength=len(heard))
         return Kept(
             tuple(new),
-            len(rows.batch),
+            len(rows),
             twins,
             sum(entry.readings for entry in entries),
             tuple(self._receipts(heard)),
             batch_id,
-            dict(zip(messages.tolist(), samples.tolist(), strict=True)),
+            dict(enumerate(samples.tolist())),
         )
 
     def _receipts(self, heard: Sequence[Heard]) -> Iterable[tuple[int, str, Receipt]]:
@@ -204,9 +193,17 @@ class Writer:
                 progress.add(key[3])
         for epoch, progress in met.items():
             self._progress.move_to_end(epoch)
-            yield epoch[0], epoch[1], progress.receipt(epoch[2])
+            receipt = progress.receipt(epoch[2])
+            self.missing[epoch[:2]] = sum(high - low + 1 for low, high in receipt.gaps)
+            yield epoch[0], epoch[1], receipt
         while len(self._progress) > MOST_EPOCHS:
             self._progress.popitem(last=False)
+
+
+def _twins(resolved: Resolved, new: Sequence[bool], rows: Prepared) -> int:
+    """Samples of new messages that were there already."""
+    came = len(resolved.message) if all(new) else int(np.array(new, bool)[resolved.message].sum())
+    return came - len(rows)
 
 
 def _key(heard: Heard) -> store.MessageKey | None:

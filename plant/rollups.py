@@ -25,7 +25,8 @@ from plant.times import HOUR_US, MINUTE_US, from_us, to_us
 NARROW_US = 2 * MINUTE_US
 MOST_BATCHES = 5_000  # looked at in a transaction
 MOST_SAMPLES = 200_000  # that choose what it rolls
-BUSY_SAMPLES = 200_000  # waiting: then a minute is rolled when it is over, since each time costs all of it
+BUSY_SAMPLES = 200_000  # in the newest minute: then it is rolled when it is over, since each time costs all of it
+RECENT_BATCHES = 2_000
 OPEN_FOR = timedelta(seconds=60)  # at most
 
 
@@ -167,13 +168,13 @@ def catch_up_latest(conn: Connection) -> None:
 def roll(conn: Connection, *, until_batch: int) -> int:
     """Bring the rollups up to date with batches up to ``until_batch``; returns how many were looked at.
 
-    At most about ``MOST_SAMPLES`` a call, so that a transaction stays short: call until it returns 0. While more than
-    ``BUSY_SAMPLES`` wait, the newest minute is left for later.
+    At most about ``MOST_SAMPLES`` a call, so that a transaction stays short: call until it returns 0. A newest minute
+    of more than ``BUSY_SAMPLES`` is left until it is over.
     """
     rows = conn.execute(
-        """select batch_id, min_at, max_at, signals, samples, stored_at > now() - %s from ingest_batches
-           where not rolled and batch_id <= %s order by batch_id limit %s""",
-        (OPEN_FOR, until_batch, MOST_BATCHES),
+        """select batch_id, min_at, max_at, signals, samples, stored_at > now() - %s, rolled from ingest_batches
+           where batch_id <= %s and (not rolled or batch_id > %s) order by rolled, batch_id limit %s""",
+        (OPEN_FOR, until_batch, until_batch - RECENT_BATCHES, MOST_BATCHES),
     ).fetchall()
     due = _due([_Batch(*row) for row in rows])
     for low, high, signals in _stretches((each.low, each.high, each.signals) for each in due):
@@ -192,21 +193,26 @@ class _Batch:
     signals: list[int] | None
     samples: int
     young: bool
+    rolled: bool
 
 
-def _due(waiting: list[_Batch]) -> list[_Batch]:
+def _due(recent: list[_Batch]) -> list[_Batch]:
     """The oldest of what waits, and whatever lies within the same minutes, which are read as a whole anyway."""
-    if sum(each.samples for each in waiting) > BUSY_SAMPLES:
-        open_us = max(to_us(each.high) for each in waiting) // MINUTE_US * MINUTE_US
+    waiting = [each for each in recent if not each.rolled]
+    open_us = max((to_us(each.high) for each in waiting), default=0) // MINUTE_US * MINUTE_US
+    if sum(each.samples for each in recent if to_us(each.high) >= open_us) > BUSY_SAMPLES:
         waiting = [each for each in waiting if not (each.young and to_us(each.high) >= open_us)]
     before = itertools.accumulate((each.samples for each in waiting), initial=0)
     first = [each for each, count in zip(waiting, before, strict=False) if count < MOST_SAMPLES]
-    spans = [(low, high) for low, high, ids in _stretches((b.low, b.high, b.signals) for b in first) if ids is None]
-    return first + [
-        each
-        for each in waiting[len(first) :]
-        if each.signals is None and any(low <= each.low and each.high < high for low, high in spans)
-    ]
+    stretches = _stretches((each.low, each.high, each.signals) for each in first)
+    return first + [each for each in waiting[len(first) :] if any(_within(each, *stretch) for stretch in stretches)]
+
+
+def _within(batch: _Batch, low: datetime, high: datetime, signals: list[int] | None) -> bool:
+    """Whether all that a batch touched is read with a stretch."""
+    if not (low <= batch.low and batch.high < high):
+        return False
+    return signals is None or (batch.signals is not None and set(batch.signals) <= set(signals))
 
 
 def _of_slow(conn: Connection, stretch: Mapping[str, object]) -> list[LiteralString]:
