@@ -1,4 +1,4 @@
-"""A simulator as a process of its own: ``python -m simulators fleet|people CONFIG.json``.
+"""A simulator as a process of its own: ``python -m simulators fleet|people CONFIG.json``; a fleet takes ``--protocol``.
 
 Prints one JSON line an event on standard output: ``{"event": "history_done"}``, ``{"event": "live"}``,
 ``{"event": "stopped", …}``. SIGTERM and SIGINT end it after the batches under way have their receipts.
@@ -6,15 +6,16 @@ Prints one JSON line an event on standard output: ``{"event": "history_done"}``,
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 
 from core.log import configure, get
 from simulators import config, plantclock, plants
@@ -25,6 +26,8 @@ from simulators.ledger import LedgerWriter
 from simulators.link import Broker
 from simulators.people import Diary, Engineer, Manner, Planner, Surroundings, VisitorWatch, live
 from simulators.plantclock import PlantClock
+from simulators.sparkplug import SparkplugFleet
+from simulators.spec import Plant, Protocol
 from simulators.world import World
 
 log = get("simulators")
@@ -35,20 +38,32 @@ STALLED_S = 3600.0  # beginning anew would say everything twice: rather wait
 
 def main(arguments: list[str]) -> int:
     """0 after a clean stop, 2 for a wrong call."""
-    if len(arguments) != 2 or arguments[0] not in RUNS:
-        print("usage: python -m simulators fleet|people CONFIG.json", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m simulators", description="A simulator as a process of its own.")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="fleet|people")
+    fleet = kinds.add_parser("fleet", help="machines on MQTT")
+    fleet.add_argument("config", type=Path)
+    fleet.add_argument(
+        "--protocol", type=Protocol, choices=list(Protocol), help="of every device (default: the plant's)"
+    )
+    kinds.add_parser("people", help="engineers, planner and visitor watch").add_argument("config", type=Path)
+    try:
+        chosen = parser.parse_args(arguments)
+    except SystemExit as wrong:
+        return int(wrong.code or 0)
     configure()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    RUNS[arguments[0]](Path(arguments[1]), stop)
+    if chosen.kind == "fleet":
+        told = config.read_fleet(chosen.config)
+        run_fleet(told if chosen.protocol is None else msgspec.structs.replace(told, protocol=chosen.protocol), stop)
+    else:
+        run_people(chosen.config, stop)
     return 0
 
 
-def run_fleet(path: Path, stop: threading.Event) -> None:
+def run_fleet(told: config.FleetConfig, stop: threading.Event) -> None:
     """Play history, then live until told to stop."""
-    told = config.read_fleet(path)
     clock = _first_clock(told.base_url, stop)
     which = plants.plant(told.plant, live_us=told.live_us)
     begin_us = which.start_us(told.live_us)
@@ -56,12 +71,13 @@ def run_fleet(path: Path, stop: threading.Event) -> None:
         begin_us = clock.now_us() if told.since_us is None else told.since_us
     members = [Member(spec.build(told.live_us, start_us=begin_us), spec.device) for spec in which.machines]
     ledger = LedgerWriter(Path(told.ledger)) if told.ledger else None
-    fleet = Fleet(
+    fleet = SparkplugFleet(
         members,
         Broker(told.mqtt_host, told.mqtt_port),
         site=told.site,
         passwords=told.passwords,
         clock=clock,
+        speakers=_speakers(told, which),
         ledger=ledger,
         resend_s=told.resend_s,
     )
@@ -107,6 +123,13 @@ def run_people(path: Path, stop: threading.Event) -> None:
 def tell(event: str, **more: Any) -> None:
     """One line for whoever started this process."""
     print(json.dumps({"event": event, **more}), flush=True)
+
+
+def _speakers(told: config.FleetConfig, which: Plant) -> frozenset[str]:
+    """The devices that speak Sparkplug."""
+    if told.protocol is None:
+        return which.speakers
+    return frozenset(which.devices) if told.protocol is Protocol.SPARKPLUG else frozenset()
 
 
 def _engineers(told: config.PeopleConfig, here: Surroundings) -> list[Engineer]:
@@ -161,8 +184,6 @@ def _watch_clock(base_url: str, holder: Fleet | Surroundings, stop: threading.Ev
     thread.start()
     return thread
 
-
-RUNS: dict[str, Callable[[Path, threading.Event], None]] = {"fleet": run_fleet, "people": run_people}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from simulators.spec import Protocol
+
 
 class History(StrEnum):
     """Whether the fleet plays the baseline before the live start."""
@@ -37,6 +39,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     ledger: str | None = None
     tick_s: float = 1.0
     resend_s: float = 5.0
+    protocol: Protocol | None = None  # of every device; default as the plant has it
 
 
 class EngineerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

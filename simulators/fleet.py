@@ -148,9 +148,12 @@ class Fleet:
         log.info("command", asset=heard.asset_code, action=heard.command.action, what=heard.command.what)
 
     def _advance(self, until_us: int, *, window: int, hist: str) -> None:
-        """One round over the machines: rows → ledger → outbox → broker, machines that lag most first."""
+        self._round(self.members, until_us, window=window, hist=hist)
+
+    def _round(self, members: Sequence[Member], until_us: int, *, window: int, hist: str) -> None:
+        """One round over these machines: rows → ledger → outbox → broker, machines that lag most first."""
         made: list[tuple[DeviceLink, int, bytes]] = []
-        for member in sorted(self.members, key=lambda m: m.machine.next_us):
+        for member in sorted(members, key=lambda m: m.machine.next_us):
             if self.under_way + len(made) >= window:
                 break
             columns = member.machine.advance(until_us, max_rows=MAX_ROWS)

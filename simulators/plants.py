@@ -14,10 +14,11 @@ from simulators.machines import PHYSICS
 from simulators.machines.base import RUNNING, Columns
 from simulators.machines.duty import Duty, Shifts
 from simulators.machines.faults import Law, SensorKind
-from simulators.spec import DAY_US, HOUR_US, Care, FaultPlan, MachineSpec, Plant, SensorPlan
+from simulators.spec import DAY_US, HOUR_US, Care, FaultPlan, MachineSpec, Plant, Protocol, SensorPlan
 
 DEMO_FACTOR = 1200.0  # an hour of the plant in three seconds
 VISITORS = "M-201"  # the demo's machine that the crew leaves alone
+SPEAKER = "V-402"  # the demo's machine that speaks Sparkplug
 JOURNEY_FACTOR = 3600.0
 JOURNEY_DAYS = 10.0
 SETTLE_H = 18.0  # hours after the last failure for its repair to be proven
@@ -68,6 +69,7 @@ def demo(seed: int = 1) -> Plant:
     sensors = {"C-302": (SensorPlan("oil_temp", SensorKind.STUCK, 20.0),)}
     machines = [_with(spec, faults[spec.code], sensors.get(spec.code, ())) for spec in specs]
     machines = [replace(spec, care=Care.VISITOR) if spec.code == VISITORS else spec for spec in machines]
+    machines = [replace(spec, protocol=Protocol.SPARKPLUG) if spec.code == SPEAKER else spec for spec in machines]
     return Plant(f"demo:{seed}", DEMO_FACTOR, 7.0, 42.0, tuple(machines))
 
 

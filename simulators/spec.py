@@ -48,6 +48,13 @@ class SensorPlan:
         return SensorFault(self.signal, self.kind, _at(live_us, self.start_h), end_us, self.size)
 
 
+class Protocol(StrEnum):
+    """How a device speaks once the plant lives."""
+
+    JSON = "json"
+    SPARKPLUG = "sparkplug"
+
+
 class Care(StrEnum):
     """Who answers for the machine in a demo."""
 
@@ -73,6 +80,7 @@ class MachineSpec:
     faults: tuple[FaultPlan, ...] = ()
     sensor_faults: tuple[SensorPlan, ...] = ()
     care: Care = Care.CREW
+    protocol: Protocol = Protocol.JSON
 
     @property
     def signals(self) -> Sequence[SignalSpec]:
@@ -119,6 +127,11 @@ class Plant:
     def devices(self) -> tuple[str, ...]:
         """Names of the MQTT users, each once, in order."""
         return tuple(dict.fromkeys(spec.device for spec in self.machines))
+
+    @property
+    def speakers(self) -> frozenset[str]:
+        """The MQTT users that speak Sparkplug."""
+        return frozenset(spec.device for spec in self.machines if spec.protocol is Protocol.SPARKPLUG)
 
     def start_us(self, live_us: int) -> int:
         """Where history begins."""

@@ -63,7 +63,7 @@ class Node:
         self._next_bd_seq = self._read_bd_seq()
         self._wait_for, self._now_us = wait_for, now_us
         self._lock = threading.RLock()
-        self._is_born = False
+        self._is_started = self._is_born = False
         self._host_since: int | None = None
         self._stop = threading.Event()
         self._log = log.get("edge").bind(node=voice.node)
@@ -84,8 +84,10 @@ class Node:
         self._thread = threading.Thread(target=self.link.run, args=(self._stop,), name=voice.node, daemon=True)
 
     def start(self) -> None:
-        """Connect in the background."""
-        self._thread.start()
+        """Connect in the background; again changes nothing."""
+        if not self._is_started:
+            self._is_started = True
+            self._thread.start()
 
     @property
     def is_heard(self) -> bool:
