@@ -33,6 +33,7 @@ MOST_PACKETS_S, LOOK_S, PAUSE_S = 5_000, 5.0, 600.0  # a small message is four p
 NOTE_S = 60.0  # one log line a user and minute
 STAMP = len("2026-01-01T00:00:00: ")
 PACKET = (b"Received ", b"Sending ", b"No will message ", b"Will message specified ", b"\t")
+NOISE = b"Warning: ACL pattern "  # that it holds no user name is meant
 CONNECTED = re.compile(
     r"New client connected from \S+ as (.*) \(p\d+, c\d+, k\d+, u'([A-Za-z0-9_-]{1,64})'\)\.", re.DOTALL
 )
@@ -180,6 +181,8 @@ class Reader:
     def _worth_keeping(self, line: bytes) -> bool:
         if line.startswith(PACKET, STAMP):
             self.packets += 1
+            return False
+        if line.startswith(NOISE, STAMP):
             return False
         text = line.decode("utf-8", "replace")
         return self._denials.line(text if text.startswith(OURS) else text[STAMP:])

@@ -85,7 +85,7 @@ log_timestamp_format %Y-%m-%dT%H:%M:%S
 
 def _listeners(home: Path, port: int, listeners: Listeners) -> str:
     parts = [f"listener {port} {address}" for address in listeners.plain_addresses]
-    server = f"certfile {home}/{SERVER_CERTIFICATE}\nkeyfile {home}/{SERVER_KEY}\ntls_version tlsv1.2"
+    server = _server(home)
     if listeners.tls_port is not None:
         parts.append(f"listener {listeners.tls_port} {listeners.address}\n{server}")
     if listeners.certificate_port is not None:
@@ -93,12 +93,20 @@ def _listeners(home: Path, port: int, listeners: Listeners) -> str:
     return "\n".join(parts)
 
 
+def _server(home: Path) -> str:
+    """TLS from 1.2 on. The user is the client id too: nobody can end another's session by taking its client id, and a
+    device's session can be found by its name (mosquitto itself ends none whose certificate was revoked)."""
+    return f"""\
+certfile {home}/{SERVER_CERTIFICATE}
+keyfile {home}/{SERVER_KEY}
+tls_version tlsv1.2
+use_username_as_clientid true"""
+
+
 def _certificates(home: Path) -> str:
-    """The certificate's subject is the user, and the client id too: so a device's one session here can be found, and
-    ended, by its name (mosquitto ends sessions whose password went, but none whose certificate was revoked)."""
+    """The certificate's subject is the user."""
     return f"""\
 cafile {home}/{AUTHORITY}
 crlfile {home}/{REVOKED}
 require_certificate true
-use_identity_as_username true
-use_username_as_clientid true"""
+use_identity_as_username true"""

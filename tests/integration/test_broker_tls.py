@@ -263,6 +263,23 @@ def test_a_revoked_certificate_ends_its_session(doors: Doors, clients: Callable[
     assert listener.heard.get(timeout=10)[1] == b"still here"
 
 
+def test_nobody_takes_a_session_by_its_client_id(doors: Doors, clients: Callable[..., Client]) -> None:
+    certificate, key = doors.issue("gw-1")
+    secure = context(ca_file=doors.ca)
+    victims = [
+        clients(doors.certificate_port, tls=context(ca_file=doors.ca, cert_file=certificate, key_file=key)),
+        clients(doors.tls_port, user="gw-2", tls=secure),
+    ]
+    assert [each.code() for each in victims] == [0, 0]
+    assert doors.broker.refresh(hashes("gw-1", "gw-2", "gw-3"))
+    for taken in ("gw-1", "gw-2"):
+        thief = clients(doors.tls_port, user="gw-3", tls=secure, client_id=taken)
+        assert thief.code() == 0
+        thief.publish("mw/v1/plant/gw-3/b")
+        thief.close()
+    assert [each.losses for each in victims] == [[], []]
+
+
 def test_a_new_certificate_opens_where_the_old_one_was_revoked(doors: Doors, listener: Client) -> None:
     certificate, key = doors.issue("gw-1")
     old, old_serial = ("--cafile", doors.ca, "--cert", certificate, "--key", key), doors.serial("gw-1")
