@@ -3,7 +3,7 @@ import { keepPreviousData, QueryClient, useQuery, useQueryClient } from "@tansta
 import { call, Problem, query } from "./client";
 import { plantNow, synchronise } from "./clock";
 import type {
-  Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, Prediction,
+  Account, Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, PipelineReport, Prediction,
   QuarantineRow, Series, SystemReport, Ticket, TicketEvent, TicketItem,
 } from "./types";
 
@@ -155,6 +155,24 @@ export function useSystem() {
     queryKey: ["system"],
     queryFn: ({ signal }) => call<SystemReport>("/system", { signal }),
     refetchInterval: 3_000,
+  });
+}
+
+export function usePipeline() {
+  return useQuery({
+    queryKey: ["source", "list"],
+    queryFn: ({ signal }) => call<PipelineReport>("/pipeline", { signal }),
+    refetchInterval: 3_000,
+  });
+}
+
+/** Whether everything that was sent adds up; asked for, not followed: it reads the whole ledger. */
+export function useBalance(enabled: boolean) {
+  return useQuery({
+    queryKey: ["balance"],
+    queryFn: ({ signal }) => call<Page<Account>>("/pipeline/reconcile", { signal }),
+    enabled,
+    staleTime: Infinity,
   });
 }
 

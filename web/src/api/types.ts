@@ -243,6 +243,47 @@ export type SystemReport = {
   [fact: string]: unknown;
 };
 
+export type GatewayHealth = {
+  epoch: string;
+  waiting: number;
+  share_full: number;
+  refused: number;
+  told_at: string;
+  sources: { name: string; kind: string; state: string; last_heard_us: number; rate: number }[];
+};
+export type SourceHealth = {
+  source: string;
+  kind: string;
+  state: string;
+  detail: string;
+  samples_s: number;
+  last_seen: string | null;
+  expected_s: number | null;
+  lag_s: number | null;
+  lagging_since: string | null;
+  dropped: number;
+  missing: number;
+  gaps: number;
+  held: number;
+  denied: number;
+  tags: number;
+  ticket_id: number | null;
+  ticket_ref: string | null;
+  gateway: GatewayHealth | null;
+};
+export type PipelineReport = {
+  at: string;
+  many: { since: string; why: string; count: number; ticket_id: number | null; ticket_ref: string | null } | null;
+  sources: SourceHealth[];
+};
+export type Account = {
+  source: string;
+  sent: number;
+  difference: number;
+  missing: { epoch: string; low: number; high: number }[];
+  balances: boolean;
+};
+
 export type AssetPrecision = {
   asset_id: number;
   asset_code: string;

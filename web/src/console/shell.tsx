@@ -20,15 +20,17 @@ const Assets = lazy(() => import("./assets"));
 const AssetPage = lazy(() => import("./asset"));
 const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
+const Sources = lazy(() => import("./sources"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "assets", "quarantine", "detectors", "system"] as const;
+const PAGES = ["predictions", "orders", "assets", "sources", "quarantine", "detectors", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
   predictions: CREW,
   orders: [...CREW, "requester"],
   assets: CREW,
+  sources: PLANNERS,
   quarantine: PLANNERS,
   detectors: CREW,
   system: PLANNERS,
@@ -88,6 +90,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
     case "quarantine":
       return <Quarantine />;
+    case "sources":
+      return <Sources />;
     case "detectors":
       return <Detectors />;
     case "system":

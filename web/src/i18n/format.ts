@@ -23,6 +23,7 @@ export function signalName(signal: { code: string; name?: string }, speech: Spee
 /** A failure mode by its code; a sensor's fault is coded `sensor:SIGNAL:FAULT`. */
 export function modeName(code: string, speech: Speech): string {
   const [kind, signal, fault] = code.split(":");
+  if (kind === "source" && signal) return speech.t(signal === "many" ? "sourceFault.many" : "sourceFault.one", { source: signal });
   if (kind !== "sensor" || !signal || !fault) return speech.code("mode", code);
   return speech.t("sensorFault.sensor", { signal: signalName({ code: signal }, speech), fault: speech.code("sensorFault", fault) });
 }
