@@ -52,8 +52,16 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
     log_format: str = Field("text", description="text for people, json for collectors.")
     ingest_batch_rows: int = Field(10_000, description="Most samples a commit.", ge=1)
-    ingest_linger_s: float = Field(0.1, description="Longest wait for a fuller batch, in seconds.", gt=0)
+    ingest_linger_s: float = Field(0.02, description="Longest wait for a fuller batch, in seconds.", gt=0)
+    ingest_workers: int = Field(1, description="Ingest processes that share what comes.", ge=1, le=16)
+    ingest_deadline_s: float = Field(
+        20.0, description="Longest wait for the database in ingest, in seconds; then it connects anew.", gt=0
+    )
     ingest_queue_messages: int = Field(5_000, description="Messages held in memory before back-pressure.", ge=1)
+    sparkplug: bool = Field(True, description="Hear Sparkplug B on the broker, as a host application.")
+    sparkplug_host_id: str = Field(
+        "millwright", description="Sparkplug host id; its STATE says so.", pattern=r"^[^/+#\s]{1,64}$"
+    )
     verify_hours: float = Field(12.0, description="Plant hours of healthy running data a repair must show.", gt=0)
     verify_limit_hours: float = Field(72.0, description="Plant hours after which a person is asked instead.", gt=0)
     statement_timeout_s: float = Field(30.0, description="Longest database statement, in seconds.", gt=0)
