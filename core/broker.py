@@ -211,7 +211,10 @@ class Broker:
             self._tell()
         trace = self._load.trace
         if self._reader and self._load.look(self._reader.packets) is not trace:
-            log.info("broker.trace", trace=str(self._load.trace))
+            counted = (
+                "counted again" if self._load.trace is Trace.FULL else "not counted for ten minutes: too many packets"
+            )
+            log.warning("broker.denied_publishes", now=counted)
             self._configure()
             self._tell()
 

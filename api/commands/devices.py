@@ -70,8 +70,8 @@ def _add(instance: Instance, arguments: argparse.Namespace, site_id: int) -> Non
     if (signing or kind.signing) is Signing.REQUIRED:
         say("it must sign: write the password into its gateway's configuration (docs/telemetry.md, Gateway)")
         return
-    say("try it:")
-    print(_example(instance, made, code))
+    say("try it, a moment from now:")
+    print(_example(instance, made, code, arguments.certificate if issued else None))
     say("an unknown tag waits in the console under Quarantine, where a click binds it to a signal")
 
 
@@ -152,13 +152,20 @@ def _hand_over(instance: Instance, folder: Path, name: str, issued: Identity) ->
         say("the broker asks for certificates once mqtt_certificate_port is set (docs/settings.md)")
 
 
-def _example(instance: Instance, made: Made, code: str) -> str:
+def _example(instance: Instance, made: Made, code: str, folder: Path | None) -> str:
+    """A command that publishes one sample through the best door that is open to the device."""
     found = instance.endpoints
-    where = f"-h {found.broker_host} -p {found.broker_port}" if found and found.broker_host else "-h BROKER"
-    return (
-        f"  mosquitto_pub {where} -q 1 -u {made.name} -P {made.password} "
-        f'-t mw/v1/{code}/{made.name}/s/temperature -m \'{{"v": 21.5, "u": "°C"}}\''
-    )
+    secret = f"-u {made.name} -P {made.password}"
+    if found and found.certificate_port and folder:
+        files = f"--cert {folder / made.name}.pem --key {folder / made.name}.key"
+        how = f"-h localhost -p {found.certificate_port} --cafile {folder / 'ca.pem'} {files}"
+    elif found and found.tls_port and not instance.settings.mqtt_tls_cert:
+        ca = Authority(instance.data_dir).certificate_file
+        how = f"-h localhost -p {found.tls_port} --cafile {ca} {secret}"
+    else:
+        where = f"-h {found.broker_host} -p {found.broker_port}" if found and found.broker_host else "-h BROKER"
+        how = f"{where} {secret}"
+    return f'  mosquitto_pub {how} -q 1 -t mw/v1/{code}/{made.name}/s/temperature -m \'{{"v": 21.5, "u": "°C"}}\''
 
 
 def _code(conn: Connection, site_id: int) -> str:
