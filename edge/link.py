@@ -124,11 +124,13 @@ class Link:
         client_id: str,
         session: Session = Session.PERSISTENT,
         subscriptions: Sequence[str] = (),
+        no_longer: Sequence[str] = (),
         on_message: OnMessage = lambda _message, ack: ack(),
         has_room: Callable[[], bool] = lambda: True,
         on_connect: Callable[[], None] = lambda: None,
         will: Callable[[], Will] | None = None,
         tls: ssl.SSLContext | None = None,
+        speaks: str = "mqtt",
     ) -> None:
         self.host, self.port = host, port
         self.connected = threading.Event()
@@ -137,7 +139,9 @@ class Link:
         self._user, self._password = user, password
         self._client_id, self._session = client_id, session
         self._subscriptions = list(subscriptions)
+        self._no_longer = list(no_longer)  # what the session may still have from before
         self._on_message, self._has_room, self._on_connect = on_message, has_room, on_connect
+        self._speaks = speaks  # what the log calls it
         self._will, self._tls = will, tls  # the will is asked for anew at every connection
         self._generation = 0
         self._acks: deque[tuple[int, int]] = deque()
@@ -165,7 +169,7 @@ class Link:
             self._lost()
             if stop.is_set():
                 break
-            self._log.warning("mqtt.lost", host=self.host, port=self.port, why=self.trouble)
+            self._log.warning(f"{self._speaks}.lost", host=self.host, port=self.port, why=self.trouble)
             pause = BACKOFF_S[0] if time.monotonic() - began > 2 * BACKOFF_S[1] else min(pause * 2, BACKOFF_S[1])
             stop.wait(pause)
         self._wake_r.close()
@@ -273,6 +277,8 @@ class Link:
             return
         self.trouble = ""
         self.connected.set()
+        if self._no_longer:
+            client.unsubscribe(self._no_longer)
         if self._subscriptions:
             client.subscribe([(topic, 1) for topic in self._subscriptions])
         else:
@@ -281,11 +287,11 @@ class Link:
     def _subscribed(self, _client: Any, _data: Any, _mid: Any, reasons: Sequence[ReasonCode], _properties: Any) -> None:
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
-            self._log.error("mqtt.refused_subscription", why=refused, topics=self._subscriptions)
+            self._log.error(f"{self._speaks}.refused_subscription", why=refused, topics=self._subscriptions)
         self._ready()
 
     def _ready(self) -> None:
-        self._log.info("mqtt.connected", host=self.host, port=self.port, protocol=self.protocol.name)
+        self._log.info(f"{self._speaks}.connected", host=self.host, port=self.port, protocol=self.protocol.name)
         self._on_connect()
 
     def _disconnected(self, _client: Any, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:

@@ -154,6 +154,7 @@ class SparkplugSource:
             on_connect=self._say_online,
             will=self._will,
             tls=tls_context,
+            speaks=NAME,
         )
 
     @property

@@ -80,6 +80,7 @@ class Node:
             on_connect=self._connected,
             will=self._will,
             tls=broker.tls,
+            speaks="sparkplug-node",
         )
         self._thread = threading.Thread(target=self.link.run, args=(self._stop,), name=voice.node, daemon=True)
 
