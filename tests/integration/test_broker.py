@@ -16,6 +16,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from core.broker import Broker, BrokerDown, Kind, choose, probe
+from core.broker_log import Denials, Denied
 from core.broker_rules import INGEST, SIMULATOR, hash_password
 from core.processes import alive, pss_mb
 from core.secrets import load_or_create
@@ -235,10 +236,49 @@ def test_users_change_while_it_runs(broker: Broker, connect: Callable[..., Clien
 
         until(only_good_is_heard)
         assert only_good_is_heard()
+        until(lambda: not revoked.paho.is_connected(), within_s=5)
+        assert good.paho.is_connected()
     finally:
         broker.refresh(USERS)
         until(lambda: probe(HOST, broker.port, user="gw-2", password="two") == 0)
     assert not broker.refresh(list(reversed(USERS)))
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(broker: Broker, connect: Callable[..., Client]) -> None:
+    device, other = connect("gw-2", "two"), connect("gw-1", "one")
+    try:
+        assert broker.refresh([USERS[0], ("gw-2", hash_password("new")), USERS[2]])
+        until(lambda: not device.paho.is_connected(), within_s=5)
+        assert probe(HOST, broker.port, user="gw-2", password="new") == 0
+        assert probe(HOST, broker.port, user="gw-2", password="two") == 5
+        assert other.paho.is_connected()
+    finally:
+        broker.refresh(USERS)
+
+
+def test_denied_publishes_are_counted(broker: Broker, tmp_path: Path) -> None:
+    """Of a broker of its own: the shared one does not count."""
+    denials = Denials()
+    counting = Broker(
+        tmp_path, load_or_create(tmp_path), port=free_port(), kind=broker.kind, users=USERS, denials=denials
+    )
+    try:
+        counting.start()
+        device = Client(counting, "gw-1", "one")
+        device.publish("mw/v1/plant/gw-1/b", b"mine")
+        for topic in ("mw/v1/plant/gw-2/b", "mw/v1/plant/gw-2/s/last one"):
+            device.paho.publish(topic, b"not mine", qos=1)
+
+        def both_counted() -> bool:
+            found = denials.take()
+            denials.give_back(found)
+            return found == {"gw-1": Denied(2, "mw/v1/plant/gw-2/s/last one")}
+
+        until(both_counted)
+        device.close()
+        assert "gw-2" in counting.log_file.read_text()
+    finally:
+        counting.destroy()
 
 
 def test_a_wrong_password_does_not_lend_a_name_to_an_open_session(
