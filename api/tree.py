@@ -13,7 +13,7 @@ import httpx
 from api import broker_watch, devices, first
 from api.instance import Endpoints, Instance
 from api.supervisor import CommandPart, ServerPart, Supervisor
-from core import places
+from core import log, places
 from core.broker import Broker, BrokerInfo, Kind
 from core.broker_log import Denials
 from core.database import Database
@@ -21,6 +21,7 @@ from core.embedded import EmbeddedServer
 from core.errors import Unavailable
 from core.lock import Lock
 from core.ports import Ports
+from ingest.run import workers
 
 READY_S = 60.0
 
@@ -134,8 +135,12 @@ def _endpoints(address: str, server: EmbeddedServer | None, broker: Broker | Non
 
 def _parts(instance: Instance, supervisor: Supervisor, port: int) -> None:
     environment = {"MILLWRIGHT_DATA_DIR": str(instance.data_dir), "PYTHONUNBUFFERED": "1"}
+    count = workers(instance.settings.ingest_workers, instance.broker().kind)
+    if count < instance.settings.ingest_workers:
+        log.get("up").warning("ingest.one_worker", why="amqtt has no shared subscriptions; install mosquitto for more")
     verbs = {
         "ingest": ["ingest"],
+        **{f"ingest-{worker}": ["ingest", "--worker", str(worker)] for worker in range(2, count + 1)},
         "detect": ["detect"],
         "worker": ["worker"],
         "serve": ["serve", "--host", instance.settings.host, "--port", str(port)],

@@ -254,7 +254,8 @@ def serve(job: Ingest) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     broker = ingest_run.Broker("127.0.0.1", job.port, INGEST, job.password)
     database = Database(job.app, job.ingest, job.owner)
-    ingest_run.run(database=database, broker=broker, instance="bench", stop=stop)
+    place = ingest_run.Place(job.worker, job.workers)
+    ingest_run.run(database=database, broker=broker, instance="bench", stop=stop, place=place)
 
 
 def stock(job: Stock) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 MOST_GAPS = 200
+MOST_SEQ = (1 << 62) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,15 @@ class Progress:
 
     def ranges(self) -> list[tuple[int, int]]:
         return list(zip(self._low, self._high, strict=True))
+
+    def unknown(self, most: int = MOST_GAPS) -> list[tuple[int, int]]:
+        """What may have become durable elsewhere: the first gaps, and everything beyond the last."""
+        found, end = [], 0
+        for low, high in self.ranges()[:most]:
+            if low > end + 1:
+                found.append((end + 1, low - 1))
+            end = high
+        return [*found, (max(end, self._high[-1] if self._high else 0) + 1, MOST_SEQ)]
 
     def receipt(self, epoch: str) -> Receipt:
         """What can be told. With too many gaps it tells less, never more, than is durable."""

@@ -28,6 +28,7 @@ ROLL_EVERY_S = 5.0
 ROLL_SHARE = 0.1  # of the time goes into rollups at most
 BEHIND_SHARE = 0.5  # unless there is more to do than one turn can
 CHORES_EVERY_S = 3600.0
+SETTLED_AFTER = timedelta(seconds=5)
 KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)
 CHANNEL = "millwright_plant"
@@ -56,14 +57,18 @@ class Keeper:
             try:
                 self._hear()
                 self.settle()
-                self._roll()
-                self._chores()
+                self.pipeline.lead.renew()
+                if self.pipeline.lead.held:
+                    self._roll()
+                    self._chores()
                 self._retain()
             except AWAY as error:
                 self._log.warning("keeper.retry", error=" ".join(str(error).split())[:300])
                 self._hang_up()
+                self.pipeline.lead.give_up()
                 stop.wait(EVERY_S)
         self._hang_up()
+        self.pipeline.lead.give_up()
 
     def settle(self) -> None:
         """Write last values and counts; what could not be written stays to be written."""
@@ -71,6 +76,7 @@ class Keeper:
         with writer.lock:
             batch, site_ids = writer.newest.take_dirty()
             last_batch = writer.last_batch
+        missing, writer.missing = writer.missing, {}
         with pipeline.lock:
             tally, pipeline.tally = pipeline.tally, Tally()
         dropped = pipeline.drops.take()
@@ -83,6 +89,7 @@ class Keeper:
                 accounts.fold(conn)
                 store.write_status(conn, tally.counts, most_lag_s=LAG_S * max(1.0, pipeline.clock.factor))
                 _write_reports(conn, tally.health)
+                accounts.write_missing(conn, missing)
                 faults.late(conn, after=LATE_AFTER)
                 drops.write(conn, dropped)
                 store.rest(conn, seen_within=timedelta(seconds=3 * EVERY_S))
@@ -123,10 +130,19 @@ class Keeper:
         looked_at = 1
         while looked_at and time.monotonic() - began < ROLL_EVERY_S:
             with self.database.ingest_tx() as conn:
-                looked_at = rollups.roll(conn, until_batch=self._settled)
+                looked_at = rollups.roll(conn, until_batch=self._may_roll(conn))
         spent = time.monotonic() - began
         share = BEHIND_SHARE if looked_at else ROLL_SHARE
         self._next_roll = time.monotonic() + max(ROLL_EVERY_S, spent / share)
+
+    def _may_roll(self, conn: Connection) -> int:
+        """Batches up to this one have their last values written. Of other processes that is known by their age; what
+        one that died did not write is taken from the samples."""
+        if self.pipeline.lead.workers == 1:
+            return self._settled
+        if not self.pipeline.lead.all_alive(conn):
+            rollups.catch_up_latest(conn)
+        return rollups.last_batch(conn, older_than=SETTLED_AFTER)
 
     def _chores(self) -> None:
         if time.monotonic() < self._next_chores:

@@ -30,6 +30,7 @@ from ingest import admit, store
 from ingest.counts import From
 from ingest.drops import Drops
 from ingest.gather import Batch, Gatherer, Item
+from ingest.lead import Lead
 from ingest.prepared import prepare
 from ingest.release import waiting
 from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, Standing, resolve, unknown
@@ -73,12 +74,15 @@ class Pipeline:
         linger_s: float,
         most_messages: int,
         publish: Publish | None = None,
+        lead: Lead | None = None,
     ) -> None:
         self.database = database
+        self.lead = Lead(database, worker=1, workers=1) if lead is None else lead
         self.inbox = Inbox(most_messages=most_messages)
         self._line = database.line()
         self.writer = Writer(database, line=self._line)
         self.writer.fresh_us = self._fresh_us
+        self.writer.shared = self.lead.workers > 1
         self.publish = publish
         self._gatherer = Gatherer(self.inbox, self._admit, self._prepare, batch_rows=batch_rows, linger_s=linger_s)
         self._failure: BaseException | None = None
@@ -130,7 +134,7 @@ class Pipeline:
             self.stored_at = time.monotonic()
             if batch is not None:
                 self._keep(batch, stop)
-            elif self.release_wanted.is_set():
+            elif self.release_wanted.is_set() and self.lead.held:
                 self.release_wanted.clear()
                 self._release(stop)
         self.inbox.close()

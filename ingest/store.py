@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from plant.telemetry import DAY_US, from_us
 from plant.units import IDENTITY, UnknownQuantity, UnknownUnit, WrongUnit, conversion
 
 DETAIL_CHARS = 500
+UNNUMBERED, SLOTS = 7418533, 64  # advisory locks
 MessageKey = tuple[int, str, str, int]  # site, source, epoch, seq
 EpochKey = tuple[int, str, str]
 
@@ -108,6 +110,7 @@ def record_messages(conn: Connection, keys: Sequence[MessageKey], samples: Seque
            select * from unnest(%s::int[], %s::text[], %s::text[], %s::int8[], %s::int[]) as t(site, src, ep, seq, n)
            where not exists (select from ledger_marks m
              where m.site_id = t.site and m.source = t.src and m.epoch = t.ep and t.seq <= m.through)
+           order by site, src, ep, seq
            on conflict do nothing returning site_id, source, epoch, seq""",
         (sites, sources, epochs, seqs, list(samples)),
     ).fetchall()
@@ -131,6 +134,30 @@ def ranges_of(conn: Connection, key: EpochKey) -> list[tuple[int, int]]:
         key,
     ).fetchall()
     return [(low, high) for low, high in [*marked, *rows] if high]
+
+
+def recorded(conn: Connection, spans: Sequence[tuple[int, str, str, int, int]]) -> list[MessageKey]:
+    """Which messages of these spans (site, source, epoch, lowest, highest) are in the ledger."""
+    if not spans:
+        return []
+    rows = conn.execute(
+        """select l.site_id, l.source, l.epoch, l.seq
+           from unnest(%s::int[], %s::text[], %s::text[], %s::int8[], %s::int8[]) as t(site, src, ep, low, high)
+             join message_ledger l on l.site_id = t.site and l.source = t.src and l.epoch = t.ep
+               and l.seq >= t.low and l.seq <= t.high""",
+        tuple(list(column) for column in zip(*spans, strict=True)),
+    )
+    return rows.fetchall()
+
+
+def one_at_a_time(conn: Connection, sources: Iterable[tuple[int, str]]) -> None:
+    """Until this transaction ends, no other process stores samples of these sources that are known by themselves alone.
+
+    Sources share a few locks, which everybody takes in the same order.
+    """
+    slots = sorted({crc32(f"{site_id}/{source}".encode()) % SLOTS for site_id, source in sources})
+    if slots:
+        conn.execute("select pg_advisory_xact_lock(%s, slot) from unnest(%s::int[]) as slot", (UNNUMBERED, slots))
 
 
 def compact_ledger(conn: Connection, *, older_than: timedelta) -> int:

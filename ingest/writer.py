@@ -32,9 +32,11 @@ NEVER_US = 1 << 62
 
 class Doubt(StrEnum):
     """NONE: a sample newer than the newest is new. ALL: every sample is looked up (an outcome is unknown, or another
-    process may have stored samples)."""
+    process may have stored samples). UNNUMBERED: those of messages without a number are, since other ingest processes
+    may have stored them."""
 
     NONE = "none"
+    UNNUMBERED = "unnumbered"
     ALL = "all"
 
 
@@ -55,8 +57,10 @@ class Writer:
     """Stores what was resolved. One thread calls ``flush``; ``lock`` guards ``newest`` and ``last_batch``."""
 
     def __init__(self, database: Database, *, line: Line | None = None) -> None:
-        """``line``: a connection of the caller's own to flush on, instead of one from the pool."""
+        """``line``: a connection of the caller's own to flush on, instead of one from the pool. ``shared``: other
+        processes hear the same sources."""
         self.database = database
+        self.shared = False
         self._tx = database.ingest_tx if line is None else line.tx
         self.newest = Newest()
         self.lock = threading.Lock()
@@ -100,7 +104,7 @@ class Writer:
         rows = prepare(resolved) if prepared is None else prepared
         with self._tx() as conn:
             new = self._ledger(conn, heard, resolved)
-            rows, fresh = self._only_new(conn, rows, np.array(new, bool), doubt)
+            rows, fresh = self._only_new(conn, rows, heard, np.array(new, bool), self._doubt(doubt))
             for day, packed in rows.by_day():
                 if day not in self._days:
                     telemetry.ensure_days(conn, [day])
@@ -136,7 +140,7 @@ class Writer:
         return new
 
     def _only_new(
-        self, conn: Connection, rows: Prepared, new: npt.NDArray[np.bool_], doubt: Doubt
+        self, conn: Connection, rows: Prepared, heard: Sequence[Heard], new: npt.NDArray[np.bool_], doubt: Doubt
     ) -> tuple[Prepared, npt.NDArray[np.bool_]]:
         """Rows of new messages that are not in the store yet; and bool[n]: the row is newer than all of its signal and
         has just been measured."""
@@ -144,7 +148,13 @@ class Writer:
             rows = rows.take(np.flatnonzero(new[rows.message]))
         with self.lock:
             newer = self.newest.is_newer(rows.batch)
-        doubtful = np.flatnonzero(~newer) if doubt is Doubt.NONE else np.arange(len(rows))
+        if doubt is Doubt.ALL:
+            newer[:] = False
+        if doubt is not Doubt.NONE and self.shared:
+            unnumbered = np.array([_key(each) is None for each in heard], bool)
+            newer &= ~unnumbered[rows.message]
+            store.one_at_a_time(conn, {(each.site_id, each.source) for each in heard if _key(each) is None})
+        doubtful = np.flatnonzero(~newer)
         if len(doubtful):
             there = store.stored_already(conn, rows.take(doubtful).batch)
             keep = np.ones(len(rows), bool)
@@ -152,10 +162,19 @@ class Writer:
             rows, newer = rows.take(keep), newer[keep]
         return rows, newer & (rows.batch.at_us >= self.fresh_us())
 
+    def _doubt(self, doubt: Doubt) -> Doubt:
+        return Doubt.UNNUMBERED if self.shared and doubt is Doubt.NONE else doubt
+
     def _load_progress(self, conn: Connection, heard: Sequence[Heard]) -> dict[store.EpochKey, list[tuple[int, int]]]:
-        """Ranges of epochs met for the first time, this transaction's messages included."""
+        """Ranges of epochs met for the first time, this transaction's messages included; where other processes store
+        too, also what they have stored of the others since."""
         keys = {key[:3] for each in heard if (key := _key(each)) is not None}
-        return {key: store.ranges_of(conn, key) for key in keys if key not in self._progress}
+        found = {key: store.ranges_of(conn, key) for key in keys if key not in self._progress}
+        if self.shared:
+            spans = [(*key, *span) for key in keys if key not in found for span in self._progress[key].unknown()]
+            for site_id, source, epoch, seq in store.recorded(conn, spans):
+                found.setdefault((site_id, source, epoch), []).append((seq, seq))
+        return found
 
     def _committed(
         self,
@@ -172,7 +191,9 @@ class Writer:
             self.last_batch = max(self.last_batch, batch_id)
         self._days.update(day for day, _ in rows.by_day())
         for key, ranges in progress.items():
-            self._progress[key] = Progress(ranges)
+            progressed = self._progress.setdefault(key, Progress())
+            for low, high in ranges:
+                progressed.add(low, high)
         samples = np.bincount(rows.message, minlength=len(heard))
         return Kept(
             tuple(new),

@@ -222,6 +222,14 @@ def _of_slow(conn: Connection, stretch: Mapping[str, object]) -> list[LiteralStr
     return [HOURS_OF_SLOW] if row and row[0] else []
 
 
+def last_batch(conn: Connection, *, older_than: timedelta) -> int:
+    """The newest batch that is not rolled and was stored so long ago; 0 when there is none."""
+    row = conn.execute(
+        "select max(batch_id) from ingest_batches where not rolled and stored_at < now() - %s", (older_than,)
+    ).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
 def forget_batches(conn: Connection, *, older_than: timedelta) -> None:
     """Delete what was rolled long ago."""
     conn.execute("delete from ingest_batches where rolled and stored_at < now() - %s", (older_than,))

@@ -46,6 +46,7 @@ class MqttSource:
         client_id: str,
         now_us: Callable[[], int],
         subscriptions: tuple[str, ...] = topics.SUBSCRIPTIONS,
+        no_longer: tuple[str, ...] = (),
     ) -> None:
         self.name = NAME
         self._now_us = now_us
@@ -58,6 +59,7 @@ class MqttSource:
             client_id=client_id,
             session=Session.PERSISTENT,
             subscriptions=subscriptions,
+            no_longer=no_longer,
             on_message=self._heard,
             has_room=lambda: self._emit is not None and self._emit.has_room(),
         )

@@ -39,7 +39,11 @@ if defect == "ack-on-arrival":
     MqttSource._heard = careless
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
-run.run(database=Database(app, ingest, owner), broker=run.Broker("127.0.0.1", int(port)), instance="test", stop=stop)
+worker, workers = sys.argv[6:8]
+run.run(
+    database=Database(app, ingest, owner),
+    broker=run.Broker("127.0.0.1", int(port)), instance="test", stop=stop, place=run.Place(int(worker), int(workers)),
+)
 """
 
 
@@ -105,8 +109,10 @@ def publisher(port: int, *, user: str = "gw") -> Iterator[mqtt.Client]:
         client.loop_stop()
 
 
-def start_ingest(database: Database, port: int, log: Path, *, defect: str = "none") -> subprocess.Popen[bytes]:
-    """The real ingest process."""
+def start_ingest(
+    database: Database, port: int, log: Path, *, defect: str = "none", worker: int = 1, workers: int = 1
+) -> subprocess.Popen[bytes]:
+    """The real ingest process, or one of several."""
     with log.open("ab") as out:
         return subprocess.Popen(
             [
@@ -118,11 +124,13 @@ def start_ingest(database: Database, port: int, log: Path, *, defect: str = "non
                 database.owner_dsn,
                 str(port),
                 defect,
+                str(worker),
+                str(workers),
             ],
             cwd=ROOT,
             stdout=out,
             stderr=out,
-            env={**os.environ, "MILLWRIGHT_INGEST_LINGER_S": "0.02"},
+            env={**os.environ, "MILLWRIGHT_INGEST_LINGER_S": "0.02", "MILLWRIGHT_INGEST_DEADLINE_S": "2"},
         )
 
 
