@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from plant.times import to_us as to_us
 from plant.unrolled import Open, Span, open_stretches
 
 SLOW_S = 30.0  # signals sampled slower than this have no minute rollups: their samples serve
+QUALITIES = tuple(Quality)  # by their numbers
 WORTH_COMPRESSING = 40_000  # bytes of a COPY, about a thousand rows: fewer make batches that hold little
 
 
@@ -56,9 +57,10 @@ class Series:
     resolution: Resolution
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class Latest(NamedTuple):
     """The newest sample of a signal. ``value`` is None when it was bad and had none."""
+
+    # a tuple, for ten thousand are made at once
 
     at: datetime
     value: float | None
@@ -142,7 +144,7 @@ def read_frame_samples(conn: Connection, signal_ids: Sequence[int], after_us: in
     ).format(
         after=_literal(after_us),
         until=_literal(until_us),
-        ids=sql.Literal([int(signal_id) for signal_id in signal_ids]),
+        ids=_ids(signal_ids),
     )
     with conn.cursor().copy(statement) as copy:
         rows = unpack(b"".join(copy), ("signal_id", "i4"), ("at", "i8"), ("value", "f8"), ("quality", "i2"))
@@ -184,11 +186,10 @@ def read(
 
 def latest(conn: Connection, signal_ids: Sequence[int]) -> dict[int, Latest]:
     """The newest sample of each signal that has one, about a second behind the store."""
-    rows = conn.execute(
-        "select signal_id, at, value, quality from last_values where signal_id = any(%s)", (list(signal_ids),)
-    )
+    query = sql.SQL("select signal_id, at, value, quality from last_values where signal_id = any({})")
+    rows = conn.cursor(binary=True).execute(query.format(_ids(signal_ids))).fetchall()
     return {
-        signal_id: Latest(at, value if math.isfinite(value) else None, Quality(quality))
+        signal_id: Latest(at, value if math.isfinite(value) else None, QUALITIES[quality])
         for signal_id, at, value, quality in rows
     }
 
@@ -308,6 +309,11 @@ def _series(points: Points, span: Span, most: int, resolution: Resolution) -> Se
         return Series(points.at_us, points.mean, low, high, resolution)
     thin = fold(points, -(-(span[1] - span[0]) // most), origin_us=span[0])
     return Series(thin.at_us, thin.mean, thin.low, thin.high, resolution)
+
+
+def _ids(signal_ids: Sequence[int]) -> sql.Composed:
+    """As one text, which is told ten times faster than a list of ten thousand literals."""
+    return sql.SQL("{}::int[]").format(sql.Literal("{" + ",".join(map(str, map(int, signal_ids))) + "}"))
 
 
 def _literal(us: int) -> sql.Literal:

@@ -17,7 +17,7 @@ def to_us(moment: datetime) -> int:
 
 def from_us(us: int) -> datetime:
     """Aware UTC time of µs since epoch."""
-    return EPOCH + timedelta(microseconds=int(us))
+    return EPOCH + timedelta(0, 0, int(us))
 
 
 def date_of(day: int) -> date:
