@@ -1,4 +1,4 @@
-"""How each source of a site is doing: one row a source, whoever it is that sends. SQL, read only."""
+"""How each source of a site is doing: one row a source, whoever it is that sends. SQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any, LiteralString
 
 from psycopg import Connection
 from psycopg.rows import class_row
+
+from core.errors import NotFound
 
 LATE_AFTER = timedelta(minutes=1)  # as ingest judges it
 
@@ -122,6 +124,18 @@ def many(conn: Connection) -> Many | None:
                from source_faults f left join alarms a using (alarm_id) left join tickets t using (ticket_id)
                where f.kind = 'many' and f.ended_at is null order by f.since limit 1"""
         ).fetchone()
+
+
+def expect(conn: Connection, source: str, *, tag: str | None, report: str | None) -> int:
+    """Say whether a source's tags (or one of them) come all the time or only when they change; None: as its kind does.
+    Returns how many. Raises NotFound."""
+    changed = conn.execute(
+        "update bindings set report = %s where source = %s and (%s::text is null or tag = %s)",
+        (report, source, tag, tag),
+    ).rowcount
+    if changed == 0:
+        raise NotFound(f"No tag of {source!r} is bound" + (f" as {tag!r}." if tag else "."))
+    return changed
 
 
 def dropped(conn: Connection) -> list[Dropped]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import Field
 
 from api import pipeline
 from api.deps import Ctx, router
 from api.policies import allow
-from api.shapes import Moment, Output, Page, When
+from api.shapes import Input, Moment, Output, Page, When
 from core.clock import wall_now
 from ingest import reconcile
 
@@ -80,6 +80,18 @@ class Pipeline(Output):
     sources: list[SourceHealth]
 
 
+class Expect(Input):
+    """``tag`` null: all tags of the source. ``report`` null: as its kind of source does it; OPC UA and Sparkplug tell
+    of changes alone."""
+
+    tag: Annotated[str | None, Field(max_length=512)] = None
+    report: Literal["periodic", "on_change"] | None
+
+
+class Expected(Output):
+    tags: int
+
+
 class MissingShown(Output):
     epoch: str
     low: int
@@ -122,6 +134,12 @@ def balance(
     """Whether what each source sent was stored, quarantined, recognised or dropped, to the reading."""
     found = reconcile.accounts(ctx.conn, source=source, since=since)
     return Page(items=[AccountShown.model_validate(each) for each in found])
+
+
+@routes.put("/pipeline/{source}/report", dependencies=[allow("asset.edit")], operation_id="expect_reports")
+def expect(ctx: Ctx, source: Annotated[str, Path(pattern="^[A-Za-z0-9_-]{1,64}$")], body: Expect) -> Expected:
+    """Say how a source's tags come: one that comes only when it changes is not silent while its source lives."""
+    return Expected(tags=pipeline.expect(ctx.conn, source, tag=body.tag, report=body.report))
 
 
 def _shown(each: pipeline.Health) -> SourceHealth:

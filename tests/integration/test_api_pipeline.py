@@ -10,8 +10,9 @@ from api import doctor_pipeline
 from api.checks import State
 from core.embedded import EmbeddedServer
 from edge.codecs import health
-from ingest import accounts, store
+from ingest import accounts, faults, store
 from ingest.counts import Counted
+from plant import assets
 from tests.api_world import API, World, cloned, living
 
 
@@ -79,6 +80,25 @@ def test_what_does_not_add_up_is_named(world: World) -> None:
     asked = {"source": "quiet", "since": "2026-01-01T00:00:00Z"}
     alone = world.as_("manager").get(f"{API}/pipeline/reconcile", params=asked)
     assert [each["source"] for each in alone.json()["items"]] == ["quiet"]
+
+
+def test_a_planner_says_that_a_tag_comes_when_it_changes(world: World) -> None:
+    with world.database.tx(site_id=world.alpha) as conn:
+        asset_id = assets.create_asset(conn, code="P-9", name="Pump", asset_class="pump")
+        for code in ("a", "b"):
+            signal_id = assets.create_signal(
+                conn, asset_id=asset_id, code=code, name=code, quantity="flow", unit="m3/h"
+            )
+            assets.bind(conn, source="gw", tag=f"P-9/{code}", signal_id=signal_id)
+    planner, path = world.as_("planner"), f"{API}/pipeline/gw/report"
+    assert planner.put(path, json={"report": "periodic"}).json() == {"tags": 2}
+    assert planner.put(path, json={"tag": "P-9/a", "report": "on_change"}).json() == {"tags": 1}
+    assert planner.put(path, json={"tag": "nobody", "report": None}).status_code == 404
+    assert planner.put(path, json={"report": "sometimes"}).status_code == 422
+    assert world.as_("engineer").put(path, json={"report": None}).status_code == 403
+    with world.database.ingest_tx() as conn:
+        found = {each.every_s for each in faults.tags(conn, factor=2.0) if each.source == "gw"}
+    assert found == {None, 0.5}
 
 
 def test_machines_are_told_with_bounded_labels(world: World) -> None:
