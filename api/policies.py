@@ -55,6 +55,8 @@ engineer.read      -      -       -         site     site    site    site  site
 engineer.manage    -      -       -         -        site    site    site  -
 quarantine.read    -      -       -         -        site    site    site  -
 quarantine.settle  -      -       -         -        site    site    site  -
+source.read        -      -       -         -        site    site    site  -
+source.edit        -      -       -         -        -       site    site  -
 notification.read  -      -       own       own      own     own     own   own
 live.listen        -      -       own       site     site    site    site  site
 device.manage      -      -       -         -        -       -       site  -

@@ -107,7 +107,7 @@ async def opened(url: str, chosen: Options, folder: Path, *, name: str, now: dat
     return Session(client, tuple(warnings))
 
 
-async def certificate(url: str, chosen: Options) -> pki.Shown:
+async def shown(url: str, chosen: Options) -> pki.Shown:
     """The certificate of the endpoint that the options ask for, trusted or not. Raises SourceConfig, ServerAway."""
     if chosen.policy is None:
         raise SourceConfig("This source has no security, so there is no certificate to trust.")

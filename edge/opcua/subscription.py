@@ -22,6 +22,7 @@ QUEUED = 100_000
 ITEMS_A_CALL = 500
 KEEPALIVES = 3  # the server says it lives at least this often within `silence_s`
 LIFETIME_COUNT = 1_000
+MOST_KEEPALIVES = 1_000_000
 LAST_NUMBER = 2**32 - 1
 
 
@@ -55,7 +56,7 @@ class Subscription:
         wanted.RequestedPublishingInterval = self._chosen.publishing_ms
         wanted.RequestedLifetimeCount = LIFETIME_COUNT
         alive = self._chosen.silence_s * 1000 / KEEPALIVES / self._chosen.publishing_ms
-        wanted.RequestedMaxKeepAliveCount = max(1, int(alive))
+        wanted.RequestedMaxKeepAliveCount = int(min(max(1, alive), MOST_KEEPALIVES))
         wanted.MaxNotificationsPerPublish = 10_000
         wanted.PublishingEnabled = True
         made = await within(self._session.create_subscription(wanted, self._publish), STEP_S, "subscribing")

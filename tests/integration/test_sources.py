@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import stat
+from pathlib import Path
 
 import pytest
 from psycopg import Connection
 
-from api.commands.sources import opcua_config
+from api import sources as doors
+from api.commands.sources import config_of
 from core.errors import Invalid, MillwrightError, NotFound
 from edge.sources import opcua
 from plant import sources
 
 
-def told(*nodes: str, allow_none: bool = False, security: str | None = None) -> argparse.Namespace:
-    return argparse.Namespace(node=list(nodes), allow_none=allow_none, security=security)
+def told(*nodes: str, allow_none: bool = False, security: str | None = None, **more: object) -> argparse.Namespace:
+    plain = {"kind": "opcua", "user_certificate": None, "user_key": None, "set": []}
+    return argparse.Namespace(node=list(nodes), allow_none=allow_none, security=security, **plain | more)
 
 
 def test_a_source_is_kept_changed_and_forgotten(conn: Connection) -> None:
-    config = opcua_config(told("temp=ns=2;s=Temp", "load=ns=2;i=7", allow_none=True))
+    config = config_of(told("temp=ns=2;s=Temp", "load=ns=2;i=7", allow_none=True))
     assert opcua.options(config).nodes == {"ns=2;s=Temp": "temp", "ns=2;i=7": "load"}
     sources.put(conn, name="line-3", kind="opcua", url="opc.tcp://127.0.0.1:4840", config=config)
     sources.put(conn, name="line-3", kind="opcua", url="opc.tcp://127.0.0.1:4841", config=config)
@@ -31,12 +35,47 @@ def test_a_source_is_kept_changed_and_forgotten(conn: Connection) -> None:
         sources.remove(conn, "line-3")
 
 
+def test_nodes_are_added_once_and_change_their_tag(conn: Connection) -> None:
+    config = config_of(told("temp=ns=2;s=Temp", allow_none=True))
+    sources.add(conn, name="line-3", kind="opcua", url="opc.tcp://127.0.0.1:4840", config=config)
+    assert sources.add_nodes(conn, "line-3", {"P-1/temp": "ns=2;s=Temp", "P-1/load": "ns=2;s=Load"}) == 2
+    assert sources.add_nodes(conn, "line-3", {"P-1/load": "ns=2;s=Load"}) == 0
+    found = opcua.options(sources.get(conn, "line-3").config)
+    assert found.nodes == {"ns=2;s=Temp": "P-1/temp", "ns=2;s=Load": "P-1/load"}
+    with pytest.raises(sources.SourceExists):
+        sources.add(conn, name="line-3", kind="opcua", url="opc.tcp://127.0.0.1:4840", config=config)
+
+
 @pytest.mark.parametrize("node", ["temp", "=ns=2;s=Temp", "temp="])
 def test_a_node_that_cannot_be_read_is_refused(node: str) -> None:
     with pytest.raises(Invalid, match="TAG=NODE_ID"):
-        opcua_config(told(node, allow_none=True))
+        config_of(told(node, allow_none=True))
 
 
 def test_no_security_is_refused_unless_allowed_by_name() -> None:
     with pytest.raises(MillwrightError, match="allow_none"):
-        opcua_config(told("temp=ns=2;s=Temp"))
+        doors.check("opcua", "opc.tcp://127.0.0.1:4840", config_of(told("temp=ns=2;s=Temp")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "why"),
+    [("smoke", "opc.tcp://h:1", "no kind"), ("opcua", "http://h:1", "opc.tcp://HOST"), ("opcua", "opc.tcp://", "HOST")],
+)
+def test_a_kind_or_url_that_does_not_fit_says_why(kind: str, url: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        doors.check(kind, url, {"nodes": [], "allow_none": True})
+
+
+def test_security_and_further_keys_come_from_the_options() -> None:
+    config = config_of(told(security="Basic256Sha256", set=["silence_s=5", "history=false"]))
+    found = opcua.options(config)
+    assert (found.policy, found.mode, found.silence_s, found.history) == ("Basic256Sha256", "SignAndEncrypt", 5, False)
+    with pytest.raises(Invalid, match="KEY=JSON"):
+        config_of(told(set=["silence_s"]))
+
+
+def test_a_password_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / doors.keep_secret(tmp_path, "plant", "line-3", "secret")
+    assert path.read_text() == "secret"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
