@@ -50,7 +50,7 @@ def _telemetry(chosen: argparse.Namespace) -> None:
     count, samples = (20, 5_000) if chosen.quick else (chosen.kills, chosen.samples)
     main_run = telemetry.run(count, samples, chosen.seed, outage_s=4.0 if chosen.quick else 20.0)
     least, most = telemetry.CONTROL_KILLS
-    control_kills = min(max(least, count // 5), most)
+    control_kills = min(max(least, count // 8), most)
     control = telemetry.run(control_kills, samples * control_kills // count, chosen.seed, build=Build.ACKED)
     figures = telemetry.figures(main_run, control)
     goals = dict(TELEMETRY_GOALS)

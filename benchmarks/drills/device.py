@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,12 +34,12 @@ class Device:
         self._chance = np.random.default_rng(seed)
         self._at_us = time.time_ns() // 1000
         self._under_way: dict[int, bytes] = {}
-        self._lock = threading.Lock()
+        self._acked: deque[int] = deque()
         self._end = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"drill-{user}")
         self._client.username_pw_set(user, password)
         self._client.max_inflight_messages_set(200)
-        self._client.on_publish = lambda _client, _data, mid, *_: self._took(mid)
+        self._client.on_publish = lambda _client, _data, mid, *_: self._acked.append(mid)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         self._thread = threading.Thread(target=self._run, name="device", daemon=True)
@@ -52,6 +53,7 @@ class Device:
         self._thread.join(GIVE_UP_S)
         deadline = time.monotonic() + GIVE_UP_S
         while self._under_way:
+            self._write_down()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the floor's broker did not take {len(self._under_way)} messages")
             time.sleep(0.02)
@@ -67,6 +69,7 @@ class Device:
             if pause > 0 and self._end.wait(pause):
                 return
             self._publish()
+            self._write_down()
 
     def _publish(self) -> None:
         each = max(self.message_samples // len(self._tags), 1)
@@ -78,18 +81,17 @@ class Device:
         ]
         self._at_us += each * STEP_US
         payload = json.dumps({"d": series}).encode()
-        with self._lock:  # the broker may take it before we know its number
-            self._under_way[self._client.publish(self._topic, payload, qos=1).mid] = payload
+        self._under_way[self._client.publish(self._topic, payload, qos=1).mid] = payload
 
-    def _took(self, mid: int) -> None:
-        with self._lock:
-            payload = self._under_way[mid]
-        self._file.write(payload + b"\n")
+    def _write_down(self) -> None:
+        """What the broker took meanwhile."""
+        taken = [self._under_way.pop(self._acked.popleft()) for _ in range(len(self._acked))]
+        if not taken:
+            return
+        self._file.write(b"".join(payload + b"\n" for payload in taken))
         self._file.flush()
         os.fdatasync(self._file.fileno())
-        self.taken += sum(len(each["v"]) for each in json.loads(payload)["d"])
-        with self._lock:
-            del self._under_way[mid]
+        self.taken += sum(len(each["v"]) for payload in taken for each in json.loads(payload)["d"])
 
 
 def read(ledger: Path, signals: dict[str, int]) -> tuple[Int64s, Int64s, Floats]:

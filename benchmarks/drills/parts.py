@@ -5,6 +5,7 @@ A drill whose control build does not fail proves nothing. The defects exist only
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sqlite3
@@ -148,7 +149,8 @@ def ingest(job: Job) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """``ingest`` (its job in the environment), or ``gateway BUILD FILE``."""
+    """``ingest`` (its job in the environment), or ``gateway BUILD FILE``. SIGUSR1 writes all stacks to the log."""
+    faulthandler.register(signal.SIGUSR1)
     if argv[0] == "ingest":
         ingest(msgspec.json.decode(os.environ[JOB], type=Job))
         return 0

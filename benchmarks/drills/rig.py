@@ -244,9 +244,15 @@ class Rig:
         deadline = time.monotonic() + within_s
         while not true():
             if time.monotonic() > deadline:
-                ends = "\n".join(f"--- {part}\n{tail(self.folder / f'{part}.log', lines=8)}" for part in Part)
-                raise TimeoutError(f"{what}: not within {within_s:.0f} s\n{ends}")
+                raise TimeoutError(f"{what}: not within {within_s:.0f} s\n{self._ends_of_logs()}")
             time.sleep(0.01)
+
+    def _ends_of_logs(self) -> str:
+        """With the stacks of our own processes."""
+        for child in self._children.values():
+            child.send(signal.SIGUSR1)
+        time.sleep(0.5)
+        return "\n".join(f"--- {part}\n{tail(self.folder / f'{part}.log', lines=100)}" for part in Part)
 
     def _disks(self) -> None:
         for part, mb in ((Part.GATEWAY, 256), (Part.DATABASE, 1024)):

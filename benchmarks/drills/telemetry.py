@@ -19,7 +19,7 @@ EACH_S = 2.2  # a kill takes about this long, recovery included
 AT_ONCE = 0.25  # of the kills do not wait until the one before is mended
 PAUSE_S = 0.7
 PAIR_EVERY = 10  # kills: then ingest and, while it is still away, the broker with what it keeps for it
-CONTROL_KILLS = (10, 40)
+CONTROL_KILLS = (4, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ def kills(count: int, chance: random.Random) -> Iterator[Kill]:
     """Every part equally often, in random order; now and then two at once."""
     turns: list[Part] = []
     for number in range(count):
-        if number % PAIR_EVERY in (PAIR_EVERY - 2, PAIR_EVERY - 1):
-            last = number % PAIR_EVERY == PAIR_EVERY - 1
+        if number % PAIR_EVERY in (1, 2):
+            last = number % PAIR_EVERY == 2
             yield Kill(Part.BROKER if last else Part.INGEST, chance.uniform(0.2, 0.5), at_once=last)
             continue
         turns = turns or chance.sample(list(Part), len(Part))
