@@ -40,6 +40,8 @@ VERBS = {
     "reconcile": Verb("api.commands.reconcile:reconcile", "does everything that was sent add up?"),
     "clock": Verb("api.commands.clock:clock", "show the plant clock, or set its speed"),
     "publish": Verb("api.commands.publish:publish", "play a recorded table through the real broker"),
+    "backfill": Verb("api.commands.backfill:backfill", "store old data from CSV or Parquet; twice changes nothing"),
+    "tag": Verb("api.commands.tags:tag", "which tags bring which signals; rename a tag without losing history"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

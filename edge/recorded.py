@@ -9,46 +9,23 @@ column that is no signal is named with what it is.
 from __future__ import annotations
 
 import csv
-import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta, tzinfo
 from enum import StrEnum
 
 import numpy as np
 
-from core.errors import Invalid
+from edge.recorded_cells import MISSING, BadTable, guess_delimiter, header, number, numbered, split, time_position
 from edge.recorded_times import BadMoment, Zone, moment, zoned
 from plant.model import Floats, Int64s
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "--", "?", "#n/a", "\\n"})
-TIME_NAMES = (
-    "timestamp",
-    "datetime",
-    "date_time",
-    "time",
-    "date",
-    "ts",
-    "时间",
-    "时间戳",
-    "日期",
-    "zeit",
-    "zeitstempel",
-)
-DELIMITERS = {"tab": "\t", "semicolon": ";", "comma": ",", "blanks": " "}  # in the order of guessing
-EXACT = float(1 << 53)  # beyond it the wire does not keep a number exactly
 SNIFF_LINES = 20
 MOST_CELL = 60
 MOST_NAMED = 10
 MOST_RANGE = 10_000
 _RANGE = re.compile(r"(\D*)(\d+)\.\.(\D*)(\d+)")
-
-
-class BadTable(Invalid):
-    """The table cannot be read."""
-
-    code = "bad_table"
 
 
 class Left(StrEnum):
@@ -131,32 +108,18 @@ class Table:
 
 def read(lines: Iterable[str], layout: Layout) -> Table:
     """The table in ``lines`` (with or without line ends). Raises BadTable with a sentence that says what to do."""
-    numbered = _numbered(lines)
-    head = [line for _, line in zip(range(SNIFF_LINES), numbered, strict=False)]
+    rows = numbered(lines)
+    head = [line for _, line in zip(range(SNIFF_LINES), rows, strict=False)]
     if not head:
         raise BadTable("The table is empty.")
     delimiter = layout.delimiter or guess_delimiter([text for _, text in head])
-    columns = layout.columns or _header(head.pop(0)[1], delimiter)
+    columns = layout.columns or header(head.pop(0)[1], delimiter)
     _check_columns(columns, layout)
-    reader = _Reader(columns, delimiter, layout, _time_position(columns, layout))
-    for number, text in (*head, *numbered):
-        reader.take(number, text)
+    time_at = None if layout.step is not None else time_position(columns, layout.time_column)
+    reader = _Reader(columns, delimiter, layout, time_at)
+    for line, text in (*head, *rows):
+        reader.take(line, text)
     return reader.table()
-
-
-def guess_delimiter(head: Sequence[str]) -> str:
-    """The separator that cuts most of the first lines into several cells; comma for a single column."""
-    for sign in DELIMITERS.values():
-        if 2 * sum(_is_cut(text, sign) for text in head) > len(head):
-            return sign
-    return ","
-
-
-def _is_cut(text: str, sign: str) -> bool:
-    try:
-        return len(_split(text, sign)) > 1
-    except csv.Error:  # a cell of more than 128 KiB; its line is named later
-        return False
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -179,32 +142,6 @@ def _span(part: str) -> list[str]:
     return [f"{stem}{number}" for number in range(int(first), int(last) + 1)]
 
 
-def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """Lines that hold something, with their number from 1."""
-    for number, line in enumerate(lines, 1):
-        text = line.rstrip("\r\n").replace("\r", " ").replace("\n", " ")
-        if "\0" in text:
-            raise BadTable(f"Line {number} holds a NUL byte: this is no text table.")
-        if text.strip():
-            yield number, text
-
-
-def _split(text: str, delimiter: str) -> list[str]:
-    if delimiter == " ":
-        return text.split()
-    return [cell.strip() for cell in next(csv.reader([text], delimiter=delimiter))]
-
-
-def _header(text: str, delimiter: str) -> tuple[str, ...]:
-    try:
-        cells = _split(text, delimiter)
-    except csv.Error as error:
-        raise BadTable(f"The first line cannot be cut into names ({error}).") from error
-    if all(not cell or _number(cell, delimiter) is not None for cell in cells):
-        raise BadTable("The first line holds numbers, no names. Name the columns: --columns time,flow,pressure")
-    return tuple(cell or f"column{position}" for position, cell in enumerate(cells, 1))
-
-
 def _check_columns(columns: tuple[str, ...], layout: Layout) -> None:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
@@ -216,22 +153,6 @@ def _check_columns(columns: tuple[str, ...], layout: Layout) -> None:
         raise BadTable("--only needs --id-column: the column that tells the machines apart.")
     if layout.step is not None and layout.time_column is not None:
         raise BadTable("Give either --time-column or --time-step, not both.")
-
-
-def _time_position(columns: tuple[str, ...], layout: Layout) -> int | None:
-    """Where the column of times stands; None with a time step. Raises BadTable."""
-    if layout.step is not None:
-        return None
-    if layout.time_column is not None:
-        return columns.index(layout.time_column)
-    lower = [name.lower() for name in columns]
-    for known in TIME_NAMES:
-        if known in lower:
-            return lower.index(known)
-    raise BadTable(
-        f"No column looks like a time among: {', '.join(columns)}. Name it with --time-column, or say how far apart "
-        "the rows are with --time-step 1h."
-    )
 
 
 @dataclass(slots=True)
@@ -252,7 +173,7 @@ class _Reader:
 
     def take(self, line: int, text: str) -> None:
         try:
-            cells = _split(text, self.delimiter)
+            cells = split(text, self.delimiter)
         except csv.Error as error:
             self._lost(line, f"it cannot be cut into cells ({error})")
             return
@@ -338,7 +259,7 @@ class _Reader:
         values = np.full(len(self.kept), np.nan)
         troubles = []
         for row, (line, cells) in enumerate(self.kept):
-            found = _number(cells[position], self.delimiter)
+            found = number(cells[position], self.delimiter)
             if found is not None:
                 values[row] = found
             elif cells[position].lower() not in MISSING:
@@ -362,19 +283,6 @@ class _Reader:
         return "The table has a header but no rows."
 
 
-def _number(text: str, delimiter: str) -> float | None:
-    """A finite number that the wire keeps exactly; a decimal comma where the comma does not part cells."""
-    if "_" in text:
-        return None
-    if delimiter != "," and text.count(",") == 1 and "." not in text:
-        text = text.replace(",", ".")
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and abs(found) < EXACT else None
-
-
 def _no_signal(values: Floats, troubles: Sequence[Trouble], *, counted: bool) -> Left | None:
     """Why a column is none, if so. ``counted``: the rows' places are their times, so a column that counts them by one
     says the same again."""
@@ -389,5 +297,5 @@ def _same(one: str, other: str) -> bool:
     """Whether two cells name the same machine; 7, 07 and 7.0 do."""
     if one == other:
         return True
-    left, right = _number(one, " "), _number(other, " ")
+    left, right = number(one, " "), number(other, " ")
     return left is not None and left == right

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,6 +20,8 @@ _STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|min|m|h|d)", re.ASCII)
 _STEP_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SCALES = ((1e17, 1e-3), (1e14, 1.0), (1e11, 1e3))  # ns, µs, ms since 1970 by their size; else seconds
 YEARS = (1900, 2200)  # what the store keeps
+_PER_UNIT = {"s": "1000000", "ms": "1000", "us": "1", "ns": "0.001"}
+_EARLIEST_US, _LATEST_US = ((year - 1970) * 365 * 86_400 * 1_000_000 for year in YEARS)
 
 
 class BadMoment(ValueError):
@@ -61,6 +64,28 @@ def moment(text: str, zone: tzinfo | None, *, after_us: int | None = None) -> Mo
         later_us = _us(local.replace(fold=1), text)
         at_us = later_us if later_us > after_us else at_us
     return Moment(at_us, False)
+
+
+def scaled(text: str, unit: str) -> int:
+    """A number of s, ms, us or ns since 1970, with or without a fraction. Raises BadMoment."""
+    try:
+        at_us = Decimal(text.replace(",", ".")) * Decimal(_PER_UNIT[unit])
+        if at_us.is_finite() and _EARLIEST_US <= at_us < _LATEST_US:
+            return int(at_us)
+    except InvalidOperation:
+        pass
+    raise BadMoment(f"{text[:60]!r} is no number of {unit} since 1970")
+
+
+def since_excel(text: str, zone: tzinfo | None) -> int:
+    """A spreadsheet's number of days since 1899-12-30, wall time of ``zone`` (UTC if None). Raises BadMoment."""
+    try:
+        days = float(text.replace(",", "."))
+        local = datetime(1899, 12, 30) + timedelta(days=days)  # noqa: DTZ001 the zone comes next
+    except (ValueError, OverflowError):
+        raise BadMoment(f"{text[:60]!r} is no number of days since 1899-12-30") from None
+    rounded = local + timedelta(microseconds=500)  # a day's float holds no microseconds
+    return _us(rounded.replace(microsecond=rounded.microsecond // 1000 * 1000, tzinfo=zone or UTC), text)
 
 
 def step(text: str) -> timedelta:

@@ -5,7 +5,7 @@ columns(database, site_id=1, source="historian", columns={"P-1/t": (at_us, value
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -57,15 +57,36 @@ def readings(database: Database, *, site_id: int, source: str, readings: Iterabl
 
     Every sample is looked up first, so ingest may run beside. Raises what psycopg raises; then do it again.
     """
-    writer = Writer(database)
-    with database.ingest_tx() as conn:
-        snapshot = store.snapshot(conn)
-        now_us = to_us(clock.load(conn).now())
+    lane = BackfillLane(database, site_id=site_id, source=source)
     total = Totals(0, 0, 0)
     for part in _parts(readings):
-        heard = [Heard(site_id, source, Message(part, lane=Lane.HISTORY), Origin.CONFIGURED)]
-        total += _flush(writer, heard, resolve(heard, snapshot, now_us=now_us))
+        total += lane.store(part)
     return total
+
+
+class BackfillLane:
+    """Stores piece after piece of one source; the bindings are those of its making."""
+
+    def __init__(self, database: Database, *, site_id: int, source: str) -> None:
+        self._writer, self._site_id, self._source = Writer(database), site_id, source
+        with database.ingest_tx() as conn:
+            self._snapshot = store.snapshot(conn)
+            self._now_us = to_us(clock.load(conn).now())
+
+    def is_bound(self, tag: str) -> bool:
+        """Whether the source's tag brings a signal."""
+        return (self._site_id, self._source, tag) in self._snapshot.bound
+
+    def bound_tags(self) -> list[str]:
+        """The source's tags that bring signals, by name."""
+        return sorted(
+            tag for site, source, tag in self._snapshot.bound if (site, source) == (self._site_id, self._source)
+        )
+
+    def store(self, readings: tuple[Reading, ...], *, also: Callable[[Connection], None] | None = None) -> Totals:
+        """Store readings in one transaction, which ``also`` joins. Raises what psycopg raises; then do it again."""
+        heard = [Heard(self._site_id, self._source, Message(readings, lane=Lane.HISTORY), Origin.CONFIGURED)]
+        return _flush(self._writer, heard, resolve(heard, self._snapshot, now_us=self._now_us), also)
 
 
 def release(database: Database) -> Totals:
@@ -82,8 +103,12 @@ def release(database: Database) -> Totals:
     return total
 
 
-def _flush(writer: Writer, heard: list[Heard], resolved: Resolved) -> Totals:
+def _flush(
+    writer: Writer, heard: list[Heard], resolved: Resolved, also: Callable[[Connection], None] | None = None
+) -> Totals:
     def tell(conn: Connection) -> None:
+        if also is not None:
+            also(conn)
         batch, order = sort_and_drop_twins(resolved.batch)
         last = np.flatnonzero(np.diff(batch.signal_id, append=-1))
         newest = SampleBatch(batch.signal_id[last], batch.at_us[last], batch.value[last], batch.quality[last])

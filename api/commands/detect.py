@@ -5,7 +5,7 @@ from __future__ import annotations
 from api import up
 from api.commands.parts import start, stop_event
 from core import clock
-from detectors.runner import Runner
+from detectors.runner import Patience, Runner
 
 
 def detect(argv: list[str]) -> int:

@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +25,9 @@ from core.settings import settings
 from edge import recorded
 from edge.delivery import Lane
 from edge.publish import BATCH_SAMPLES, Publisher, Recording, State
-from edge.recorded import BadTable, Layout, Order, Table, Trouble
+from edge.recorded import Layout, Order, Table, Trouble
+from edge.recorded_cells import DELIMITERS
+from edge.recorded_files import lines_of
 from edge.recorded_times import BadMoment, Zone, step
 from edge.topics import NAME
 from plant.model import Role
@@ -179,29 +181,10 @@ def layout_of(asked: argparse.Namespace) -> Layout:
 def _delimiter(text: str | None) -> str | None:
     if text is None or text == "auto":
         return None
-    found = recorded.DELIMITERS.get(text, text)
+    found = DELIMITERS.get(text, text)
     if len(found) != 1 or found.isalnum() or found in '"\r\n':
-        raise Invalid(f"--delimiter is one sign, or one of: {', '.join(recorded.DELIMITERS)}.")
+        raise Invalid(f"--delimiter is one sign, or one of: {', '.join(DELIMITERS)}.")
     return found
-
-
-def lines_of(path: Path, encoding: str | None) -> Iterator[str]:
-    """The lines of a text file. Raises BadTable."""
-    try:
-        named = encoding or _encoding_of(path)
-        with path.open(encoding=named) as text:
-            yield from text
-    except UnicodeError:
-        raise BadTable(f"{path} is not {named} text. Name its encoding, like --encoding cp1252 or gb18030.") from None
-    except LookupError:
-        raise BadTable(f"There is no encoding {encoding!r}. Give one like utf-8, cp1252 or gb18030.") from None
-    except OSError as error:
-        raise BadTable(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _encoding_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def code_of(path: Path, only: str | None) -> str:

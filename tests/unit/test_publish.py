@@ -18,6 +18,7 @@ from edge.delivery import Lane
 from edge.publish import BATCH_SAMPLES, Outbox, Recording
 from edge.receipts import Progress
 from edge.recorded import BadTable, Layout, Table, Trouble, read
+from edge.recorded_files import lines_of
 from edge.recorded_times import step
 from plant.model import Role
 
@@ -171,14 +172,14 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("Zeit;Größe".encode("cp1252"))
     with pytest.raises(BadTable, match="--encoding"):
-        list(publish.lines_of(path, None))
-    assert list(publish.lines_of(path, "cp1252")) == ["Zeit;Größe"]
+        list(lines_of(path, None))
+    assert list(lines_of(path, "cp1252")) == ["Zeit;Größe"]
     path.write_text("ts,a\n1700000000,1\n", "utf-16")
-    assert list(publish.lines_of(path, None)) == ["ts,a\n", "1700000000,1\n"]
+    assert list(lines_of(path, None)) == ["ts,a\n", "1700000000,1\n"]
     with pytest.raises(BadTable, match="No such file"):
-        list(publish.lines_of(tmp_path / "none.csv", None))
+        list(lines_of(tmp_path / "none.csv", None))
     with pytest.raises(BadTable, match="directory"):
-        list(publish.lines_of(tmp_path, None))
+        list(lines_of(tmp_path, None))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edge import recorded
 from edge.recorded import BadTable, Layout, Left, Order, read
+from edge.recorded_cells import EXACT
 from edge.recorded_times import BadMoment, Zone, moment, step
 
 DATA = os.environ.get("MILLWRIGHT_DATA")
@@ -186,7 +187,7 @@ def test_numbers_come_back_as_they_were_written(rows: list[list[float | None]]) 
     whole = [[1.0, 1.0], *rows]
     lines = [",".join("" if cell is None else repr(cell) for cell in row) for row in whole]
     table = read(lines, Layout(columns=("a", "b"), step=timedelta(seconds=7)))
-    kept = [[np.nan if cell is None or abs(cell) >= recorded.EXACT else cell for cell in row] for row in whole]
+    kept = [[np.nan if cell is None or abs(cell) >= EXACT else cell for cell in row] for row in whole]
     expected = np.array(kept, float)
     names = [name for name in ("a", "b") if name in table.columns]
     assert np.array_equal(table.values, expected[:, [("a", "b").index(name) for name in names]], equal_nan=True)

@@ -46,14 +46,13 @@ alter table findings add column withdrawn_at timestamptz; -- plant time
 
 -- how far a table was stored, so that a second call goes on there
 create table backfills (
-  site_id    int not null references sites,
+  site_id     int not null references sites,
   fingerprint text not null, -- of the file and how it is read
-  name       text not null,
-  rows_done  bigint not null default 0,
-  stored     bigint not null default 0,
-  began_at   timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
-  done_at    timestamptz,
+  name        text not null,
+  rows_done   bigint not null default 0,
+  began_at    timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  done_at     timestamptz,
   primary key (site_id, fingerprint)
 );
 
