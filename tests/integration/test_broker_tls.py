@@ -263,6 +263,35 @@ def test_a_revoked_certificate_ends_its_session(doors: Doors, clients: Callable[
     assert listener.heard.get(timeout=10)[1] == b"still here"
 
 
+def test_without_hanging_up_a_revoked_certificates_session_would_stay(
+    doors: Doors, clients: Callable[..., Client], listener: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: mosquitto takes over the new revocation list and lets the open session be."""
+    certificate, key = doors.issue("gw-1")
+    session = clients(doors.certificate_port, tls=context(ca_file=doors.ca, cert_file=certificate, key_file=key))
+    assert session.code() == 0
+    monkeypatch.setattr(doors.broker, "_hang_up", lambda _names: doors.broker._tell())
+    assert doors.broker.refresh(hashes("gw-2"), {doors.serial("gw-1"): "gw-1"})
+    assert probe(HOST, doors.broker.port, user="gw-2", password="two") == 0  # read after the signal
+    ours = ("--cafile", doors.ca, "--cert", certificate, "--key", key)
+    assert published(doors.certificate_port, "mw/v1/plant/gw-1/b", *ours) != 0
+    session.publish("mw/v1/plant/gw-1/b", b"still here")
+    until(lambda: heard(listener)[-1:] == [b"still here"])
+    assert not session.losses
+
+
+def test_a_revoked_certificate_stays_revoked_over_a_restart(doors: Doors) -> None:
+    certificate, key = doors.issue("gw-1")
+    ours = ("--cafile", doors.ca, "--cert", certificate, "--key", key)
+    topic = "mw/v1/plant/gw-1/b"
+    assert published(doors.certificate_port, topic, *ours) == 0
+    doors.broker.refresh(hashes("gw-1", "gw-2"), {doors.serial("gw-1"): "gw-1"})
+    doors.broker.stop()
+    doors.broker.start()
+    assert published(doors.certificate_port, topic, *ours) != 0
+    assert published(doors.tls_port, topic, "--cafile", doors.ca, "-u", "gw-1", "-P", "one") == 0
+
+
 def test_nobody_takes_a_session_by_its_client_id(doors: Doors, clients: Callable[..., Client]) -> None:
     certificate, key = doors.issue("gw-1")
     secure = context(ca_file=doors.ca)
