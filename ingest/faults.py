@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+import numpy as np
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from ingest.hearing import Key, Tag
+from ingest.hearing import NEVER, Ints, Key, Tag
 from ingest.silence import LOST_S, End, Kind, Opened, Scope, Standing, Subject
 
 CHANNEL = "millwright_faults"
@@ -22,6 +23,30 @@ class Open:
 
     subject: Subject
     standing: Standing
+
+
+@dataclass(slots=True)
+class Elsewhere:
+    """What other processes heard. A source counts as heard once for each time that it was."""
+
+    ids: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    at_us: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    sources: dict[Key, datetime] = field(default_factory=dict)
+    _taken: dict[Key, datetime] = field(default_factory=dict)
+
+    def onto(self, newest_us: Ints) -> Ints:
+        """Our own newest samples with theirs."""
+        if len(self.ids):
+            more = int(self.ids.max()) + 1 - len(newest_us)
+            newest_us = np.concatenate([newest_us, np.full(max(more, 0), NEVER)])
+            newest_us[self.ids] = np.maximum(newest_us[self.ids], self.at_us)
+        return newest_us
+
+    def take(self) -> set[Key]:
+        """Sources heard since the last call."""
+        fresh = {key for key, at in self.sources.items() if self._taken.get(key) != at}
+        self._taken |= self.sources
+        return fresh
 
 
 def tags(conn: Connection, *, factor: float) -> list[Tag]:
@@ -54,6 +79,20 @@ def lost(conn: Connection) -> dict[Key, str]:
         (timedelta(seconds=LOST_S),),
     )
     return {(site_id, source): detail for site_id, source, detail in rows}
+
+
+def listen_elsewhere(conn: Connection, others: Elsewhere, *, within: timedelta) -> None:
+    """Read what all processes have told of lately: each signal's newest sample, and the sources heard."""
+    rows = conn.execute(
+        "select signal_id, (extract(epoch from at) * 1000000)::int8 from last_values where heard_at > now() - %s",
+        (within,),
+    ).fetchall()
+    sources = conn.execute(
+        "select site_id, source, last_heard_at from source_status where last_heard_at > now() - %s", (within,)
+    )
+    ids, at_us = zip(*rows, strict=True) if rows else ((), ())
+    others.ids, others.at_us = np.array(ids, np.int64), np.array(at_us, np.int64)
+    others.sources = {(site_id, source): at for site_id, source, at in sources}
 
 
 def paces(conn: Connection) -> dict[int, float]:

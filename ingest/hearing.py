@@ -63,11 +63,13 @@ class Life:
 class Hearing:
     """Remembers who was heard when. Not thread-safe."""
 
-    def __init__(self, *, soonest_s: float = SOONEST_S) -> None:
+    def __init__(self, *, soonest_s: float = SOONEST_S, slack_s: float = 0.0) -> None:
+        """``slack_s``: how much later than in truth we may come to know that somebody was heard."""
         self.listened = 0.0
-        self.soonest_s = soonest_s
+        self.soonest_s, self.slack_s = soonest_s, slack_s
         self.sources: dict[Key, Life] = {}
         self.tags: Sequence[Tag] = ()
+        self.watched: set[tuple[int, str, int]] = set()
         self._seen: Ints | None = None
         self._last = np.zeros(0)
         self._pause = np.zeros(0)
@@ -94,6 +96,7 @@ class Hearing:
     def _group(self) -> None:
         """Put the tags of each source side by side."""
         index: dict[Key, int] = {}
+        self.watched = {(tag.site_id, tag.source, tag.signal_id) for tag in self.tags}
         of = np.array([index.setdefault((tag.site_id, tag.source), len(index)) for tag in self.tags], np.int64)
         self._keys = list(index)
         self._order = np.argsort(of, kind="stable")
@@ -152,7 +155,7 @@ class Hearing:
     def _limits(self) -> Floats:
         """float64[tags]: how long each may be silent; NaN = for ever."""
         pause, known = self._pause[self._ids], self._pauses[self._ids] >= KNOWN_PAUSES
-        usual = np.maximum(np.maximum(LATE * self._every, PATIENT * pause), self.soonest_s)
+        usual = np.maximum(np.maximum(LATE * self._every, PATIENT * pause), self.soonest_s) + self.slack_s
         limit = np.where(known, usual, np.maximum(5 * self._every, STRANGE_S))
         ever = self._seen[self._ids] != NEVER if self._seen is not None else np.zeros(len(self._ids), bool)
         return np.where(ever & np.isfinite(self._every), limit, np.nan)

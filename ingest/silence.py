@@ -214,7 +214,6 @@ class Judge:
     ) -> list[tuple[Subject, End]]:
         if not standing:
             return []
-        watched = {(tag.site_id, tag.source, tag.signal_id) for tag in self.hearing.tags}
         ended: list[tuple[Subject, End]] = []
         for subject, each in standing.items():
             key = (subject.site_id, subject.source)
@@ -223,7 +222,7 @@ class Judge:
                 if 2 * len(back) >= len(each.covers):
                     ended.append((subject, End.HEARD))
             elif subject.kind is Kind.TAG:
-                if (*key, subject.signal_id) not in watched:
+                if (*key, subject.signal_id) not in self.hearing.watched:
                     ended.append((subject, End.FORGOTTEN))
                 elif self.hearing.last_of(subject.signal_id or 0) > each.since:
                     ended.append((subject, End.HEARD))

@@ -11,12 +11,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
 from core import log
 from core.database import Database
 from ingest import faults
+from ingest.faults import Elsewhere
 from ingest.hearing import SOONEST_S, Attention, Hearing, Key
 from ingest.pipeline import AWAY, Pipeline
 from ingest.silence import FLOOD_S, End, Judge, Kind, Opened, Scope, Standing, Subject, Verdict
@@ -31,6 +33,8 @@ ASK_EVERY_S = 1.0
 KEEP_EVERY_S = 10.0
 CHANGED = 0.25  # of a pace that is worth writing down
 CUT_OFF_S = 10.0
+SHARED_S = 1.5  # after which another process's keeper has told of what it heard
+ELSEWHERE = timedelta(seconds=3)
 
 
 class Watch:
@@ -46,9 +50,17 @@ class Watch:
         soonest_s: float = SOONEST_S,
     ) -> None:
         self.database, self.pipeline, self.connected = database, pipeline, connected
-        self.hearing = Hearing(soonest_s=soonest_s)
+        self._shared = pipeline.lead.workers > 1
+        self._settle_s, self._soonest_s = settle_s, soonest_s
+        self._forget()
+        self._log = log.get("ingest")
+
+    def _forget(self) -> None:
+        """Begin with empty hands: what counts is in the database."""
+        self.hearing = Hearing(soonest_s=self._soonest_s, slack_s=SHARED_S if self._shared else 0.0)
         self._judge = Judge(self.hearing)
-        self._attention = Attention(settle_s=settle_s, longest_s=STALL_S)
+        self._attention = Attention(settle_s=self._settle_s, longest_s=STALL_S)
+        self._others = Elsewhere()
         self._standing: dict[Subject, Standing] = {}
         self._lost: dict[Key, str] = {}
         self._kept: dict[int, float] = {}
@@ -58,13 +70,16 @@ class Watch:
         self._factor = 0.0
         self._due = {"plan": 0.0, "ask": 0.0, "keep": time.monotonic() + KEEP_EVERY_S}
         self._cut_off: float | None = None
-        self._log = log.get("ingest")
 
     def run(self, stop: threading.Event) -> None:
         """Watch until ``stop`` is set; survives loss of the database."""
         begun = False
         while not stop.is_set():
             began = time.monotonic()
+            if not self.pipeline.lead.held:
+                begun = False
+                stop.wait(ASK_EVERY_S)
+                continue
             try:
                 if not begun:
                     self._begin()
@@ -83,6 +98,8 @@ class Watch:
         if self._is_due("ask", now, ASK_EVERY_S):
             with self.database.ingest_tx() as conn:
                 self._lost = faults.lost(conn)
+                if self._shared:
+                    faults.listen_elsewhere(conn, self._others, within=ELSEWHERE)
         self._listen(now)
         recent = {site_id: self._fresh(site_id, now) for site_id in self._recent}
         verdict = self._judge.judge(self._standing, self._lost, recent=recent)
@@ -91,6 +108,7 @@ class Watch:
             self._save()
 
     def _begin(self) -> None:
+        self._forget()
         with self.database.ingest_tx() as conn:
             self._standing = faults.standing(conn)
             self._kept = faults.paces(conn)
@@ -104,7 +122,7 @@ class Watch:
             heard = {key for key, at in self.pipeline.heard.items() if at >= self._heard_until}
             reports = set(self.pipeline.tally.health)
         self._heard_until = now
-        self.hearing.hear(self._newest(), heard, reports=reports)
+        self.hearing.hear(self._others.onto(self._newest()), heard | self._others.take(), reports=reports)
 
     def _newest(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         with self.pipeline.writer.lock:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.faults import Elsewhere
 from ingest.hearing import NEVER, Attention, Hearing, Key, Tag
 from ingest.silence import End, Judge, Kind, Opened, Scope, Standing, Subject
 
@@ -236,3 +238,15 @@ def test_our_own_absence_is_not_listened_time() -> None:
     assert attention.turn(2.9, hears=True) == 0
     assert attention.turn(3.5, hears=True) > 0
     assert attention.turn(60.0, hears=True) == 0  # we were stopped ourselves
+
+
+def test_what_other_processes_heard_counts_once() -> None:
+    others = Elsewhere()
+    own = np.array([5, NEVER], np.int64)
+    assert others.onto(own.copy()).tolist() == own.tolist() and others.take() == set()
+    others.ids, others.at_us = np.array([0, 3]), np.array([4, 9])
+    others.sources = {(SITE, "a"): datetime(2026, 1, 1, tzinfo=UTC)}
+    assert others.onto(own.copy()).tolist() == [5, NEVER, NEVER, 9]
+    assert others.take() == {(SITE, "a")}
+    others.sources = dict(others.sources)
+    assert others.take() == set()
