@@ -7,7 +7,7 @@ from edge.codecs import columns
 from edge.delivery import Delivery, Fault, Message, Origin, Raw
 from edge.reasons import DecodeError, Reason
 from ingest.resolve import KEEP_BYTES
-from ingest.signatures import Keys, opened
+from ingest.signatures import Keys, must_sign, opened
 
 SUSPECT = frozenset({Reason.BAD_SIGNATURE, Reason.UNSIGNED})  # a device's key may be newer than what we know
 
@@ -15,7 +15,7 @@ SUSPECT = frozenset({Reason.BAD_SIGNATURE, Reason.UNSIGNED})  # a device's key m
 def read(delivery: Delivery, *, site_id: int, keys: Keys) -> Message:
     """The message of a delivery; one that cannot be read is a message with a fault."""
     if isinstance(delivery.content, Message):
-        return delivery.content
+        return _decoded(delivery, delivery.content, site_id=site_id, keys=keys)
     raw = delivery.content
     try:
         payload = raw.payload
@@ -30,6 +30,16 @@ def read(delivery: Delivery, *, site_id: int, keys: Keys) -> Message:
         detail = f"{raw.codec}: {type(error).__name__}: {error}"
         return Message((), (Fault(raw.tag or "", Reason.POISON, detail, raw.payload[:KEEP_BYTES]),))
     return message
+
+
+def _decoded(delivery: Delivery, message: Message, *, site_id: int, keys: Keys) -> Message:
+    """A message that came without a payload of ours (Sparkplug) carries no signature."""
+    count = sum(len(reading.at_us) for reading in message.readings)
+    signed = delivery.origin is not Origin.DEVICE or not must_sign(keys, site_id=site_id, device=delivery.source)
+    if signed or not count:
+        return message
+    detail = f"{delivery.source} must sign what it sends; {delivery.kind} has no signatures."
+    return Message((), (Fault("", Reason.UNSIGNED, detail, readings=count), *message.faults))
 
 
 def is_suspect(message: Message) -> bool:

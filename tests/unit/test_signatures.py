@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from edge import envelope
-from edge.delivery import Raw
+from edge.delivery import Delivery, Message, Origin, Raw, reading
 from edge.reasons import DecodeError, Reason
+from ingest import admit
 from ingest.signatures import Key, Signing, must_sign, opened
+from plant.model import Quality
 
 SITE, OTHER_SITE = 1, 2
 TOPIC = "mw/v1/plant/gw/g"
@@ -64,3 +66,18 @@ def test_who_must_sign() -> None:
 
 def test_a_key_is_not_printed() -> None:
     assert repr(SECRET)[2:-1] not in repr(KEYS)
+
+
+def test_what_came_decoded_cannot_have_been_signed() -> None:
+    """Sparkplug: a device that must sign cannot get round it."""
+    heard = Message((reading("gw", "flow", 1, 2.0, Quality.GOOD), reading("gw", "temp", 1, 2.0, Quality.GOOD)))
+
+    def read(device: str, origin: Origin = Origin.DEVICE) -> Message:
+        return admit.read(
+            Delivery("plant", device, heard, 1, "spBv1.0/…", origin, "sparkplug"), site_id=SITE, keys=KEYS
+        )
+
+    refused = read("gw")
+    assert [(fault.reason, fault.readings) for fault in refused.faults] == [(Reason.UNSIGNED, 2)]
+    assert refused.readings == ()
+    assert read("pump") is heard and read("gw", Origin.CONFIGURED) is heard
