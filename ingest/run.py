@@ -173,4 +173,5 @@ def _sparkplug(
         password=broker.password,
         instance=instance,
         host_id=chosen.sparkplug_host_id,
+        folder=chosen.data_dir.expanduser().resolve() / "sparkplug",
     )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from psycopg import Connection
 
@@ -49,6 +50,7 @@ class Sparkplug:
         password: str | None,
         instance: str,
         host_id: str,
+        folder: Path | None = None,
     ) -> None:
         self.database, self.pipeline = database, pipeline
         self._news: dict[Source, _News] = {}
@@ -64,6 +66,7 @@ class Sparkplug:
             client_id=f"millwright-sparkplug-{instance}",
             now_us=pipeline.now_us,
             chosen=Options(host_id=host_id),
+            folder=folder,
             is_ours=self._is_ours,
             on_node=self._tell,
             on_born=self._offer,

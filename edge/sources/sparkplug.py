@@ -11,6 +11,7 @@ until it has been born again.
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -28,10 +29,12 @@ from edge.delivery import Delivery, Emit, Message, Origin
 from edge.errors import SourceConfig
 from edge.kinds import Place, State
 from edge.link import Ack, Link, Session, Will
+from edge.reasons import DecodeError
 from edge.sparkplug import state as words
 from edge.sparkplug import topics
 from edge.sparkplug.host import Ask, Event, Host, Whose
-from edge.sparkplug.session import Born, Keep, Life, Limits, Mark
+from edge.sparkplug.memory import Memory
+from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark
 from edge.sparkplug.state import Presence
 from plant.offers import Offer
 
@@ -97,6 +100,7 @@ def create(place: Place, chosen: Options) -> SparkplugSource:
         name=place.name,
         site=place.site,
         tls_context=secured,
+        folder=place.folder / f"{place.name}.births",
         on_state=place.on_state,
         on_born=lambda _site, _source, offers: place.offer(offers),
     )
@@ -106,7 +110,8 @@ class SparkplugSource:
     """Hears one broker. The callables may be called from the source's threads and return at once.
 
     ``on_node(site, source, state, why)`` and ``on_born(site, source, offers)`` tell of a node; ``on_state`` of the
-    connection. ``is_ours``: whether a group is a site of this instance; nothing is asked of others.
+    connection. ``folder`` remembers births over a restart. ``is_ours``: whether a group is a site of this instance;
+    nothing is asked of others.
     """
 
     def __init__(
@@ -122,6 +127,7 @@ class SparkplugSource:
         name: str = EVERYONE,
         site: str = "",
         tls_context: ssl.SSLContext | None = None,
+        folder: Path | None = None,
         is_ours: Callable[[str], bool] = lambda _group: True,
         on_state: Callable[[str, str], None] = lambda _state, _detail: None,
         on_node: Callable[[str, str, State, str], None] = lambda _site, _source, _state, _why: None,
@@ -136,6 +142,8 @@ class SparkplugSource:
         self._lock = threading.Lock()
         limits = Limits(reorder_s=chosen.reorder_s, hold_s=chosen.hold_s)
         self._host = Host(limits, rebirth_s=chosen.rebirth_s, source=name)
+        self._memory = Memory(folder)
+        self._recall()
         self._since_ms = 0  # of the connection at hand, as its will has it
         self._is_leaving = False
         self._was_connected = False
@@ -180,6 +188,12 @@ class SparkplugSource:
         ticker.start()
         self.link.run(link_stop)
         ticker.join(5.0)
+
+    def _recall(self) -> None:
+        """What an earlier run followed. A birth that cannot be read any more is asked for like any other."""
+        for each in self._memory.load():
+            with contextlib.suppress(DecodeError):
+                self._host.recall(Whose(each.group, each.node), each.raw, each.devices, time.monotonic())
 
     # -- what a host says
 
@@ -258,6 +272,8 @@ class SparkplugSource:
                 self._ask(whose, event.why)
             elif isinstance(event, Born):
                 self._on_born(site, source, event.offers)
+            elif isinstance(event, Learnt):
+                self._memory.save(whose.group, whose.node, event.device, event.raw)
             else:
                 self._log.info(
                     "sparkplug.node", group=whose.group, node=whose.node, live=event.is_live, why=event.detail

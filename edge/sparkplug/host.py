@@ -6,14 +6,15 @@ tick(now) ───────────────┘
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from edge.codecs import sparkplug as codec
 from edge.delivery import Fault, Message
 from edge.reasons import DecodeError, Reason
+from edge.sparkplug.outcomes import KEEP_BYTES, Born, Heard, Keep, Learnt, Life, Limits, Mark, Outcome, Told
 from edge.sparkplug.rebirths import Bucket, Wish
-from edge.sparkplug.session import KEEP_BYTES, Born, Heard, Keep, Life, Limits, Mark, NodeSession, Outcome, Told
+from edge.sparkplug.session import NodeSession
 from edge.sparkplug.topics import COMMANDS, Topic
 
 MOST_NODES = 10_000
@@ -35,7 +36,7 @@ class Ask:
     why: str
 
 
-Event = Keep | Mark | Told | Born | Ask
+Event = Keep | Mark | Told | Born | Learnt | Ask
 
 
 @dataclass(slots=True)
@@ -93,6 +94,14 @@ class Host:
         for whose, node in self._nodes.items():
             if node.session.is_restless:
                 yield from self._events(whose, node, node.session.tick(now_s, now_us), now_s)
+
+    def recall(self, whose: Whose, node: bytes, devices: Mapping[str, bytes], now_s: float) -> None:
+        """The births that an earlier run remembered. Raises DecodeError."""
+        born = {name: codec.decode(raw) for name, raw in devices.items()}
+        payload = codec.decode(node)
+        found = self._node(whose)
+        if found is not None:
+            found.session.recall(payload, born, now_s)
 
     def forget(self) -> None:
         """The connection was lost: every node's births are wanted anew."""

@@ -1,7 +1,9 @@
 """An edge node on a broker: speaks when a host may hear it, keeps what nobody could hear, answers requests for rebirth.
 
 A value told while there is no connection waits (``most_waiting`` of them, oldest first out) and is sent as historical
-once births are said. bdSeq survives a restart in ``folder``. Nobody can command anything but a rebirth.
+once births are said. Nobody acknowledges data, so what was said shortly before the connection or the primary host was
+lost is said again that way: a host knows a sample by its tag, time and value. bdSeq survives a restart in ``folder``.
+Nobody can command anything but a rebirth.
 """
 
 from __future__ import annotations
@@ -21,10 +23,11 @@ from core import log
 from edge.link import Ack, Link, Session, Will
 from edge.reasons import DecodeError
 from edge.sparkplug import state, topics
-from edge.sparkplug.session import SEQS
+from edge.sparkplug.outcomes import SEQS
 from edge.sparkplug.voice import Said, Told, Voice
 
 FLUSH = 500  # values of a message that are sent after the fact
+UNSURE_S = 60.0  # how long before a loss things may have gone unheard: longer than a dead connection goes unnoticed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Node:
         self.voice = voice
         self.waiting: deque[tuple[str, Told]] = deque(maxlen=most_waiting)
         self.births = 0
+        self._said: deque[tuple[float, str, Told]] = deque(maxlen=most_waiting)  # lately
         self._file = None if folder is None else folder / f"{voice.node}.bdseq"
         self._next_bd_seq = self._read_bd_seq()
         self._wait_for, self._now_us = wait_for, now_us
@@ -100,9 +104,22 @@ class Node:
         with self._lock:
             if self.is_heard:
                 self._send(self.voice.data(device, told, self._now_us()))
+                self._note(device, told)
             else:
                 self.voice.remember(device, told)
                 self.waiting.extend((device, each) for each in told)
+
+    def _note(self, device: str, told: Sequence[Told]) -> None:
+        now_s = time.monotonic()
+        self._said.extend((now_s, device, each) for each in told)
+        while self._said and self._said[0][0] < now_s - UNSURE_S:
+            self._said.popleft()
+
+    def _take_back(self) -> None:
+        """What was said lately may not have been heard."""
+        self._is_born = False
+        self.waiting.extendleft((device, each) for _, device, each in reversed(self._said))
+        self._said.clear()
 
     def close(self) -> None:
         """Say the death and disconnect."""
@@ -116,7 +133,7 @@ class Node:
 
     def _will(self) -> Will:
         with self._lock:
-            self._is_born = False
+            self._take_back()
             self.voice.bd_seq, self._next_bd_seq = self._next_bd_seq, (self._next_bd_seq + 1) % SEQS
             self._write_bd_seq()
             topic, payload = self.voice.will(self._now_us())
@@ -172,7 +189,7 @@ class Node:
                 self._bear()
             elif not said.online and self._is_born:
                 self._send(self.voice.death(self._now_us()))
-                self._is_born = False
+                self._take_back()
 
     def _read_bd_seq(self) -> int:
         with contextlib.suppress(OSError, ValueError):

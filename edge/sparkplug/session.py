@@ -15,7 +15,7 @@ Time is an argument: ``now_s`` of a steady clock for waiting, ``heard_us`` of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -23,76 +23,11 @@ from edge.codecs.sparkplug import Payload
 from edge.delivery import Fault, Message
 from edge.reasons import Reason
 from edge.sparkplug import tables
+from edge.sparkplug.outcomes import KEEP_BYTES, SEQS, Born, Heard, Keep, Learnt, Life, Limits, Mark, Outcome, Told
 from edge.sparkplug.tables import Found, Table, Trust
-from edge.sparkplug.topics import Topic, Verb
-from plant.offers import Offer
+from edge.sparkplug.topics import Verb
 
-SEQS = 256
-KEEP_BYTES = 16_384
 MOST_EARLY = 128  # half a round of seq: beyond it a number may be of another round
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How patient a host is with a node."""
-
-    reorder_s: float = 2.0  # for a message that others overtook
-    hold_s: float = 15.0  # for the birth that data need
-    doubt_s: float = 10.0  # for a sign of life after a death that is not quite this session's
-    held_messages: int = 2_000
-    held_bytes: int = 4 * 1024 * 1024
-
-
-class Life(StrEnum):
-    UNKNOWN = "unknown"
-    LIVE = "live"
-    LOST = "lost"  # the sequence is broken: a birth may have been missed
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """One message of the node."""
-
-    topic: Topic
-    payload: Payload
-    raw: bytes
-    heard_us: int
-    ack: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Store these and then ack the message. They may be empty: then the ack is all."""
-
-    heard: Heard
-    messages: tuple[Message, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Samples of our own that no message brought: metrics went stale."""
-
-    messages: tuple[Message, ...]
-    at_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The node lives or not, and why not."""
-
-    is_live: bool
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Born:
-    """A birth names what can be bound."""
-
-    offers: tuple[Offer, ...]
-
-
-Outcome = Keep | Mark | Told | Born
 
 
 class _Waits(StrEnum):
@@ -185,6 +120,13 @@ class NodeSession:
         self.life, self._session, self._gap_s, self._doubt_s = Life.UNKNOWN, None, None, None
         self._last = b""
 
+    def recall(self, node: Payload, devices: Mapping[str, Payload], now_s: float) -> None:
+        """The births that an earlier run of this program followed: they serve like those before an absence."""
+        following = 0 if node.seq is None else (node.seq + 1) % SEQS
+        self._before = _Session(tables.bd_seq(node), node.at_us, following, tables.born(node), now_s)
+        self._before.devices.update({name: tables.born(each) for name, each in devices.items()})
+        self.wants_birth = "we were started anew"
+
     def _sequenced(self, heard: Heard, now_s: float) -> None:
         session = self._session
         if self.life is not Life.LIVE or session is None:
@@ -263,6 +205,7 @@ class NodeSession:
         before = session.devices.get(device)
         gone = gone if before is None else before.numeric()
         session.devices[device] = table
+        self._out.append(Learnt(device, heard.raw))
         self._keep_birth(heard, table)
         self._mark([name for name in gone if name not in table.by_name], device, heard.heard_us)
         self._free(device)
@@ -285,7 +228,7 @@ class NodeSession:
         self._session, self.life = session, Life.LIVE
         self.wants_birth, self._gap_s, self._doubt_s, self._last = "", None, None, heard.raw
         self._keep_birth(heard, table)
-        self._out.append(Told(True, ""))
+        self._out += [Learnt(None, heard.raw), Told(True, "")]
         self._free(None)
         early = any(each.is_early and self._is_of(each.heard, session) for each in self._held)
         self._gap_s = now_s if early else None

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from edge.codecs import sparkplug as codec
 from edge.codecs.sparkplug import DataType, Metric, Payload, Scalar
-from edge.sparkplug.session import SEQS
+from edge.sparkplug.outcomes import SEQS
 from edge.sparkplug.state import REBIRTH
 from edge.sparkplug.tables import BD_SEQ
 from edge.sparkplug.topics import Topic, Verb

@@ -130,7 +130,12 @@ def start_ingest(
             cwd=ROOT,
             stdout=out,
             stderr=out,
-            env={**os.environ, "MILLWRIGHT_INGEST_LINGER_S": "0.02", "MILLWRIGHT_INGEST_DEADLINE_S": "2"},
+            env={
+                **os.environ,
+                "MILLWRIGHT_INGEST_LINGER_S": "0.02",
+                "MILLWRIGHT_INGEST_DEADLINE_S": "2",
+                "MILLWRIGHT_DATA_DIR": str(log.parent / "data"),
+            },
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from edge.delivery import Message
 from edge.inbox import Inbox
 from edge.sources.sparkplug import SparkplugSource
-from edge.sparkplug.session import Life
+from edge.sparkplug.outcomes import Life
 from simulators.fleet import Member
 from simulators.link import Broker
 from simulators.plantclock import PlantClock, started_at

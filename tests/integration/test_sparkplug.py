@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +23,14 @@ from edge.sources import sparkplug as source
 from edge.sources.sparkplug import SparkplugSource
 from edge.sparkplug import state, topics
 from edge.sparkplug.node import Broker, Node
-from edge.sparkplug.session import Life
+from edge.sparkplug.outcomes import Life
 from edge.sparkplug.voice import NODE, Tag, Told, Voice
 from ingest.pipeline import Pipeline
 from ingest.sparkplug import Sparkplug
 from plant.assets import MachineSpec, SignalSpec, bind, ensure_machine, register_device, signals
 from plant.model import Quality
 from tests.conftest import RunningBroker, free_port
-from tests.integration.ingest_kit import NOW_US, publisher, running_ingest, wait_until
+from tests.integration.ingest_kit import NOW_US, publisher, running_ingest, start_ingest, stop_process, wait_until
 
 START_US = NOW_US - NOW_US % 1000 - 3_600_000_000
 SECOND = 1_000_000
@@ -46,12 +48,20 @@ def plant(database: Database, site: int) -> dict[str, int]:
 
 
 @contextmanager
-def hearing(database: Database, port: int) -> Iterator[Sparkplug]:
+def hearing(database: Database, port: int, *, folder: Path | None = None) -> Iterator[Sparkplug]:
     """Pipeline and host as ingest runs them, in threads of the test."""
     pipeline = Pipeline(database, batch_rows=10_000, linger_s=0.02, most_messages=5_000)
     pipeline.prepare()
     host = Sparkplug(
-        database, pipeline, host="127.0.0.1", port=port, user=None, password=None, instance="t", host_id="millwright"
+        database,
+        pipeline,
+        host="127.0.0.1",
+        port=port,
+        user=None,
+        password=None,
+        instance="t",
+        host_id="millwright",
+        folder=folder,
     )
     over, stop = threading.Event(), threading.Event()
     threads = [
@@ -270,6 +280,72 @@ def test_the_ingest_process_hears_sparkplug(
         wait_until(lambda: node.is_heard, what="hearing of the host")
         tell(node, told(3))
         wait_until(lambda: set(good(superuser)) >= set(celsius(told(3))), what="storing")
+
+
+def test_kill_9_of_ingest_loses_and_doubles_nothing_of_a_node_that_waits_for_its_host(
+    database: Database, plant: dict[str, int], superuser: Connection, mosquitto: RunningBroker, tmp_path: Path
+) -> None:
+    log, chance, over = tmp_path / "ingest.log", random.Random(5), threading.Event()
+    ledger: list[tuple[int, float]] = []
+
+    def speak(node: Node) -> None:
+        while not over.wait(0.01):
+            ledger.append((START_US + len(ledger) * SECOND, 32.0 + 9 * (len(ledger) % 20)))
+            tell(node, ledger[-1:])
+
+    process = start_ingest(database, mosquitto.port, log)
+    try:
+        with speaking(mosquitto.port, wait_for="millwright") as node:
+            speaker = threading.Thread(target=speak, args=(node,))
+            speaker.start()
+            for _ in range(4):
+                seen = len(good(superuser))
+                wait_until(lambda: len(good(superuser)) > seen, within_s=60, what="storing")  # noqa: B023
+                time.sleep(chance.uniform(0.0, 0.5))
+                process.kill()
+                process.wait(10)
+                process = start_ingest(database, mosquitto.port, log)
+            over.set()
+            speaker.join(10)
+            wait_until(lambda: len(good(superuser)) >= len(ledger), within_s=60, what="the rest")
+            node.close()
+        assert good(superuser) == celsius(ledger)
+    finally:
+        over.set()
+        stop_process(process)
+
+
+def test_what_waits_at_the_broker_during_a_restart_is_read_by_the_births_remembered(
+    database: Database, plant: dict[str, int], superuser: Connection, mosquitto: RunningBroker, tmp_path: Path
+) -> None:
+    """A node that publishes data with QoS 1, by alias: what came while nobody listened is stored, not quarantined."""
+    voice = Voice("plant", "n1", TAGS)
+    at_us = START_US
+
+    def say(client: mqtt.Client, said: list[tuple[str, bytes]]) -> None:
+        for topic, payload in said:
+            client.publish(topic, payload, qos=1).wait_for_publish(5)
+
+    def answer(client: mqtt.Client, _data: object, _message: mqtt.MQTTMessage) -> None:
+        nonlocal at_us
+        at_us += 60 * SECOND
+        for topic, payload in voice.birth(at_us):
+            client.publish(topic, payload, qos=1)
+
+    with publisher(mosquitto.port, user="n1") as client:
+        client.on_message = answer
+        client.subscribe(topics.command("plant", "n1"), qos=1)
+        with hearing(database, mosquitto.port, folder=tmp_path / "births") as host:
+            say(client, voice.birth(at_us))
+            say(client, [voice.data("P1", [Told("temp", at_us + SECOND, 50.0)], at_us + SECOND)])
+            wait_until(lambda: len(good(superuser)) == 1, what="storing")
+            assert host.source.rebirths == 0
+        later = at_us + 2 * SECOND
+        say(client, [voice.data("P1", [Told("temp", later, 59.0)], later)])
+        with hearing(database, mosquitto.port, folder=tmp_path / "births"):
+            wait_until(lambda: (later, 15.0) in good(superuser), what="reading what waited")
+    lost = superuser.execute("select count(*) from quarantine where reason = 'no_birth'").fetchone()
+    assert lost == (0,)
 
 
 def test_a_password_file_that_is_not_there_is_told(tmp_path: Path) -> None:

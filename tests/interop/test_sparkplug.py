@@ -16,7 +16,7 @@ from psycopg import Connection
 from core.database import Database
 from edge.codecs.sparkplug import DataType
 from edge.sparkplug.node import Broker, Node
-from edge.sparkplug.session import Life
+from edge.sparkplug.outcomes import Life
 from edge.sparkplug.voice import NODE, Tag, Told, Voice
 from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device, signals
 from plant.model import Quality

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,9 @@ from edge.codecs.sparkplug import DataType, Metric, Payload
 from edge.reasons import Reason
 from edge.sparkplug import topics
 from edge.sparkplug.host import Ask, Event, Host, Whose
+from edge.sparkplug.memory import Memory
+from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark, Told
 from edge.sparkplug.rebirths import MOST_VAIN, Bucket, Wish
-from edge.sparkplug.session import Born, Keep, Life, Limits, Mark, Told
 from edge.sparkplug.topics import Topic, Verb
 from plant.model import Quality, Reading
 
@@ -35,6 +37,7 @@ class World:
     host: Host = field(default_factory=lambda: Host(LIMITS, rebirth_s=REBIRTH_S))
     now_s: float = 100.0
     events: list[Event] = field(default_factory=list)
+    all: list[Event] = field(default_factory=list)
     acked: int = 0
 
     def hear(
@@ -74,6 +77,7 @@ class World:
 
     def _note(self, found: list[Event]) -> list[Event]:
         self.events += found
+        self.all += found
         return found
 
 
@@ -259,6 +263,36 @@ def test_an_alias_of_another_session_is_nobody_after_our_absence() -> None:
     world.hear(Verb.NDATA, [told(1, 2.0)], seq=200)
     world.hear(Verb.NBIRTH, [bd(8), born("load", 1, unit="%")], seq=0)
     assert reasons(world.events) == [Reason.NO_BIRTH]
+
+
+def test_births_that_an_earlier_run_followed_free_what_is_held() -> None:
+    before = alive()
+    learnt = {each.device: each.raw for each in before.all if isinstance(each, Learnt)}
+    world = World()
+    world.host.recall(WHOSE, learnt[None], {"P1": learnt["P1"]}, world.now_s)
+    assert asks(world.wait(1)) == 1
+    world.hear(Verb.DDATA, [told(2, 33.0)], seq=200, device="P1")
+    world.hear(Verb.NBIRTH, [bd(7), born("load", 1, unit="%")], seq=0)
+    world.hear(Verb.DBIRTH, [born("temp", 2, unit="Deg C")], seq=1, device="P1")
+    assert ("P1/temp", 33.0) in values(world.events)
+    dead = World()
+    dead.host.recall(WHOSE, learnt[None], {"P1": learnt["P1"]}, dead.now_s)
+    assert {reading.tag for reading in readings(dead.hear(Verb.NDEATH, [bd(7)], seq=None))} == {"load", "P1/temp"}
+
+
+def test_a_memory_gives_back_what_belongs_together(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "births")
+    memory.save("g", "n", None, b"one")
+    memory.save("g", "n", "P1", b"of one")
+    memory.save("g", "n", None, b"two")
+    memory.save("g", "n", "P2", b"of two")
+    memory.save("g", "other", None, b"three")
+    (tmp_path / "births" / "junk.birth").write_bytes(b"\xff\x00")
+    found = {each.node: (each.raw, each.devices) for each in Memory(tmp_path / "births").load()}
+    assert found == {"n": (b"two", {"P2": b"of two"}), "other": (b"three", {})}
+    assert list(Memory(None).load()) == []
+    (tmp_path / "file").write_text("")
+    Memory(tmp_path / "file").save("g", "n", None, b"x")  # cannot be written: is not remembered
 
 
 def test_a_device_that_is_not_born_again_falls_silent() -> None:
