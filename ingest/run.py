@@ -90,7 +90,7 @@ class Ingest:
         )
         self.keeper = Keeper(database, self.pipeline)
         self.connectors = Connectors(database, self.pipeline)
-        self.sparkplug = _sparkplug(database, self.pipeline, broker, instance, chosen)
+        self.sparkplug = _sparkplug(database, self.pipeline, broker, instance, chosen) if place.worker == 1 else None
         self.watch = Watch(database, self.pipeline, self.mqtt.link.connected.is_set)
         self.failure: BaseException | None = None
         self._log = log.get("ingest")
