@@ -1,67 +1,65 @@
-"""Drills of the telemetry lane: what kills, power cuts, freezes, poison and floods cost.
+"""Drills of the telemetry lane: what kills, power cuts, freezes, poison, changes of mind and floods cost.
 
 python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercut 20] [--seed N] [--quick]
+python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.drills import disk, powercut, telemetry
+from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, telemetry
 from benchmarks.drills.parts import Build
 from benchmarks.result import finish
 from core import log
 from core.broker import Kind, choose
 
-TELEMETRY_GOALS = {
-    "lost": "== 0",
-    "doubled": "== 0",
-    "altered": "== 0",
-    "control_lost": ">= 1",
-    "drain_ratio": ">= 2",
-}
-POWERCUT_GOALS = {
-    "powercut_lost": "== 0",
-    "powercut_doubled": "== 0",
-    "powercut_altered": "== 0",
-    "powercut_control_lost.spool": ">= 1",
-    "powercut_control_lost.database": ">= 1",
-}
+Figures = dict[str, float | None]
+Found = tuple[Figures, Mapping[str, str]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one drill and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("drill", choices=["telemetry"])
+    parser.add_argument("drill", choices=list(DRILLS))
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--powercut", type=int, default=0, help="so many power cuts each of spool and database (root)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--quick", action="store_true", help="within a minute: 20 kills, 5,000 samples")
+    parser.add_argument("--quick", action="store_true", help="smoke size: 20 kills, 5,000 samples")
     chosen = parser.parse_args(argv)
     log.configure("WARNING")
-    _telemetry(chosen)
+    figures, goals = DRILLS[chosen.drill](chosen)
+    kind, _, version = choose(Kind.MOSQUITTO)
+    finish(f"drill.{chosen.drill}", broker=f"{kind} {version}", figures=figures, goals=goals)
     return 0
 
 
-def _telemetry(chosen: argparse.Namespace) -> None:
+def _telemetry(chosen: argparse.Namespace) -> Found:
     count, samples = (20, 5_000) if chosen.quick else (chosen.kills, chosen.samples)
     main_run = telemetry.run(count, samples, chosen.seed, outage_s=4.0 if chosen.quick else 20.0)
     least, most = telemetry.CONTROL_KILLS
     control_kills = min(max(least, count // 8), most)
     control = telemetry.run(control_kills, samples * control_kills // count, chosen.seed, build=Build.ACKED)
-    figures = telemetry.figures(main_run, control)
-    goals = dict(TELEMETRY_GOALS)
-    if chosen.powercut and (reason := disk.why_not()):
+    figures, goals = telemetry.figures(main_run, control), telemetry.GOALS
+    if not chosen.powercut:
+        return figures, goals
+    if reason := disk.why_not():
         print(f"  no power cuts: {reason}")
-    elif chosen.powercut:
-        figures |= powercut.figures(powercut.run(chosen.powercut, chosen.seed))
-        goals |= POWERCUT_GOALS
-    kind, _, version = choose(Kind.MOSQUITTO)
-    finish("drill.telemetry", broker=f"{kind} {version}", figures=figures, goals=goals)
+        return figures, goals
+    cuts = powercut.figures(powercut.run(chosen.powercut, chosen.seed))
+    return figures | cuts, {**goals, **powercut.GOALS}
 
+
+DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
+    "telemetry": _telemetry,
+    "freeze": lambda chosen: (freeze.run(4.0 if chosen.quick else 10.0, chosen.seed), freeze.GOALS),
+    "poison": lambda chosen: (poison.run(1 if chosen.quick else 20, chosen.seed), poison.GOALS),
+    "schema": lambda chosen: (schema.run(5 if chosen.quick else 50, chosen.seed), schema.GOALS),
+    "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,6 +11,7 @@ import time
 from benchmarks.drills.proxy import Line, Proxy
 from benchmarks.drills.rig import Part, Plan, Rig
 
+GOALS = {"lost": "== 0", "doubled": "== 0", "altered": "== 0"}
 RATE = 500.0
 BETWEEN_S = 1.0
 FROZEN = (Part.DATABASE, Part.BROKER, Part.INGEST)

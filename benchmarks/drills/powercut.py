@@ -16,6 +16,13 @@ from benchmarks.drills.parts import Build
 from benchmarks.drills.rig import Part, Plan, Rig
 from benchmarks.drills.verdict import Verdict
 
+GOALS = {
+    "powercut_lost": "== 0",
+    "powercut_doubled": "== 0",
+    "powercut_altered": "== 0",
+    "powercut_control_lost.spool": ">= 1",
+    "powercut_control_lost.database": ">= 1",
+}
 RATE = 300.0
 AWAY_S = 1.5  # ingest is frozen up to so long before the spool's cut, so that the spool holds something
 PAUSE_S = 0.7

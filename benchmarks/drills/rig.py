@@ -16,8 +16,8 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -44,6 +44,7 @@ from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_devic
 
 SITE, GATEWAY, DEVICE, PASSWORD = "drill", "gw", "dev", "drill-only"
 TAGS = tuple(f"s{number}" for number in range(5))
+WARM = "warm"  # a signal with a unit: °C
 SETTLE_S = 0.15  # what was under way when a part was killed arrives within this
 READY_S = 60.0
 FILE = """
@@ -111,15 +112,15 @@ class Watch:
             self.seq, self.moved = told.seq, time.monotonic()
 
 
-class Rig:
-    """``with Rig(plan) as rig:`` everything runs, samples flow; at the end nothing is left."""
+class House:
+    """Broker, ingest and database; at the end of ``with House(plan) as house:`` nothing is left."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.folder = Path(tempfile.mkdtemp(prefix="millwright-drill-"))
         self.folder.chmod(0o755)
         self.signals: dict[str, int] = {}
-        self.ledger = self.folder / "ledger.jsonl"
+        self.site_id = 0
         self.disks: dict[Part, Disk] = {}
         self._children: dict[Part, Child] = {}
         self.dsns: Dsns
@@ -139,26 +140,11 @@ class Rig:
     def _build(self) -> None:
         self._ends.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self._disks()
-        self._plant_floor()
         self._database()
-        self._broker()
-        self.start(Part.INGEST)
-        self.start(Part.GATEWAY)
+        self.broker = self._new_broker("broker", GATEWAY)
         self._ends.callback(self._end_children)
-        self.watch = Watch(self.broker.port, self.broker.secrets.mqtt_ingest)
-        self._ends.callback(self.watch.stop)
-        self.device = device.Device(
-            port=self.floor.port,
-            user=DEVICE,
-            password=PASSWORD,
-            site=SITE,
-            tags=TAGS,
-            ledger=self.ledger,
-            seed=self.plan.seed,
-        )
-        self.wait(lambda: "mqtt.connected" in self.log(Part.GATEWAY), what="the gateway")
-        self.device.start()
-        self.wait(lambda: self.watch.seq > 0, what="the first receipt")
+        self.start(Part.INGEST)
+        self.wait(lambda: "mqtt.connected" in self.log(Part.INGEST), what="ingest")
 
     def kill(self, part: Part) -> None:
         """kill -9 of the part and of whatever it started; returns when it is gone."""
@@ -193,37 +179,6 @@ class Rig:
         path = self.folder / f"{part}.log"
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def cut_power(self, part: Part) -> None:
-        """The disk stops, then the machine; both come back."""
-        disk = self.disks[part]
-        disk.cut()
-        self.kill(part)
-        disk.unmount()
-        disk.mount()
-        self.start(part)
-
-    def recovered(self, began: float, *, within_s: float = READY_S) -> float:
-        """Seconds from ``began`` (a kill, just now) to the first receipt that moves on."""
-        time.sleep(max(0.0, began + SETTLE_S - time.monotonic()))
-        mark = time.monotonic()
-        self.wait(lambda: self.watch.moved > mark, within_s=within_s, what="a receipt")
-        return self.watch.moved - began
-
-    def backlog(self) -> int:
-        """Samples in the spool."""
-        return waiting(self.spool)
-
-    def settle(self, *, within_s: float = 180.0) -> verdict.Verdict:
-        """Stop the device, wait until everything it told is stored (or nothing comes any more), and judge."""
-        self.device.finish()
-        taken = self.taken()
-        with suppress(TimeoutError):
-            self.wait(lambda: self.count() >= len(taken[0]) and not self.backlog(), within_s=within_s, what="the rest")
-        return verdict.judge(taken, self.stored())
-
-    def taken(self) -> Columns:
-        return device.read(self.ledger, self.signals)
-
     def count(self) -> int:
         try:
             return int(self.query("select count(*) from samples")[0][0])
@@ -233,6 +188,22 @@ class Rig:
     def stored(self) -> Columns:
         rows = self.query("select signal_id, (extract(epoch from at) * 1000000)::int8, value from samples")
         return verdict.columns(rows)
+
+    def log_has_no(self, event: str) -> bool:
+        return event not in self.log(Part.INGEST)
+
+    def dropped(self) -> int:
+        """Messages that ingest counted and let go; written about once a second."""
+        return int(self.query("select coalesce(sum(count), 0) from ingest_drops")[0][0])
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """As the product's roles."""
+        found = Database(self.dsns.app, self.dsns.ingest, self.dsns.owner)
+        try:
+            yield found
+        finally:
+            found.close()
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
         """As the superuser. Raises psycopg.Error."""
@@ -260,10 +231,6 @@ class Rig:
                 self.disks[part] = Disk(self.folder / f"{part}.img", self.folder / f"{part}.disk", mb=mb)
                 self._ends.callback(self.disks[part].destroy)
 
-    def _plant_floor(self) -> None:
-        """The plant's own broker; the gateway reads there as ingest does here."""
-        self.floor = self._new_broker("floor", DEVICE)
-
     def _database(self) -> None:
         secrets = self._secrets("database")
         disk = self.disks.get(Part.DATABASE)
@@ -273,38 +240,22 @@ class Rig:
         self._ends.callback(self.server.destroy)
         self.dsns = self.server.start()
         migrate(self.dsns.owner)
-        database = Database(self.dsns.app, self.dsns.ingest, self.dsns.owner)
+        with self.database() as database:
+            self._make_plant(database)
+
+    def _make_plant(self, database: Database) -> None:
         with database.tx() as conn:
             row = conn.execute(
                 "insert into sites (code, name) values (%s, 'Drill') returning site_id", (SITE,)
             ).fetchone()
         assert row is not None
         specs = [SignalSpec(tag, "generic", "1", GATEWAY, f"{DEVICE}/{tag}") for tag in TAGS]
-        with database.tx(site_id=row[0]) as conn:
+        specs.append(SignalSpec(WARM, "temperature", "°C", GATEWAY, f"{DEVICE}/{WARM}"))
+        self.site_id = int(row[0])
+        with database.tx(site_id=self.site_id) as conn:
             register_device(conn, GATEWAY, secret_hash=hash_password(PASSWORD))
             asset_id = ensure_machine(conn, MachineSpec("drill", "Drill", "generic", signals=specs))
             self.signals = {each.code: each.signal_id for each in signals(conn, asset_id)}
-        database.close()
-
-    def _broker(self) -> None:
-        self.broker = self._new_broker("broker", GATEWAY)
-        port = self.plan.behind(self.broker.port) if self.plan.behind else self.broker.port
-        disk = self.disks.get(Part.GATEWAY)
-        self.spool = (disk.folder if disk else self.folder) / "gateway.spool"
-        (self.folder / "gateway.toml").write_text(
-            FILE.format(
-                site=SITE,
-                gateway=GATEWAY,
-                spool=self.spool,
-                drain=self.plan.drain_samples_s,
-                port=port,
-                password=PASSWORD,
-                sign="false",
-                floor_user=INGEST,
-                floor_password=self.floor.secrets.mqtt_ingest,
-                floor_port=self.floor.port,
-            )
-        )
 
     def _new_broker(self, name: str, user: str) -> Broker:
         secrets = self._secrets(name)
@@ -342,6 +293,81 @@ class Rig:
         for child in self._children.values():
             child.send(signal.SIGCONT)
             child.stop((signal.SIGTERM, 15.0))
+
+
+class Rig(House):
+    """The whole way, from the device on; ``with Rig(plan) as rig:`` samples flow."""
+
+    def _build(self) -> None:
+        super()._build()
+        self.ledger = self.folder / "ledger.jsonl"
+        self.floor = self._new_broker("floor", DEVICE)
+        self._write_file()
+        self.start(Part.GATEWAY)
+        self.watch = Watch(self.broker.port, self.broker.secrets.mqtt_ingest)
+        self._ends.callback(self.watch.stop)
+        self.device = device.Device(
+            port=self.floor.port,
+            user=DEVICE,
+            password=PASSWORD,
+            site=SITE,
+            tags=TAGS,
+            ledger=self.ledger,
+            seed=self.plan.seed,
+        )
+        self.wait(lambda: "mqtt.connected" in self.log(Part.GATEWAY), what="the gateway")
+        self.device.start()
+        self.wait(lambda: self.watch.seq > 0, what="the first receipt")
+
+    def cut_power(self, part: Part) -> None:
+        """The disk stops, then the machine; both come back."""
+        disk = self.disks[part]
+        disk.cut()
+        self.kill(part)
+        disk.unmount()
+        disk.mount()
+        self.start(part)
+
+    def recovered(self, began: float, *, within_s: float = READY_S) -> float:
+        """Seconds from ``began`` (a kill, just now) to the first receipt that moves on."""
+        time.sleep(max(0.0, began + SETTLE_S - time.monotonic()))
+        mark = time.monotonic()
+        self.wait(lambda: self.watch.moved > mark, within_s=within_s, what="a receipt")
+        return self.watch.moved - began
+
+    def backlog(self) -> int:
+        """Samples in the spool."""
+        return waiting(self.spool)
+
+    def settle(self, *, within_s: float = 180.0) -> verdict.Verdict:
+        """Stop the device, wait until everything it told is stored (or nothing comes any more), and judge."""
+        self.device.finish()
+        taken = self.taken()
+        with suppress(TimeoutError):
+            self.wait(lambda: self.count() >= len(taken[0]) and not self.backlog(), within_s=within_s, what="the rest")
+        return verdict.judge(taken, self.stored())
+
+    def taken(self) -> Columns:
+        return device.read(self.ledger, self.signals)
+
+    def _write_file(self) -> None:
+        port = self.plan.behind(self.broker.port) if self.plan.behind else self.broker.port
+        disk = self.disks.get(Part.GATEWAY)
+        self.spool = (disk.folder if disk else self.folder) / "gateway.spool"
+        (self.folder / "gateway.toml").write_text(
+            FILE.format(
+                site=SITE,
+                gateway=GATEWAY,
+                spool=self.spool,
+                drain=self.plan.drain_samples_s,
+                port=port,
+                password=PASSWORD,
+                sign="false",
+                floor_user=INGEST,
+                floor_password=self.floor.secrets.mqtt_ingest,
+                floor_port=self.floor.port,
+            )
+        )
 
 
 def free_port() -> int:

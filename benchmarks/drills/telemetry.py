@@ -19,6 +19,7 @@ EACH_S = 2.2  # a kill takes about this long, recovery included
 AT_ONCE = 0.25  # of the kills do not wait until the one before is mended
 PAUSE_S = 0.7
 PAIR_EVERY = 10  # kills: then ingest and, while it is still away, the broker with what it keeps for it
+GOALS = {"lost": "== 0", "doubled": "== 0", "altered": "== 0", "control_lost": ">= 1", "drain_ratio": ">= 2"}
 CONTROL_KILLS = (4, 40)
 
 

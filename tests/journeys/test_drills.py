@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from benchmarks.drills import disk, freeze, powercut, telemetry
+from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, telemetry
 from benchmarks.drills.parts import Build
 from tests.conftest import missing
 
@@ -45,3 +45,20 @@ def test_power_cuts_lose_nothing_and_lazy_builds_lose() -> None:
 def test_what_is_frozen_or_swallowed_comes_back() -> None:
     found = freeze.run(4.0, SEED)
     assert (found["lost"], found["doubled"], found["altered"]) == (0, 0, 0)
+
+
+def test_poison_is_told_and_delays_no_good_message() -> None:
+    found = poison.run(1, SEED)
+    assert (found["good_lost"], found["bad_untold"], found["ingest_failed"]) == (0, 0, 0)
+    assert found["next_good_s.max"] <= 1.0
+
+
+def test_a_sender_that_changes_its_mind_loses_nothing() -> None:
+    found = schema.run(3, SEED)
+    assert (found["untold"], found["steps_wrong"], found["wrong_values"]) == (0, 0, 0)
+
+
+def test_a_burst_is_held_in_bounded_memory_and_counted() -> None:
+    found = burst.run(5.0, SEED)
+    assert (found["uncounted"], found["unalarmed"]) == (0, 0)
+    assert found["growth_mb.ingest"] < 150
