@@ -48,13 +48,15 @@ EVERYONE = ""  # as a name: each edge node is a source of its own, and its group
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Of a further broker. ``group`` None: the site's code. Files are relative to the folder of the configuration."""
+    """Of a further broker. ``group`` None: the site's code; ``user`` None: as the url has it. Files are relative to the
+    folder of the configuration."""
 
     group: str | None = None
     host_id: str = HOST_ID
     rebirth_s: float = 5.0
     reorder_s: float = 2.0
     hold_s: float = 15.0
+    user: str | None = None
     password_file: str | None = None
     ca_file: str | None = None
     cert_file: str | None = None
@@ -92,7 +94,7 @@ def create(place: Place, chosen: Options) -> SparkplugSource:
     return SparkplugSource(
         host=parts.hostname or "",
         port=parts.port or PORTS[parts.scheme],
-        user=unquote(parts.username) if parts.username else None,
+        user=chosen.user or (unquote(parts.username) if parts.username else None),
         password=password,
         client_id=f"{place.device}-{place.name}",
         now_us=place.now_us,

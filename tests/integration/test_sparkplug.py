@@ -27,7 +27,8 @@ from edge.sparkplug.outcomes import Life
 from edge.sparkplug.voice import NODE, Tag, Told, Voice
 from ingest.pipeline import Pipeline
 from ingest.sparkplug import Sparkplug
-from plant.assets import MachineSpec, SignalSpec, bind, ensure_machine, register_device, signals
+from plant import proposals
+from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device, signals
 from plant.model import Quality
 from tests.conftest import RunningBroker, free_port
 from tests.integration.ingest_kit import NOW_US, publisher, running_ingest, start_ingest, stop_process, wait_until
@@ -145,10 +146,8 @@ def test_unbound_metrics_are_proposed_and_their_samples_released_when_bound(
         waiting = "select count(*) from quarantine where reason = 'unknown_tag' and tag = 'load' and settled_at is null"
         wait_until(lambda: superuser.execute(waiting).fetchone() not in (None, (0,)), what="waiting")
         with database.tx(site_id=site) as conn:
-            spec = MachineSpec("P-1", "Pump", "pump", signals=[SignalSpec("load", "ratio", "%", "n1", "other")])
-            asset_id = ensure_machine(conn, spec)
-            by_code = {each.code: each.signal_id for each in signals(conn, asset_id)}
-            bind(conn, source="n1", tag="load", signal_id=by_code["load"])
+            wanted = [proposals.edited(each, asset_code="P-1") for each in proposals.listed(conn, source="n1")]
+            assert set(proposals.accept(conn, wanted, create_assets=True).signals) == {"load"}
         host.pipeline.release_wanted.set()
         wait_until(lambda: (START_US, 40.0) in good(superuser), what="releasing")
         state_of = "select state, kind from source_status where source = 'n1'"
