@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from core.database import Database
 from edge.delivery import Delivery, Raw
@@ -250,7 +250,10 @@ def test_a_poisonous_message_is_found_among_good_ones(plant: Plant, superuser: C
              if new.value = 666 then raise check_violation using message = 'no such value'; end if;
              return new; end $$"""
     )
-    superuser.execute("create trigger refuse before insert on samples for each row execute function refuse()")
+    row = superuser.execute("select coalesce(to_regclass('sample_store'), 'samples')::text").fetchone()
+    table = sql.Identifier(row[0] if row else "samples")  # behind a view on TimescaleDB
+    trigger = sql.SQL("create trigger refuse before insert on {} for each row execute function refuse()")
+    superuser.execute(trigger.format(table))
     for seq in range(1, 40):
         value = 666.0 if seq == 23 else 1.0
         plant.send(batch_payload(["M-0/s0"], START_US + seq, [value], epoch="e", seq=seq))
