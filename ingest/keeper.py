@@ -21,6 +21,7 @@ from edge.codecs import health
 from edge.reasons import DecodeError
 from ingest import accounts, drops, faults, store
 from ingest.pipeline import AWAY, Pipeline, Tally
+from ingest.store import Sharing
 from plant import engine, retention, rollups
 
 EVERY_S = 1.0
@@ -48,6 +49,7 @@ class Keeper:
         self._next_roll = 0.0
         self._next_chores = time.monotonic() + 60.0
         self._next_bite = time.monotonic() + 60.0
+        self._sharing = Sharing.SHARED if pipeline.lead.workers > 1 else Sharing.ALONE
         self._log = log.get("ingest")
 
     def run(self, stop: threading.Event) -> None:
@@ -61,7 +63,7 @@ class Keeper:
                 if self.pipeline.lead.held:
                     self._roll()
                     self._chores()
-                self._retain()
+                    self._retain()
             except AWAY as error:
                 self._log.warning("keeper.retry", error=" ".join(str(error).split())[:300])
                 self._hang_up()
@@ -87,7 +89,11 @@ class Keeper:
             with self.database.ingest_tx() as conn:
                 rollups.upsert_latest(conn, batch, site_ids=site_ids)
                 accounts.fold(conn)
-                store.write_status(conn, tally.counts, most_lag_s=LAG_S * max(1.0, pipeline.clock.factor))
+                if self._sharing is Sharing.SHARED and pipeline.lead.held:
+                    accounts.rate(conn)
+                store.write_status(
+                    conn, tally.counts, most_lag_s=LAG_S * max(1.0, pipeline.clock.factor), shared=self._sharing
+                )
                 _write_reports(conn, tally.health)
                 accounts.write_missing(conn, missing)
                 faults.late(conn, after=LATE_AFTER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from zlib import crc32
 
 import numpy as np
@@ -45,6 +46,13 @@ class Counts:
         self.quarantined += earlier.quarantined
         self.duplicates += earlier.duplicates
         self.unsequenced += earlier.unsequenced
+
+
+class Sharing(StrEnum):
+    """Whether this process stores all that a source sends, or shares it with others."""
+
+    ALONE = "alone"
+    SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +274,11 @@ def last_values(conn: Connection) -> tuple[SampleBatch, npt.NDArray[np.int16]]:
     return batch, np.array(sites, np.int16)
 
 
-def write_status(conn: Connection, counts: dict[tuple[int, str], Counts], *, most_lag_s: float) -> None:
-    """What each source was like just now: kind, rate, lag, last signs of life. What it summed up to is folded."""
+def write_status(
+    conn: Connection, counts: dict[tuple[int, str], Counts], *, most_lag_s: float, shared: Sharing = Sharing.ALONE
+) -> None:
+    """What each source was like just now: kind, rate, lag, last signs of life. What it summed up to is folded; a rate
+    that others take part in is told by the leader."""
     if not counts:
         return
     rows = [
@@ -281,7 +292,8 @@ def write_status(conn: Connection, counts: dict[tuple[int, str], Counts], *, mos
              case when lag > %(most)s then now() end
            from unnest(%(sites)s::int[], %(names)s::text[], %(kinds)s::text[], %(rates)s::float8[], %(lags)s::float8[],
              %(ats)s::timestamptz[], %(heard)s::bool[]) as t(site, name, kind, rate, lag, at, heard)
-           on conflict (site_id, source) do update set kind = excluded.kind, rate = excluded.rate, updated_at = now(),
+           on conflict (site_id, source) do update set kind = excluded.kind, updated_at = now(),
+             rate = case when %(alone)s then excluded.rate else s.rate end,
              lag_s = coalesce(excluded.lag_s, s.lag_s),
              lagging_since = case when excluded.lag_s is null then s.lagging_since
                when excluded.lag_s > %(most)s then coalesce(s.lagging_since, now()) end,
@@ -290,6 +302,7 @@ def write_status(conn: Connection, counts: dict[tuple[int, str], Counts], *, mos
              last_sample_at = greatest(s.last_sample_at, excluded.last_sample_at)""",
         {
             "most": most_lag_s,
+            "alone": shared is Sharing.ALONE,
             **dict(
                 zip(
                     ("sites", "names", "kinds", "rates", "lags", "ats", "heard"),

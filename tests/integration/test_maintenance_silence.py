@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from core import clock
+from core.clock import wall_now
 from core.database import Database
 from detectors.base import Finding, FindingKind, Sentence
+from detectors.runner import Runner
 from maintenance import feedback, queries, service, silence
 from maintenance.guard import GUARD
-from plant import assets
+from plant import assets, rollups, telemetry
+from plant.model import SampleBatch
+from plant.telemetry import to_us
 from tickets import engineers, hooks
 from tickets import store as tickets_store
 from tickets.model import Ticket, TicketKind
@@ -152,3 +159,74 @@ def test_late_data_are_told_to_those_who_look_after_it(plant: Plant, database: D
     rows = plant.conn.execute("select login, kind, body->'title'->>'en' from notifications join users using (user_id)")
     assert rows.fetchall() == [("ann", "lag", "Data of gw come late")]
     assert plant.tickets() == []
+
+
+def test_two_workers_and_a_crash_make_one_order(database: Database, site: int, superuser: Connection) -> None:
+    """What is noticed is told once: two workers race, and one that dies in the middle has done nothing."""
+    with database.tx(site_id=site) as conn:
+        pump = assets.create_asset(conn, code="P-1", name="P-1", asset_class="pump")
+        flow = assets.create_signal(conn, asset_id=pump, code="flow", name="flow", quantity="flow", unit="m3/h")
+        assets.bind(conn, source="gw", tag="flow", signal_id=flow)
+    with database.ingest_tx() as conn:
+        conn.execute(
+            """insert into source_faults (site_id, kind, source, since, expected_s)
+               values (%s, 'source', 'gw', now() - interval '3 s', 1)""",
+            (site,),
+        )
+    with pytest.raises(ZeroDivisionError), database.tx(site_id=site) as conn:
+        assert silence.settle(conn, wall_now()) == 1
+        raise ZeroDivisionError
+    assert superuser.execute("select count(*) from tickets").fetchone() == (0,)
+    begin = threading.Barrier(4)
+
+    def work() -> None:
+        begin.wait()
+        with database.tx(site_id=site) as conn:
+            silence.settle(conn, wall_now())
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join()
+    assert superuser.execute("select mode from tickets").fetchall() == [("source:gw:silent",)]
+    row = superuser.execute("select told_at is not null, alarm_id is not null from source_faults").fetchone()
+    assert row == (True, True)
+
+
+def test_stuck_and_out_of_range_are_sensor_orders_too(database: Database, site: int, superuser: Connection) -> None:
+    """The detectors see them; here to the order: a sensor's, never the machine's."""
+    step_us, rows = 1_000_000, 2_400
+    with database.tx(site_id=site) as conn:
+        engineers.create(conn, name="Wang", skills={"instrumentation": 2}, user_id=None)
+        asset_id = assets.create_asset(conn, code="P-1", name="P-1", asset_class="pump")
+        ids = [
+            assets.create_signal(
+                conn, asset_id=asset_id, code=code, name=code, quantity="temperature", unit="°C", low=0.0, high=100.0,
+                period_s=1.0,
+            )
+            for code in ("a", "b", "c")
+        ]  # fmt: skip
+    values = 50 + np.random.default_rng(3).standard_normal((rows, 3))
+    values[2_000:, 0] = values[1_999, 0]  # stuck
+    values[2_000:2_100, 1] = 250.0  # out of range
+    at = to_us(T0) + step_us * np.arange(rows, dtype=np.int64)
+    batch = SampleBatch(
+        np.repeat(np.array(ids, np.int32), rows), np.tile(at, 3), values.T.ravel(), np.zeros(3 * rows, np.uint8)
+    )
+    sites = np.full(len(batch), site, np.int16)
+    with database.ingest_tx() as conn:
+        telemetry.ensure_days(conn, np.unique(at // telemetry.DAY_US).tolist())
+        telemetry.write(conn, batch, site_ids=sites)
+        newest = np.arange(rows - 1, 3 * rows, rows)
+        last = SampleBatch(*(getattr(batch, name)[newest] for name in SampleBatch.__slots__))
+        rollups.upsert_latest(conn, last, site_ids=sites[newest])
+    with database.tx() as conn:
+        clock.set_clock(conn, plant_now=T0 + rows * S, factor=1.0)
+    Runner(database, clock.load, service.on_finding).run_once()
+    found = superuser.execute("select kind, mode from tickets order by 2").fetchall()
+    assert found == [("sensor-fault", "sensor:a:stuck"), ("sensor-fault", "sensor:b:out_of_range")]
+    told = dict(superuser.execute("select mode, raised_at from alarms").fetchall())
+    onset = T0 + 2_000 * S
+    assert told["sensor:b:out_of_range"] - onset <= 4 * S
+    assert told["sensor:a:stuck"] - onset <= 15 * S  # ten equal values in a row are the least that say it

@@ -7,6 +7,8 @@ alter table source_status
   add column state_since    timestamptz not null default now(),
   add column expected_s     float8, -- seconds of the wall between two signs of life, at most, as far as is known
   add column lagging_since  timestamptz, -- wall time; null = the lag is as it should be
+  add column rated          bigint not null default 0, -- samples when the rate was last told, by one for all processes
+  add column rated_at       timestamptz,
   add column missing        bigint not null default 0, -- messages of its newest epoch that did not come yet
   add column repeated       bigint not null default 0, -- readings of messages that had come before
   add column released       bigint not null default 0, -- readings that left quarantine; they count as samples since
