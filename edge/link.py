@@ -30,6 +30,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from core import log
+from edge.packets import Publish, parse_publish
 
 READ_BYTES = 256 * 1024
 KEEPALIVE_S = 30
@@ -40,11 +41,12 @@ BACKOFF_S = (0.1, 5.0)
 RECEIVE_MAXIMUM = 20_000
 SESSION_S = 30 * 86_400
 MOST_UNSENT = 50_000
+PUBACK = b"\x40\x02"
 UNSUPPORTED = "Unsupported protocol version"
 NO_ANSWER = "no answer"
 
 Ack = Callable[[], None]
-OnMessage = Callable[[mqtt.MQTTMessage, Ack], None]
+OnMessage = Callable[[Any, Ack], None]  # Publish or paho's MQTTMessage, which have the same fields
 
 
 class Session(StrEnum):
@@ -69,17 +71,35 @@ class _Buffered:
 
     def __init__(self, inner: socket.socket) -> None:
         self._inner = inner
-        self._in = memoryview(b"")
+        self._in = b""
+        self._at = 0  # what is before it was taken
         self.out = bytearray()
 
+    def fill(self) -> bool:
+        """Read what the kernel has, once nothing is left; False when the other side hung up."""
+        with suppress(BlockingIOError, ssl.SSLWantReadError):
+            if self._at == len(self._in):
+                self._in, self._at = self._inner.recv(READ_BYTES), 0
+                return bool(self._in)
+        return True
+
     def recv(self, count: int) -> bytes:
-        if not self._in:
-            self._in = memoryview(self._inner.recv(READ_BYTES))
-        part, self._in = self._in[:count], self._in[count:]
-        return bytes(part)
+        if self._at == len(self._in):
+            self._in, self._at = self._inner.recv(READ_BYTES), 0
+        part = self._in[self._at : self._at + count]
+        self._at += len(part)
+        return part
 
     def pending(self) -> int:
-        return len(self._in)
+        return len(self._in) - self._at
+
+    def take_publish(self, *, properties: bool) -> Publish | None:
+        """The next packet, when all of it is here and it is a PUBLISH of QoS 1; else it is left for paho."""
+        found = parse_publish(self._in, self._at, properties=properties)
+        if found is None:
+            return None
+        self._at, message = found
+        return message
 
     def send(self, data: bytes) -> int:
         self.out += data
@@ -206,23 +226,32 @@ class Link:
             ready, _, _ = select.select(readers, writers, [], TICK_S if room else FULL_TICK_S)
             if self._wake_r in ready:
                 self._drain_wake()
-            if sock in ready:
-                client.loop_read()
+            if sock in ready and not sock.fill():
+                client.loop_read()  # which then hears of it too
         while sock.pending() and client.socket() is sock and self._has_room():
-            client.loop_read()
+            self._read_one(client, sock)
         self._write(client)
         client.loop_misc()
 
+    def _read_one(self, client: mqtt.Client, sock: Any) -> None:
+        properties = self.protocol is MQTTProtocolVersion.MQTTv5
+        message = sock.take_publish(properties=properties) if _is_between_packets(client) else None
+        if message is None:
+            client.loop_read()
+        else:
+            self._on_message(message, partial(self._ack, self._generation, message.mid))
+
     def _write(self, client: mqtt.Client) -> None:
-        if self.connected.is_set():
+        sock: Any = client.socket()
+        if self.connected.is_set() and sock is not None:
             while self._acks:
                 generation, mid = self._acks.popleft()
                 if generation == self._generation:
-                    client.ack(mid, 1)
+                    sock.out += PUBACK + mid.to_bytes(2)
             while self._unsent:
                 topic, payload, qos, retain = self._unsent.popleft()
                 client.publish(topic, payload, qos, retain)
-        sock: Any = client.socket()
+        sock = client.socket()
         if sock is not None:
             client.loop_write()
             sock.flush()
@@ -331,6 +360,11 @@ class Link:
         with suppress(BlockingIOError):
             while self._wake_r.recv(4096):
                 pass
+
+
+def _is_between_packets(client: mqtt.Client) -> bool:
+    """Whether paho has not begun to read a packet."""
+    return bool(client._in_packet["command"] == 0)  # noqa: SLF001 - it has no other way of saying so
 
 
 def _nothing() -> None:
