@@ -15,6 +15,7 @@ from paho.mqtt import client as mqtt
 from psycopg import Connection
 
 from core.database import Database
+from edge import gateway
 from edge.codecs import sparkplug as codec
 from edge.codecs.sparkplug import DataType, Metric, Payload
 from edge.inbox import Inbox
@@ -279,6 +280,11 @@ def test_the_ingest_process_hears_sparkplug(
         wait_until(lambda: node.is_heard, what="hearing of the host")
         tell(node, told(3))
         wait_until(lambda: set(good(superuser)) >= set(celsius(told(3))), what="storing")
+        node.close()
+        state_of = "select state from source_status where source = 'n1'"
+        wait_until(lambda: superuser.execute(state_of).fetchone() == ("lost",), what="the state lost")
+        time.sleep(3.0)  # counts that come later do not call it heard
+        assert superuser.execute(state_of).fetchone() == ("lost",)
 
 
 def test_kill_9_of_ingest_loses_and_doubles_nothing_of_a_node_that_waits_for_its_host(
@@ -388,3 +394,43 @@ def test_the_source_has_no_way_to_write_to_a_controller() -> None:
             assert (metric.name, metric.value) == ("Node Control/Rebirth", True)
         else:
             assert topic == "spBv1.0/STATE/millwright"
+
+
+def test_a_gateway_hears_sparkplug_and_sends_it_on(
+    database: Database, site: int, superuser: Connection, mosquitto: RunningBroker, tmp_path: Path
+) -> None:
+    with database.tx(site_id=site) as conn:
+        register_device(conn, "gw", secret_hash="x")
+        spec = MachineSpec("P-1", "Pump", "pump", signals=[SignalSpec("temp", "temperature", "°C", "gw", "n1/P1/temp")])
+        ensure_machine(conn, spec)
+    (tmp_path / "gateway.toml").write_text(
+        f"""
+[gateway]
+site = "plant"
+device = "gw"
+linger_s = 0.05
+[broker]
+host = "127.0.0.1"
+port = {mosquitto.port}
+[[sources]]
+kind = "sparkplug"
+name = "hall"
+url = "mqtt://127.0.0.1:{mosquitto.port}"
+group = "hall-2"
+host_id = "gw"
+"""
+    )
+    log, stop = tmp_path / "ingest.log", threading.Event()
+    made = gateway.Gateway(gateway.check(tmp_path / "gateway.toml"))
+    thread = threading.Thread(target=made.run, args=(stop,))
+    with running_ingest(database, mosquitto.port, log):
+        thread.start()
+        try:
+            with speaking(mosquitto.port, group="hall-2", wait_for="gw") as node:
+                wait_until(lambda: node.is_heard, what="hearing of the host")
+                tell(node, told(3))
+                wait_until(lambda: set(good(superuser)) >= set(celsius(told(3))), what="storing")
+        finally:
+            stop.set()
+            thread.join(30)
+    assert not thread.is_alive()
