@@ -213,7 +213,9 @@ class SparkplugSource:
         self.link.send(topics.state(self._host_id), presence.encode(), qos=1, retain=True)
 
     def _ask(self, whose: Whose, why: str) -> None:
-        """The only command that leaves this program."""
+        """The only command that leaves this program; it never goes to a group that is none of our sites."""
+        if self._source == EVERYONE and not self._is_ours(whose.group):
+            return
         self._log.info("sparkplug.rebirth", group=whose.group, node=whose.node, why=why)
         payload = words.rebirth(time.time_ns() // 1000)
         self.link.send(topics.command(whose.group, whose.node), payload, qos=0)

@@ -14,7 +14,11 @@ import pytest
 from paho.mqtt import client as mqtt
 from psycopg import Connection
 
+from core.broker import Broker as ManagedBroker
+from core.broker import Kind, choose
+from core.broker_rules import INGEST, hash_password
 from core.database import Database
+from core.secrets import load_or_create
 from edge import gateway
 from edge.codecs import sparkplug as codec
 from edge.codecs.sparkplug import DataType, Metric, Payload
@@ -31,7 +35,7 @@ from ingest.sparkplug import Sparkplug
 from plant import proposals
 from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device, signals
 from plant.model import Quality
-from tests.conftest import RunningBroker, free_port
+from tests.conftest import RunningBroker, free_port, missing
 from tests.integration.ingest_kit import NOW_US, publisher, running_ingest, start_ingest, stop_process, wait_until
 
 START_US = NOW_US - NOW_US % 1000 - 3_600_000_000
@@ -434,3 +438,56 @@ host_id = "gw"
             stop.set()
             thread.join(30)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("kind", [Kind.MOSQUITTO, Kind.AMQTT])
+def test_the_managed_broker_lets_node_and_host_through_and_nobody_else(kind: Kind, tmp_path: Path) -> None:
+    """Under the rules of the instance's own broker: births, data, rebirth and STATE pass; a stranger does not."""
+    if kind is Kind.MOSQUITTO and choose(Kind.AUTO)[0] is not Kind.MOSQUITTO:
+        missing("mosquitto", "Install it: apt-get install mosquitto")
+    secrets = load_or_create(tmp_path)
+    users = [("n1", hash_password("one")), ("n2", hash_password("two"))]
+    broker = ManagedBroker(tmp_path, secrets, port=free_port(), kind=kind, users=users)
+    broker.start()
+    inbox, stop = Inbox(most_messages=1_000), threading.Event()
+    host = SparkplugSource(
+        host="127.0.0.1",
+        port=broker.port,
+        user=INGEST,
+        password=secrets.mqtt_ingest,
+        client_id="host",
+        now_us=lambda: START_US,
+    )
+    thread = threading.Thread(target=host.run, args=(inbox, stop))
+    thread.start()
+    address = Broker("127.0.0.1", broker.port, "n1", "one")
+    node = Node(Voice("plant", "n1", TAGS), address, wait_for="millwright")
+    stranger = Node(Voice("plant", "n1", TAGS), Broker("127.0.0.1", broker.port, "n2", "two"))
+    try:
+        node.start()
+        wait_until(lambda: host.lives[Life.LIVE] == 1, what="a birth")
+        host.link.send(topics.command("plant", "n1"), state.rebirth(START_US), qos=0)
+        wait_until(lambda: node.births == 2, what="a rebirth")
+        tell(node, told(1))
+        found: list[tuple[str, float]] = []
+
+        def heard() -> bool:
+            for each in inbox.take(most_bytes=1 << 20, within_s=0.1):
+                found.extend((r.tag, v) for r in each.content.readings for v in r.values.tolist())  # type: ignore[union-attr]
+            return ("P1/temp", 50.0) in found
+
+        wait_until(heard, what="data")
+        before = host._host.counts.messages
+        stranger.start()
+        wait_until(lambda: stranger.is_heard or bool(stranger.link.trouble), what="the stranger's birth")
+        stranger.tell("P1", [Told("temp", START_US, 999.0)])
+        tell(node, told(1, start_us=START_US + SECOND))
+        wait_until(lambda: host._host.counts.messages > before, what="the node's own")
+        heard()
+        assert ("P1/temp", 999.0) not in found
+    finally:
+        node.close()
+        stranger.close()
+        stop.set()
+        thread.join(20)
+        broker.destroy()

@@ -560,3 +560,24 @@ def test_after_any_trouble_a_node_that_answers_is_live_again(seed: int) -> None:
             break
     topic, payload, count = edge.data()
     assert len(values(world.raw(topic, payload))) == count
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), junk=st.binary(max_size=60))
+def test_hostile_messages_are_settled_and_nothing_else_happens(seed: int, junk: bytes) -> None:
+    """Damaged births, deaths and data in any order: each is settled once, and no exception leaves the host."""
+    chance = random.Random(seed)
+    world, edge = World(), Edge(chance)
+    sent = 0
+    for _ in range(12):
+        death, births = edge.restart()
+        topic, payload, _ = chance.choice([death, *births, edge.data()])
+        raw = bytearray(payload)
+        for _ in range(chance.randint(0, 3)):
+            raw[chance.randrange(len(raw))] ^= 1 << chance.randrange(8)
+        at = chance.randrange(len(raw) + 1)
+        world.raw(topic, bytes(raw[:at]) + junk + bytes(raw[at:]) if chance.random() < 0.3 else bytes(raw))
+        world.now_s += chance.random() * 3
+        sent += 1
+    world.wait(60)
+    assert sum(isinstance(each, Keep) for each in world.events) == sent
