@@ -61,6 +61,7 @@ class Watch:
         self._judge = Judge(self.hearing)
         self._attention = Attention(settle_s=self._settle_s, longest_s=STALL_S)
         self._others = Elsewhere()
+        self._complete = not self._shared
         self._standing: dict[Subject, Standing] = {}
         self._lost: dict[Key, str] = {}
         self._kept: dict[int, float] = {}
@@ -100,6 +101,7 @@ class Watch:
                 self._lost = faults.lost(conn)
                 if self._shared:
                     faults.listen_elsewhere(conn, self._others, within=ELSEWHERE)
+                    self._complete = self.pipeline.lead.all_alive(conn)  # what one that died should hear waits for it
         self._listen(now)
         recent = {site_id: self._fresh(site_id, now) for site_id in self._recent}
         verdict = self._judge.judge(self._standing, self._lost, recent=recent)
@@ -117,7 +119,7 @@ class Watch:
 
     def _listen(self, now: float) -> None:
         storing = now - self.pipeline.stored_at < STORING_S
-        self.hearing.listened += self._attention.turn(now, hears=self.connected() and storing)
+        self.hearing.listened += self._attention.turn(now, hears=self.connected() and storing and self._complete)
         with self.pipeline.lock:
             heard = {key for key, at in self.pipeline.heard.items() if at >= self._heard_until}
             reports = set(self.pipeline.tally.health)

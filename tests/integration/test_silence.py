@@ -163,3 +163,37 @@ def test_everyone_at_once_is_one_order_and_our_own_absence_none(
             assert len(tickets(superuser)) == 1
         for each in senders:
             each.stop()
+
+
+@pytest.mark.slow
+def test_of_two_ingest_processes_one_watches_and_another_takes_over(
+    database: Database, site: int, mosquitto: RunningBroker, tmp_path: Path, superuser: Connection
+) -> None:
+    """Each hears half of what every source sends; nobody is silent because of that."""
+    machine(database, site, "A", "da", ["A/x", "A/y"])
+    machine(database, site, "B", "db", ["B/x"])
+    logs = [tmp_path / f"log-{worker}" for worker in (1, 2)]
+    both = [
+        start_ingest(database, mosquitto.port, log, worker=worker, workers=2)
+        for worker, log in enumerate(logs, start=1)
+    ]
+    try:
+        for log in logs:
+            wait_until(lambda log=log: "mqtt.connected" in log.read_text(), within_s=60, what="subscribing")  # type: ignore[misc]
+        with publisher(mosquitto.port) as client, working(database):
+            a, b = Sender(client, "da", ["A/x", "A/y"]), Sender(client, "db", ["B/x"])
+            wait_until(lambda: heard(superuser, 40), within_s=90, what="warming up")
+            both[0].kill()  # the one that led, as it was first
+            both[0].wait()
+            time.sleep(4 * PERIOD_S)  # the broker keeps for it what it should have heard
+            both[0] = start_ingest(database, mosquitto.port, logs[0], worker=1, workers=2)
+            wait_until(lambda: heard(superuser, 100), within_s=90, what="going on")
+            assert tickets(superuser) == []
+            b.stop()
+            wait_until(lambda: len(tickets(superuser)) == 1, within_s=8 * PERIOD_S, what="the source's order")
+            assert tickets(superuser)[0][:2] == ("sensor-fault", "source:db:silent")
+            a.stop()
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
