@@ -26,6 +26,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from benchmarks import store_figures
 from benchmarks.lane import (
     CHILD,
     Rig,
@@ -78,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
         check(rig)
         figures["rows"] = rig.rows
         version = f"{rig.broker.info.kind} {rig.broker.info.version}"
+    if "store" in wanted:
+        figures |= store(chosen.quick, chosen.seed)
     goals = {name: goal for name, goal in GOALS.items() if name in figures}
     if "two_workers_ratio" in figures and (os.cpu_count() or 1) >= MANY_CORES:
         goals["two_workers_ratio"] = ">= 1.6"
@@ -86,12 +89,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parts(quick: bool) -> dict[str, Callable[[Rig], Figures]]:
-    pairs, rows, seconds = (3, 200_000, 5) if quick else (7, 500_000, 20)
+    pairs, rows, seconds = (2, 200_000, 3) if quick else (7, 500_000, 20)
     return {
         "ratio": lambda rig: ratio(rig, pairs=pairs, rows=rows, seconds=seconds),
-        "small": lambda rig: small(rig, messages=20_000 if quick else 100_000),
-        "workers": lambda rig: workers(rig, rows=rows * 2),
-        "signals": lambda rig: signals(rig, rows=200_000 if quick else 1_000_000),
+        "small": lambda rig: small(rig, messages=8_000 if quick else 100_000),
+        "workers": lambda rig: workers(rig, rows=200_000 if quick else 2_000_000),
+        "signals": lambda rig: signals(rig, rows=100_000 if quick else 1_000_000, turns=1 if quick else 3),
         "rss": lambda rig: rss(rig, seconds=5 if quick else 180),
     }
 
@@ -156,16 +159,24 @@ def workers(rig: Rig, *, rows: int) -> Figures:
     return found
 
 
-def signals(rig: Rig, *, rows: int) -> Figures:
+def signals(rig: Rig, *, rows: int, turns: int) -> Figures:
     """What a sample costs with 100,000 signals against 100, in ingest and PostgreSQL together."""
     add_signals(rig.database, range(100, MANY_SIGNALS))
     costs = []
     with rig.ingest() as pids:
-        for count in (100, MANY_SIGNALS, 100, MANY_SIGNALS):
+        for count in (100, MANY_SIGNALS) * turns:
             _, spent = _spent(rig, pids, rows=rows, signals=count)
             costs.append(spent["ingest"] + spent["postgres"])
-    few, many = costs[0] + costs[2], costs[1] + costs[3]
-    return {"cost_100k_vs_100": round(many / few, 2), "cost_s_per_m_rows.100": round(few / 2, 2)}
+    few, many = sum(costs[::2]), sum(costs[1::2])
+    return {"cost_100k_vs_100": round(many / few, 2), "cost_s_per_m_rows.100": round(few / turns, 2)}
+
+
+def store(quick: bool, seed: int) -> Figures:
+    """What a sample takes on disk, and how long it takes to look at them: on a database of its own."""
+    with Rig.up(Kind.AUTO, seed) as rig:
+        found = store_figures.figures(rig.database, rows=200_000 if quick else store_figures.ROWS, seed=seed)
+    kept: Figures = {name: found[name] for name in found if name not in {"rows", "copy_rows_s"}}
+    return kept | {"store_rows": found["rows"]}
 
 
 def _spent(rig: Rig, pids: list[int], *, rows: int, signals: int) -> tuple[Seen, dict[str, float]]:

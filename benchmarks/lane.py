@@ -273,7 +273,7 @@ def stock(job: Stock) -> None:
     client.on_message = heard
     client.on_subscribe = lambda *_: print("mqtt.connected", flush=True)
     client.connect("127.0.0.1", job.port)
-    client.subscribe("mw/v1/+/+/b", 1)
+    client.subscribe(senders.UNHEARD, 1)
     client.loop_start()
     done.wait(READY_S)
     client.loop_stop()

@@ -42,16 +42,6 @@ def _decoded(delivery: Delivery, message: Message, *, site_id: int, keys: Keys) 
     return Message((), (Fault("", Reason.UNSIGNED, detail, readings=count), *message.faults))
 
 
-def _unless_it_must_sign(delivery: Delivery, message: Message, site_id: int, keys: Keys) -> Message:
-    """What a source decoded itself bears no signature."""
-    if delivery.origin is not Origin.DEVICE or not message.readings:
-        return message
-    if not must_sign(keys, site_id=site_id, device=delivery.source):
-        return message
-    detail = f"{delivery.source} must sign what it sends; {delivery.kind} knows no signature."
-    return Message((), (Fault("", Reason.UNSIGNED, detail, readings=rows(message)),))
-
-
 def is_suspect(message: Message) -> bool:
     """Whether a key that was made a moment ago may explain what is wrong."""
     return bool(message.faults) and message.faults[0].reason in SUSPECT
