@@ -5,6 +5,7 @@ run(database=database, broker=Broker("127.0.0.1", 1883, user, password, "mosquit
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -100,6 +101,8 @@ class Ingest:
         """Raises what ended a thread."""
         sys.setswitchinterval(SWITCH_S)
         self._prepare(stop)
+        gc.collect()
+        gc.freeze()  # modules and bindings live as long as we do: to look at them again and again only delays flushes
         over, sources_stop = threading.Event(), threading.Event()
         threads = {
             "store": self._thread("store", lambda: self.pipeline.run(over), over),
