@@ -27,7 +27,6 @@ EVERY_S = 0.2
 MOST_SHARE = 0.1  # of the time goes into looking
 SETTLE_S = 5.0  # after a (re)connection: senders need a moment to find back
 STALL_S = 1.5
-STORING_S = 2.0
 PLAN_EVERY_S = 10.0
 ASK_EVERY_S = 1.0
 KEEP_EVERY_S = 10.0
@@ -67,7 +66,7 @@ class Watch:
         self._kept: dict[int, float] = {}
         self._told: dict[Key, float] = {}
         self._recent: dict[int, deque[float]] = {}
-        self._heard_until = 0.0
+        self._heard_until = self._lived = 0.0
         self._factor = 0.0
         self._due = {"plan": 0.0, "ask": 0.0, "keep": time.monotonic() + KEEP_EVERY_S}
         self._cut_off: float | None = None
@@ -118,8 +117,9 @@ class Watch:
         self.hearing.hear(self._newest(), ())
 
     def _listen(self, now: float) -> None:
-        storing = now - self.pipeline.stored_at < STORING_S
-        self.hearing.listened += self._attention.turn(now, hears=self.connected() and storing and self._complete)
+        # only time that the storing thread has lived through counts: what it did not store it may have been sent
+        self._lived = max(self._lived, min(now, self.pipeline.stored_at))
+        self.hearing.listened += self._attention.turn(self._lived, hears=self.connected() and self._complete)
         with self.pipeline.lock:
             heard = {key for key, at in self.pipeline.heard.items() if at >= self._heard_until}
             reports = set(self.pipeline.tally.health)
