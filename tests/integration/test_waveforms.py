@@ -16,9 +16,11 @@ from core.database import Database
 from core.embedded import EmbeddedServer
 from edge import topics
 from edge.codecs import wave as codec
+from ingest import release
+from ingest.counts import From
 from ingest.resolve import Heard, resolve
 from ingest.store import snapshot
-from ingest.writer import Writer
+from ingest.writer import Doubt, Writer
 from plant import retention, waveforms
 from plant.assets import bind, create_asset, create_signal, register_device
 from plant.model import Wave
@@ -107,7 +109,7 @@ def test_the_unit_is_converted_and_the_samples_stay_bit_by_bit(database: Databas
 def test_a_wave_without_a_signal_waits_and_is_released(
     database: Database, site: int, superuser: psycopg.Connection
 ) -> None:
-    plant(database, site)
+    ids = plant(database, site)
     flush(database, site, codec.encode(sine(tag="P-1/other")))
     flush(database, site, codec.encode(sine(at_us=NOW_US + 10 * 86_400_000_000)))
     flush(database, site, codec.encode(sine(unit="bar")))
@@ -116,6 +118,20 @@ def test_a_wave_without_a_signal_waits_and_is_released(
     payload = superuser.execute("select payload from quarantine where reason = 'unknown_tag'").fetchone()
     assert payload is not None
     assert codec.decode(payload[0], source="gw", tag=None, heard_us=0).waves[0].tag == "P-1/other"
+    with database.tx(site_id=site) as conn:
+        bind(conn, source="gw", tag="P-1/other", signal_id=ids["wave"])
+    with database.ingest_tx() as conn:
+        known = snapshot(conn)
+    found = release.waiting(database)
+    Writer(database).flush(
+        found.heard, resolve(found.heard, known, now_us=NOW_US), doubt=Doubt.ALL, origin=From.QUARANTINE,
+        also=found.settle,
+    )  # fmt: skip
+    with database.tx(site_id=site) as conn:
+        assert [head.at for head in waveforms.of_signal(conn, ids["wave"])] == [from_us(START_US)]
+        row = conn.execute("select settled_as from quarantine where tag = 'P-1/other'").fetchone()
+    assert row == ("released",)
+    assert release.waiting(database).ids == ()
 
 
 def test_retention_takes_the_samples_and_leaves_the_spectra(database: Database, site: int) -> None:
