@@ -141,8 +141,8 @@ def _dropped(conn: Connection) -> list[Check]:
 
 
 def _engine(conn: Connection) -> list[Check]:
-    said = [each.sentence["en"] for each in engine.describe(conn)]
-    return [Check("store", State.OK, sentence) for sentence in said]
+    found = engine.describe(conn)
+    return [Check("store", State.OK, each.sentence["en"]) for each in found if each.on or each.name == "hypertable"]
 
 
 def _with_detail(each: Health) -> str:

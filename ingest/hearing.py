@@ -218,6 +218,10 @@ class Attention:
     _before: float | None = None
     _since: float | None = None
 
+    def settle(self) -> None:
+        """Begin anew with the settling time: everybody's pace has changed."""
+        self._since = None
+
     def turn(self, now_s: float, *, hears: bool) -> float:
         """Seconds listened since the last turn."""
         before, self._before = self._before, now_s

@@ -93,7 +93,10 @@ class Watch:
 
     def look(self, now: float) -> None:
         """One turn at the monotonic time ``now``."""
-        if self._is_due("plan", now, PLAN_EVERY_S) or self.pipeline.clock.factor != self._factor:
+        if self.pipeline.clock.factor != self._factor:
+            self._attention.settle()
+            self._plan()
+        elif self._is_due("plan", now, PLAN_EVERY_S):
             self._plan()
         if self._is_due("ask", now, ASK_EVERY_S):
             with self.database.ingest_tx() as conn:
