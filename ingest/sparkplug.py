@@ -13,9 +13,9 @@ from psycopg import Connection
 
 from core import log
 from core.database import Database, use_site
-from edge.kinds import State
+from edge.kinds import Gap, State
 from edge.sources.sparkplug import NAME, Options, SparkplugSource
-from ingest import store
+from ingest import store, told
 from ingest.pipeline import AWAY, Pipeline
 from plant import proposals
 from plant.offers import Offer
@@ -24,6 +24,7 @@ EVERY_S = 1.0
 SETTLE_S = 3.0  # a node's last samples are counted first: they would call a lost source heard
 SAME_AGAIN_S = 3_600.0
 MOST_SOURCES = 10_000
+MOST_GAPS = 100  # of one node that wait for the database
 Source = tuple[str, str]  # site code, name
 
 
@@ -34,6 +35,7 @@ class _News:
     state: tuple[State, str] | None = None
     state_at: float = 0.0
     offers: dict[str, Offer] = field(default_factory=dict)
+    gaps: list[Gap] = field(default_factory=list)
 
 
 class Sparkplug:
@@ -70,6 +72,7 @@ class Sparkplug:
             is_ours=self._is_ours,
             on_node=self._tell,
             on_born=self._offer,
+            on_gap=self._note_gap,
         )
 
     def run(self, stop: threading.Event) -> None:
@@ -90,6 +93,11 @@ class Sparkplug:
     def _offer(self, site: str, source: str, offers: Sequence[Offer]) -> None:
         with self._lock:
             self._of((site, source)).offers.update({each.tag: each for each in offers})
+
+    def _note_gap(self, site: str, source: str, gap: Gap) -> None:
+        with self._lock:
+            news = self._of((site, source))
+            news.gaps = [*news.gaps, gap][-MOST_GAPS:]
 
     def _of(self, source: Source) -> _News:
         while len(self._news) >= MOST_SOURCES and source not in self._news:
@@ -131,6 +139,7 @@ class Sparkplug:
         with self._lock:
             newer = self._of(source)
             newer.offers = {**news.offers, **newer.offers}
+            newer.gaps = [*news.gaps, *newer.gaps][-MOST_GAPS:]
             if newer.state is None:
                 newer.state, newer.state_at = news.state, news.state_at
 
@@ -144,6 +153,8 @@ class Sparkplug:
             return
         if news.state is not None:
             store.write_state(conn, site_id, name, kind=NAME, state=news.state[0], detail=news.state[1])
+        for gap in news.gaps:
+            told.save_gap(conn, site_id, name, gap)
         self._propose(conn, site_id, source, news.offers)
 
     def _propose(self, conn: Connection, site_id: int, source: Source, offers: dict[str, Offer]) -> None:

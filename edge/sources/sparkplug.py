@@ -27,14 +27,14 @@ from core import log
 from edge import tls
 from edge.delivery import Delivery, Emit, Message, Origin
 from edge.errors import SourceConfig
-from edge.kinds import Place, State
+from edge.kinds import Fill, Gap, Place, State
 from edge.link import Ack, Link, Session, Will
 from edge.reasons import DecodeError
 from edge.sparkplug import state as words
 from edge.sparkplug import topics
 from edge.sparkplug.host import Ask, Event, Host, Whose
 from edge.sparkplug.memory import Memory
-from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark
+from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark, Missed
 from edge.sparkplug.state import Presence
 from plant.offers import Offer
 
@@ -105,15 +105,16 @@ def create(place: Place, chosen: Options) -> SparkplugSource:
         folder=place.folder / f"{place.name}.births",
         on_state=place.on_state,
         on_born=lambda _site, _source, offers: place.offer(offers),
+        on_gap=lambda _site, _source, gap: place.tell_gap(gap),
     )
 
 
 class SparkplugSource:
     """Hears one broker. The callables may be called from the source's threads and return at once.
 
-    ``on_node(site, source, state, why)`` and ``on_born(site, source, offers)`` tell of a node; ``on_state`` of the
-    connection. ``folder`` remembers births over a restart. ``is_ours``: whether a group is a site of this instance;
-    nothing is asked of others.
+    ``on_node(site, source, state, why)``, ``on_born(site, source, offers)`` and ``on_gap`` tell of a node;
+    ``on_state`` of the connection. ``folder`` remembers births over a restart. ``is_ours``: whether a group is a site
+    of this instance; nothing is asked of others.
     """
 
     def __init__(
@@ -134,12 +135,14 @@ class SparkplugSource:
         on_state: Callable[[str, str], None] = lambda _state, _detail: None,
         on_node: Callable[[str, str, State, str], None] = lambda _site, _source, _state, _why: None,
         on_born: Callable[[str, str, Sequence[Offer]], None] = lambda _site, _source, _offers: None,
+        on_gap: Callable[[str, str, Gap], None] = lambda _site, _source, _gap: None,
     ) -> None:
         chosen = chosen or Options()
         self.name = name or NAME
         self._source, self._site, self._host_id = name, site, chosen.host_id
         self._now_us, self._is_ours = now_us, is_ours
-        self._on_state, self._on_node, self._on_born = on_state, on_node, on_born
+        self._on_state, self._on_node = on_state, on_node
+        self._on_born, self._on_gap = on_born, on_gap
         self._emit: Emit | None = None
         self._lock = threading.Lock()
         limits = Limits(reorder_s=chosen.reorder_s, hold_s=chosen.hold_s)
@@ -276,6 +279,9 @@ class SparkplugSource:
                 self._ask(whose, event.why)
             elif isinstance(event, Born):
                 self._on_born(site, source, event.offers)
+            elif isinstance(event, Missed):
+                why = f"messages of {whose.node} were missing until it was born again"
+                self._on_gap(site, source, Gap(event.from_us, event.until_us, event.tags, Fill.MARKED, why=why))
             elif isinstance(event, Learnt):
                 self._memory.save(whose.group, whose.node, event.device, event.raw)
             else:

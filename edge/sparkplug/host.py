@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from edge.codecs import sparkplug as codec
 from edge.delivery import Fault, Message
 from edge.reasons import DecodeError, Reason
-from edge.sparkplug.outcomes import KEEP_BYTES, Born, Heard, Keep, Learnt, Life, Limits, Mark, Outcome, Told
+from edge.sparkplug.outcomes import KEEP_BYTES, Born, Heard, Keep, Learnt, Life, Limits, Mark, Missed, Outcome, Told
 from edge.sparkplug.rebirths import Bucket, Wish
 from edge.sparkplug.session import NodeSession
 from edge.sparkplug.topics import COMMANDS, Topic
@@ -36,7 +36,7 @@ class Ask:
     why: str
 
 
-Event = Keep | Mark | Told | Born | Learnt | Ask
+Event = Keep | Mark | Told | Born | Learnt | Missed | Ask
 
 
 @dataclass(slots=True)

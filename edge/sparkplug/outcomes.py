@@ -83,4 +83,13 @@ class Learnt:
     raw: bytes
 
 
-Outcome = Keep | Mark | Told | Born | Learnt
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Between these times messages of the node may not have been heard."""
+
+    from_us: int
+    until_us: int
+    tags: int
+
+
+Outcome = Keep | Mark | Told | Born | Learnt | Missed

@@ -23,7 +23,20 @@ from edge.codecs.sparkplug import Payload
 from edge.delivery import Fault, Message
 from edge.reasons import Reason
 from edge.sparkplug import tables
-from edge.sparkplug.outcomes import KEEP_BYTES, SEQS, Born, Heard, Keep, Learnt, Life, Limits, Mark, Outcome, Told
+from edge.sparkplug.outcomes import (
+    KEEP_BYTES,
+    SEQS,
+    Born,
+    Heard,
+    Keep,
+    Learnt,
+    Life,
+    Limits,
+    Mark,
+    Missed,
+    Outcome,
+    Told,
+)
 from edge.sparkplug.tables import Found, Table, Trust
 from edge.sparkplug.topics import Verb
 
@@ -80,6 +93,7 @@ class NodeSession:
         self._gap_s: float | None = None
         self._doubt_s: float | None = None
         self._last = b""
+        self._last_us: int | None = None  # when we last heard a message in its turn
         self._out: list[Outcome] = []
 
     @property
@@ -178,7 +192,7 @@ class NodeSession:
     def _apply(self, heard: Heard, session: _Session, now_s: float) -> None:
         """A message whose turn it is."""
         session.next_seq = (session.next_seq + 1) % SEQS
-        self._last, self._doubt_s = heard.raw, None
+        self._last, self._last_us, self._doubt_s = heard.raw, heard.heard_us, None
         device = heard.topic.device
         if heard.topic.verb is Verb.DBIRTH and device is not None:
             self._dbirth(heard, session, device)
@@ -223,10 +237,13 @@ class NodeSession:
         session = _Session(number, heard.payload.at_us, (heard.payload.seq + 1) % SEQS, table, now_s)
         if former is not None:
             self._bury(former, session, heard.heard_us, now_s)
+        if former is not None and self.life is not Life.LIVE and self._last_us is not None:
+            self._out.append(Missed(self._last_us, heard.heard_us, len(table.numeric())))
         is_same = former is not None and former.bd_seq is not None and former.bd_seq == number
         self._before = former if is_same else None  # else its tables say nothing about what is held
         self._session, self.life = session, Life.LIVE
-        self.wants_birth, self._gap_s, self._doubt_s, self._last = "", None, None, heard.raw
+        self.wants_birth, self._gap_s, self._doubt_s = "", None, None
+        self._last, self._last_us = heard.raw, heard.heard_us
         self._keep_birth(heard, table)
         self._out += [Learnt(None, heard.raw), Told(True, "")]
         self._free(None)

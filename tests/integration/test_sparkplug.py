@@ -357,6 +357,21 @@ def test_what_waits_at_the_broker_during_a_restart_is_read_by_the_births_remembe
     assert lost == (0,)
 
 
+def test_a_hole_in_the_sequence_is_written_down_as_a_gap(
+    database: Database, plant: dict[str, int], superuser: Connection, mosquitto: RunningBroker
+) -> None:
+    with hearing(database, mosquitto.port) as host, speaking(mosquitto.port) as node:
+        wait_until(lambda: host.source.lives[Life.LIVE] == 1, what="birth")
+        tell(node, told(1))
+        wait_until(lambda: len(good(superuser)) == 1, what="storing")
+        node.voice.data("P1", [Told("temp", START_US, 1.0)], START_US)  # made and never sent
+        tell(node, told(2))
+        wait_until(lambda: node.births == 2, what="rebirth")
+        gaps = "select source, tags, fill from source_gaps"
+        wait_until(lambda: superuser.execute(gaps).fetchall() == [("n1", 1, "marked")], what="the gap")
+        assert set(good(superuser)) >= set(celsius(told(2)))
+
+
 def test_a_password_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     place = Place("plant", "gw", "x", f"mqtt://127.0.0.1:{free_port()}", lambda: 0, folder=tmp_path)
     with pytest.raises(source.SourceConfig, match="password_file"):

@@ -20,7 +20,7 @@ from edge.reasons import Reason
 from edge.sparkplug import topics
 from edge.sparkplug.host import Ask, Event, Host, Whose
 from edge.sparkplug.memory import Memory
-from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark, Told
+from edge.sparkplug.outcomes import Born, Keep, Learnt, Life, Limits, Mark, Missed, Told
 from edge.sparkplug.rebirths import MOST_VAIN, Bucket, Wish
 from edge.sparkplug.topics import Topic, Verb
 from plant.model import Quality, Reading
@@ -201,12 +201,14 @@ def test_a_number_of_another_round_fills_no_gap() -> None:
 
 def test_a_gap_asks_for_rebirth_and_the_birth_frees_what_was_held() -> None:
     world = alive()
+    born_us = world.us
     world.hear(Verb.NDATA, [told(1, 2.0)], seq=3)
     world.hear(Verb.DDATA, [told(2, 21.0)], seq=4, device="P1")
     found = world.wait(3)
     assert asks(found) == 1
     assert world.life is Life.LOST
     world.hear(Verb.NBIRTH, [bd(7), born("load", 1, unit="%")], seq=0)
+    assert [each for each in world.events if isinstance(each, Missed)] == [Missed(born_us, world.us, 1)]
     world.hear(Verb.DBIRTH, [born("temp", 2, unit="Deg C")], seq=1, device="P1")
     assert ("load", 2.0) in values(world.events)
     assert ("P1/temp", 21.0) in values(world.events)
