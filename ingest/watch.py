@@ -174,6 +174,8 @@ class Watch:
             del self._standing[subject]
             if how is End.HEARD and subject.kind is not Kind.TAG:
                 self.hearing.forgive((subject.site_id, name) for name in names)
+            if subject.kind is Kind.MANY:
+                self._attention.settle()  # those who have not come back yet get the time of a new start
             self._log.info("watch.ended", kind=subject.kind, source=subject.source, signal=subject.signal_id, how=how)
         for each in verdict.opened:
             covers = frozenset(each.detail.get("sources", ()))
