@@ -46,6 +46,9 @@ def _many(conn: Connection) -> list[Check]:
     if many.why == "broker":
         sentence = f"Ingest has no connection to the broker; nothing of {many.count} sources arrives."
         return [Check("sources", State.FAIL, sentence, "See the broker's check below, and logs/ingest.log.")]
+    if many.why == "ingest":
+        sentence = f"Ingest does not run; nothing of {many.count} sources is stored."
+        return [Check("sources", State.FAIL, sentence, "See `parts` above, and logs/ingest.log.")]
     sentence = f"{many.count} sources fell silent at once, {_ago(many.since)} ago."
     return [Check("sources", State.FAIL, sentence, "Look at the network, the broker and the gateways first.")]
 

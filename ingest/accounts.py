@@ -58,6 +58,11 @@ def fold(conn: Connection) -> None:
     )
 
 
+def beat(conn: Connection) -> None:
+    """We live."""
+    conn.execute("insert into ingest_heartbeat default values on conflict (only_row) do update set at = now()")
+
+
 def rate(conn: Connection) -> None:
     """Samples a second of each source since this was last done: where several processes store, none knows it alone."""
     conn.execute(

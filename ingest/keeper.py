@@ -88,6 +88,7 @@ class Keeper:
         try:
             with self.database.ingest_tx() as conn:
                 rollups.upsert_latest(conn, batch, site_ids=site_ids)
+                accounts.beat(conn)
                 accounts.fold(conn)
                 if self._sharing is Sharing.SHARED and pipeline.lead.held:
                     accounts.rate(conn)

@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
@@ -32,6 +32,8 @@ NAME = "watch"
 VERSION = "1"
 SURPRISE = 9.0
 MOST = 100  # rows a transaction
+INGEST_AWAY = timedelta(seconds=30)
+AWAY = {"broker": "broker_away", "ingest": "ingest_away"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Fault:
 
 def settle(conn: Connection, now: datetime) -> int:
     """Act on what was noticed on the current site and nobody was told of; returns how many faults that was."""
+    _notice_ingest(conn)
     found = _untold(conn)
     ticking = clock.load(conn)
     for fault in found:
@@ -98,6 +101,19 @@ def common_asset(conn: Connection, sources: Sequence[str]) -> int | None:
     for path, (_, count) in zip(paths, rows, strict=True):
         tops[path[0]] += count
     return min(tops, key=lambda asset_id: (-tops[asset_id], asset_id))
+
+
+def _notice_ingest(conn: Connection) -> None:
+    """Ingest says itself who is silent; that it is away itself, only somebody else can say. Once it is back, it ends
+    this fault like any other about many sources."""
+    conn.execute(
+        """insert into source_faults (site_id, kind, since, expected_s, detail)
+           select current_site(), 'many', h.at, 1, jsonb_build_object('why', 'ingest', 'scope', 'whole',
+             'count', count(distinct b.source), 'sources', jsonb_agg(distinct b.source))
+           from ingest_heartbeat h cross join bindings b where h.at < now() - %s group by h.at
+           on conflict (site_id, kind, source, (coalesce(signal_id, 0))) where ended_at is null do nothing""",
+        (INGEST_AWAY,),
+    )
 
 
 def _untold(conn: Connection) -> list[Fault]:
@@ -185,7 +201,7 @@ def _source(conn: Connection, fault: Fault) -> Said:
     said["seconds"] = round((fault.noticed_at - fault.since).total_seconds(), 1)
     said |= {name: fault.detail[name] for name in ("tags", "count") if name in fault.detail}
     if many:
-        return asset_id, "broker_away" if fault.detail.get("why") == "broker" else "many_silent", said
+        return asset_id, AWAY.get(str(fault.detail.get("why")), "many_silent"), said
     if fault.detail.get("scope") == "part":
         return asset_id, "source_part_silent", said
     return asset_id, "source_silent", said | ({"why": fault.detail["why"]} if fault.detail.get("why") else {})

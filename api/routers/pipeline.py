@@ -63,7 +63,8 @@ class SourceHealth(Output):
 
 
 class ManySilent(Output):
-    """Many sources silent at once: ``why`` is "broker" when ingest is cut off from it, else empty."""
+    """Many sources silent at once: ``why`` is "broker" when ingest is cut off from it, "ingest" when it
+    does not run, else empty."""
 
     since: Moment
     why: str

@@ -17,6 +17,7 @@ EXEMPT = {
     "plant_clock": "one clock an instance",
     "store_features": "what the server can do, no names and no values",
     "ingest_batches": "counts of a flush over all sites, no names and no values",
+    "ingest_heartbeat": "when ingest last lived, one row an instance",
     "ingest_drops": "counts of what no site can own: the topic named none",
     "pgqueuer": "the queue; a job names its site in its payload",
     "pgqueuer_log": "the queue's log",

@@ -230,3 +230,14 @@ def test_stuck_and_out_of_range_are_sensor_orders_too(database: Database, site: 
     onset = T0 + 2_000 * S
     assert told["sensor:b:out_of_range"] - onset <= 4 * S
     assert told["sensor:a:stuck"] - onset <= 15 * S  # ten equal values in a row are the least that say it
+
+
+def test_that_ingest_itself_is_away_is_said_by_the_worker(plant: Plant, superuser: Connection) -> None:
+    superuser.execute("insert into ingest_heartbeat default values")
+    plant.turn(T0)
+    assert plant.tickets() == []
+    superuser.execute("update ingest_heartbeat set at = now() - interval '31 s'")
+    for _ in range(3):
+        plant.turn(T0 + S)
+    (ticket,) = plant.tickets()
+    assert ticket.mode == "source:many:silent" and "Ingest does not run" in ticket.description

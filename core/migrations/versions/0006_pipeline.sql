@@ -91,6 +91,14 @@ create unique index source_faults_one_open on source_faults (site_id, kind, sour
 create index source_faults_untold on source_faults (site_id)
   where told_at is null or (ended_at is not null and end_told_at is null);
 
+-- when ingest last lived: told by one who still does
+create table ingest_heartbeat (
+  only_row boolean primary key default true check (only_row),
+  at       timestamptz not null default now()
+);
+grant select, insert, update on ingest_heartbeat to millwright_ingest;
+grant select on ingest_heartbeat to millwright_app;
+
 -- how often a tag is heard, where that is not what its signal says; kept so that a restart forgets nothing
 create table signal_pace (
   signal_id int primary key references signals,
@@ -106,7 +114,7 @@ grant select, insert, update, delete on source_tallies, source_counts, gateway_r
   to millwright_ingest;
 grant usage, select on sequence source_faults_fault_id_seq to millwright_ingest, millwright_app;
 grant select on source_tallies, source_counts, gateway_reports, signal_pace to millwright_app;
-grant select, update on source_faults to millwright_app;
+grant select, insert, update on source_faults to millwright_app; -- insert: that ingest itself is away
 
 do $$
 declare t text;

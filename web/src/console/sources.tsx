@@ -4,7 +4,7 @@ import { Button } from "@mantine/core";
 import { clockFactor } from "../api/clock";
 import { useBalance, usePipeline } from "../api/queries";
 import type { Account, PipelineReport, SourceHealth } from "../api/types";
-import { useSpeech, type Speech } from "../i18n";
+import { useSpeech, type Key, type Speech } from "../i18n";
 import { number, percent, span } from "../i18n/format";
 import { Age, ToneMark, type Tone } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
@@ -15,6 +15,7 @@ const SPOOL_WATCH = 0.5;
 const SPOOL_ALARM = 0.8;
 const REPORT_STALE_S = 60;
 const SEEN_STALE_S = 60;
+const WHY: Record<string, Key> = { broker: "sources.broker", ingest: "sources.ingest" };
 const DOWN = new Set(["lost", "silent", "misconfigured"]);
 
 export default function Sources() {
@@ -83,7 +84,7 @@ function Many({ many }: { many: NonNullable<PipelineReport["many"]> }) {
   const { t } = useSpeech();
   return (
     <div className="panel" role="status">
-      <ToneMark tone="alarm">{many.why === "broker" ? t("sources.broker", { n: many.count }) : t("sources.many", { n: many.count })}</ToneMark>{" "}
+      <ToneMark tone="alarm">{t(WHY[many.why] ?? "sources.many", { n: many.count })}</ToneMark>{" "}
       <Age at={many.since} time="wall" /> <OrderLink id={many.ticket_id} name={many.ticket_ref} />
     </div>
   );

@@ -579,6 +579,7 @@ export const en = {
   "sources.waitingName": "Waiting in gateways",
   "sources.waitingUnit": "batches",
   "sources.broker": "Cut off from the broker: nothing of {n} sources arrives.",
+  "sources.ingest": "Ingest does not run: nothing of {n} sources is stored.",
   "sources.many": "{n} sources silent at once",
   "sources.state": "State",
   "sources.want": "Data",

@@ -581,6 +581,7 @@ export const zh: Record<Key, string> = {
   "sources.waitingName": "网关中等待",
   "sources.waitingUnit": "批",
   "sources.broker": "与消息代理断开：{n} 个数据源的数据无法到达。",
+  "sources.ingest": "数据接入未运行：{n} 个数据源的数据未存储。",
   "sources.many": "{n} 个数据源同时无数据",
   "sources.state": "状态",
   "sources.want": "数据状况",
