@@ -251,7 +251,7 @@ def _shed_waves(conn: Connection, group: _Group, now: datetime) -> int:
         shed += conn.execute(
             """update waveforms set payload = null where wave_id in (
                  select wave_id from waveforms where site_id = %s and payload is not null and signal_id = any(%s)
-                   and at < %s::timestamp at time zone 'UTC' order by at limit %s)""",
+                   and greatest(at, stored_at) < %s::timestamp at time zone 'UTC' order by at limit %s)""",
             (group.site_id, group.signal_ids, before, WAVES_A_BITE),
         ).rowcount
     if (before := first_kept(group.tier.hour_days, now)) is not None:
@@ -303,7 +303,8 @@ def _wave_loss(conn: Connection, ids: list[int], before: date | None) -> tuple[i
         return 0, 0
     row = conn.execute(
         """select count(*), coalesce(sum(octet_length(payload)), 0)::int8 from waveforms
-           where signal_id = any(%s) and payload is not null and at < %s::timestamp at time zone 'UTC'""",
+           where signal_id = any(%s) and payload is not null
+             and greatest(at, stored_at) < %s::timestamp at time zone 'UTC'""",
         (ids, before),
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)

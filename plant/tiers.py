@@ -40,7 +40,8 @@ class Tier:
     wave_days: int | None
 
 
-DEFAULT = Tier(EVERYTHING, raw_days=90, minute_days=730, hour_days=None, wave_days=180)
+# Nothing that was measured goes before somebody has said so: recorded tables may be years old when they come.
+DEFAULT = Tier(EVERYTHING, raw_days=None, minute_days=None, hour_days=None, wave_days=180)
 
 
 def tier_of(tiers: Mapping[str, Tier], *, quantity: str, role: str) -> Tier:

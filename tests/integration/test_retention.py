@@ -188,7 +188,7 @@ def test_a_preview_says_what_would_go_and_takes_nothing(
     wanted = [Tier("*", None, None, None, 5), Tier("temperature", 3, 9, 9, 5)]
     with database.tx(site_id=site) as conn:
         (loss,) = retention.preview(conn, wanted, now=NOW)
-        assert retention.tiers(conn)[0].raw_days == 90
+        assert retention.tiers(conn)[0].raw_days is None
     assert (loss.name, loss.days, loss.samples) == ("temperature", 11, 11 * A_DAY)
     assert loss.rollups == 5 * (A_DAY + 24)
     assert loss.bytes > loss.samples * 8
@@ -198,6 +198,11 @@ def test_a_preview_says_what_would_go_and_takes_nothing(
     assert (sum(bite.samples for bite in bites), sum(bite.rollups for bite in bites)) == (loss.samples, loss.rollups)
     with database.tx(site_id=site) as conn:
         assert retention.preview(conn, wanted, now=NOW) == []
+
+
+def test_nothing_that_was_measured_goes_unasked(database: Database, site: int, signal_ids: dict[str, int]) -> None:
+    assert apply_all(database, now=NOW.replace(year=2126)) == [retention.Applied()]
+    assert {days_left(database, site, each) for each in signal_ids.values()} == {(1, 15)}
 
 
 def test_tiers_that_contradict_themselves_change_nothing(database: Database, site: int) -> None:
