@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from psycopg import Connection
 
@@ -12,12 +13,14 @@ from api.checks import Check, State
 from api.pipeline import Health
 from core.clock import wall_now
 from core.database import site_ids, use_site
+from core.tls import Authority
 from plant import engine
 
 SPOOL_WARN, SPOOL_FAIL = 0.5, 0.8
 MANY_HELD = 1_000  # new quarantine entries an hour
 MOST = 5  # of a kind, by name
 EXPIRES_SOON = timedelta(days=30)
+RENEW_LATEST = timedelta(days=14)
 
 
 def checks(conn: Connection) -> list[Check]:
@@ -27,6 +30,15 @@ def checks(conn: Connection) -> list[Check]:
         use_site(conn, site_id)
         found += _of_site(conn)
     return found
+
+
+def broker_certificate(data_dir: Path) -> list[Check]:
+    """The broker's own certificate; each start renews one that ends within 30 days."""
+    expires = Authority(data_dir).server_expires()
+    if expires is None or expires - wall_now() > RENEW_LATEST:
+        return []
+    state = State.FAIL if expires < wall_now() else State.WARN
+    return [Check("certs", state, f"The broker's certificate ends {expires:%Y-%m-%d}.", "Restart: it is renewed then.")]
 
 
 def _of_site(conn: Connection) -> list[Check]:

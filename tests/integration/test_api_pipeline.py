@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from api import doctor_pipeline
 from api.checks import State
 from core.embedded import EmbeddedServer
+from core.tls import Authority
 from edge.codecs import health
 from ingest import accounts, faults, store
 from ingest.counts import Counted
@@ -127,3 +130,12 @@ def test_the_doctor_says_what_to_do(world: World) -> None:
     assert "nowhere/x (3 unknown_site)" in said["dropped"].sentence
     assert all(each.remedy for each in said.values())
     assert any(each.name == "store" for each in found)
+
+
+def test_the_doctor_sees_the_brokers_certificate_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor_pipeline.broker_certificate(tmp_path) == []
+    Authority(tmp_path).server(["localhost"])
+    assert doctor_pipeline.broker_certificate(tmp_path) == []
+    monkeypatch.setattr(doctor_pipeline, "RENEW_LATEST", timedelta(days=36_500))
+    (found,) = doctor_pipeline.broker_certificate(tmp_path)
+    assert found.state is State.WARN and found.remedy

@@ -19,7 +19,7 @@ OPTIONS = {
     "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]},
     "resultTypes": ["violations"],
 }
-CONSOLE = ("/predictions", "/orders", "/orders/new", "/assets", "/quarantine", "/detectors", "/system")
+CONSOLE = ("/predictions", "/orders", "/orders/new", "/assets", "/sources", "/quarantine", "/detectors", "/system")
 LOOKS = [("en", False), ("zh", True)]
 
 
