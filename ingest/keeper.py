@@ -29,6 +29,7 @@ ROLL_EVERY_S = 5.0
 ROLL_SHARE = 0.1  # of the time goes into rollups at most
 BEHIND_SHARE = 0.5  # unless there is more to do than one turn can
 CHORES_EVERY_S = 3600.0
+FIRST_BITE_S = 60.0  # after a start, retention waits for what is on its way
 SETTLED_AFTER = timedelta(seconds=5)
 KEEP_LEDGER = timedelta(days=7)
 KEEP_BATCHES = timedelta(days=7)
@@ -48,7 +49,7 @@ class Keeper:
         self._settled = 0
         self._next_roll = 0.0
         self._next_chores = time.monotonic() + 60.0
-        self._next_bite = time.monotonic() + 60.0
+        self._next_bite = time.monotonic() + FIRST_BITE_S
         self._sharing = Sharing.SHARED if pipeline.lead.workers > 1 else Sharing.ALONE
         self._log = log.get("ingest")
 

@@ -11,11 +11,14 @@ import psycopg
 import pytest
 
 from core.database import Database
+from ingest.keeper import Keeper
+from ingest.pipeline import Pipeline
 from plant import retention, rollups, telemetry
 from plant.assets import create_asset, create_signal
 from plant.model import SampleBatch
 from plant.tiers import BadTiers, Tier
 from plant.times import DAY_US, from_us, to_us
+from tests.integration.ingest_kit import wait_until
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 FIRST = to_us(datetime(2026, 6, 1, tzinfo=UTC))  # fourteen whole days before now
@@ -259,3 +262,22 @@ def test_two_keepers_do_not_get_in_each_others_way(database: Database, site: int
         with database.ingest_tx() as second:
             assert retention.apply(second, now=NOW) == retention.Applied()
     assert timedelta(days=5) < NOW - from_us(FIRST)
+
+
+def test_ingest_keeps_to_the_tiers_by_itself(
+    database: Database, site: int, signal_ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.keeper.FIRST_BITE_S", 0.0)
+    set_tiers(database, site, Tier("*", 5, None, None, 5))  # all of June is long past by the plant's clock
+    pipeline = Pipeline(database, batch_rows=1000, linger_s=0.05, most_messages=100)
+    pipeline.prepare()
+    keeper, stop = Keeper(database, pipeline), threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop,))
+    thread.start()
+    try:
+        wait_until(lambda: days_of(database, signal_ids["pressure"]) == 0, what="retention")
+    finally:
+        stop.set()
+        thread.join(10)
+        pipeline.lead.give_up()
+    assert count_rollups(database, site, signal_ids["pressure"], 3600) == 15 * 24
