@@ -32,6 +32,7 @@ from tests.integration.ingest_kit import (
     stop_process,
     wait_until,
 )
+from tests.integration.test_gateway import FILE, Mosquitto, plant_behind_gateway, start_gateway
 
 SECOND = 1_000_000
 
@@ -168,3 +169,36 @@ def test_a_balance_is_the_sum_of_its_parts(
     lost = [seq for seq, (was, _) in enumerate(messages, 1) if not was]
     assert [seq for hole in found.missing for seq in range(hole.low, hole.high + 1)] == lost
     assert found.balances == (not lost)
+
+
+@pytest.mark.slow
+def test_a_real_gateways_own_word_balances_with_what_came(
+    database: Database, site: int, mosquitto: RunningBroker, tmp_path: Path, superuser: Connection
+) -> None:
+    """To the sample, also what it forwards of tags that nobody bound."""
+    plant_behind_gateway(database, site)
+    floor = Mosquitto(tmp_path / "floor")
+    file = tmp_path / "gateway.toml"
+    file.write_text(FILE.format(port=mosquitto.port, floor=floor.port))
+    process = start_gateway(file, tmp_path / "gateway.log")
+    try:
+        with running_ingest(database, mosquitto.port, tmp_path / "log"), publisher(floor.port, user="dev") as client:
+            wait_until(lambda: "connected" in (tmp_path / "gateway.log").read_text(), within_s=60, what="the gateway")
+            time.sleep(1.0)
+            for index in range(300):
+                tag = "M-0/s0" if index % 3 else "nobody"
+                body = {"v": float(index), "t_us": START_US + index * SECOND}
+                client.publish(f"mw/v1/plant/dev/s/{tag}", json.dumps(body), qos=1)
+
+            def balanced() -> bool:
+                found = accounts(database, site).get("gw")
+                reports = superuser.execute("select samples from gateway_reports").fetchall()
+                return found is not None and found.sent == 300 and reports == [(300,)] and found.balances
+
+            wait_until(balanced, within_s=40, what="the balance")
+        found = accounts(database, site)["gw"]
+        assert (found.stored, found.quarantined, found.waiting) == (200, 100, 0)
+    finally:
+        process.terminate()
+        process.wait(15)
+        floor.kill()
