@@ -106,7 +106,7 @@ class Rig:
             broker = Broker(folder, secrets, port=free_port(), kind=kind, users=[(DEVICE, hash_password(PASSWORD))])
             stack.callback(broker.destroy)
             migrate(dsns.owner)
-            database = Database(dsns.app, dsns.ingest, dsns.owner)
+            database = Database(dsns.app, dsns.ingest, dsns.owner, statement_timeout_s=600.0)
             stack.callback(database.close)
             info = broker.start()
             yield cls(folder, database, broker, server, info.port, secrets.mqtt_ingest, seed)
