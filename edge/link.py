@@ -179,6 +179,13 @@ class Link:
 
     def run(self, stop: threading.Event) -> None:
         """Stay connected until ``stop`` is set; then send the acks that wait, and go for good."""
+        try:
+            self._stay(stop)
+        finally:
+            self._wake_r.close()
+            self._wake_w.close()
+
+    def _stay(self, stop: threading.Event) -> None:
         pause = BACKOFF_S[0]
         while not stop.is_set():
             began = time.monotonic()
@@ -192,8 +199,6 @@ class Link:
             self._log.warning(f"{self._speaks}.lost", host=self.host, port=self.port, why=self.trouble)
             pause = BACKOFF_S[0] if time.monotonic() - began > 2 * BACKOFF_S[1] else min(pause * 2, BACKOFF_S[1])
             stop.wait(pause)
-        self._wake_r.close()
-        self._wake_w.close()
 
     def _one_session(self, stop: threading.Event) -> None:
         client = self._client()
