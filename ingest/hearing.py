@@ -68,6 +68,7 @@ class Hearing:
         self.listened = 0.0
         self.soonest_s, self.slack_s = soonest_s, slack_s
         self.sources: dict[Key, Life] = {}
+        self.anyone: dict[int, Life] = {}  # site → signs of life of whoever it was
         self.tags: Sequence[Tag] = ()
         self.watched: set[tuple[int, str, int]] = set()
         self._seen: Ints | None = None
@@ -116,7 +117,10 @@ class Hearing:
         self._seen[ids] = newest_us[ids]
         if len(ids):
             self._heard_tags(ids)
-        for key in heard:
+        names = set(heard)
+        for site_id in {key[0] for key in names}:
+            _heard(self.anyone.setdefault(site_id, Life(last=self.listened)), self.listened)
+        for key in names:
             _heard(self.sources.setdefault(key, Life(last=self.listened)), self.listened)
         for key in reports:
             self.sources.setdefault(key, Life(last=self.listened)).reports = True

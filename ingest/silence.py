@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from ingest.hearing import Hearing, Key, Row
+from ingest.hearing import KNOWN_PAUSES, Hearing, Key, Row
 
 LOST_S = 5.0
 FEW_ASSETS = 3  # more assets of one living source silent: said of the source
 FEW_SOURCES = 5  # more in a minute: said once
 FLOOD_S = 60.0
 SEVERAL = 3
-QUIET = 2.5  # signs of life that should have come from anyone while none came
+QUIET = 1.5  # signs of life that should have come from the others while none came
+UNUSUAL = 1.5  # times the longest while in which nobody was heard lately
 SUSPECT = 0.5  # of its interval: nobody was heard more lately than that, so wait and see
 HELD = 1.15  # of the time after which a source is silent: no longer than this do we wait
 
@@ -130,7 +131,7 @@ class Judge:
         fresh = [key for key in silent if key[1] not in covered and Subject(Kind.SOURCE, *key) not in standing]
         if not fresh:
             return []
-        quiet = self._is_quiet(rows)
+        quiet = self._is_quiet(site_id, rows, fresh)
         if quiet or recent + len(fresh) > FEW_SOURCES:
             everyone = covered | {key[1] for key in (rows if quiet else fresh)}
             return [self._of_many(site_id, fresh, everyone, rows)]
@@ -197,13 +198,19 @@ class Judge:
     def _waited_long(self, row: Row) -> bool:
         return row.limit is None or self.hearing.listened - row.life.last > HELD * row.limit
 
-    def _is_quiet(self, rows: Mapping[Key, Row]) -> bool:
-        """Nobody was heard for so long that it cannot be one source's doing."""
-        judged = [row for row in rows.values() if row.limit is not None]
+    def _is_quiet(self, site_id: int, rows: Mapping[Key, Row], fresh: Sequence[Key]) -> bool:
+        """Nobody was heard for so long that it cannot be one source's doing. Senders may all send at the same moment:
+        that nobody is heard in between is usual then, and learnt."""
+        judged = {key: row for key, row in rows.items() if row.limit is not None}
         if len(judged) < SEVERAL:
             return False
-        pause = self.hearing.listened - max(row.life.last for row in judged)
-        return pause * sum(1.0 / max(row.expected, 0.01) for row in judged) >= QUIET
+        pause = self.hearing.listened - max(row.life.last for row in judged.values())
+        anyone = self.hearing.anyone.get(site_id)
+        if anyone is not None and anyone.pauses >= KNOWN_PAUSES and pause <= UNUSUAL * anyone.pause:
+            return False
+        others = judged.keys() - set(fresh)
+        missed = sum(pause / max(rows[key].expected, 0.01) for key in others)
+        return not others or missed >= QUIET
 
     def _ended(
         self,

@@ -122,6 +122,29 @@ def test_everyone_at_once_is_one_fault_and_those_that_stay_away_get_their_own() 
     assert world.subjects()[1:] == [Subject(Kind.SOURCE, SITE, "d3")]
 
 
+def test_senders_that_send_at_the_same_moment_are_told_apart() -> None:
+    """One of three dies while the two others are late for once: that is one source, not everybody."""
+    world = World({"a": [1.0], "b": [1.0], "c": [1.0]})
+    world.run(20)
+    world.silence("a")
+    world.run(1.0)
+    for signal_id in (1, 2):
+        world.sends[signal_id] = 1.4  # late for once
+    world.run(1.4)
+    for signal_id in (1, 2):
+        world.sends[signal_id] = 1.0
+    world.run(5)
+    assert world.subjects() == [Subject(Kind.SOURCE, SITE, "a")]
+
+
+def test_the_only_fast_one_among_slow_ones_is_one_source() -> None:
+    world = World({"fast": [1.0], "s1": [60.0], "s2": [60.0], "s3": [60.0]})
+    world.run(300)
+    world.silence("fast")
+    world.run(20)
+    assert world.subjects() == [Subject(Kind.SOURCE, SITE, "fast")]
+
+
 def test_a_flood_of_single_sources_ends_in_one_fault() -> None:
     world = World({f"d{number}": [1.0] for number in range(40)})
     world.run(20)
