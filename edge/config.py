@@ -126,8 +126,8 @@ def _broker(table: Mapping[str, Any], device: Any, folder: Path, faults: list[st
 
 
 def _sign(table: Mapping[str, Any], password: Any, faults: list[str]) -> bool:
-    """Batches are signed with a key made of the password."""
-    sign = table.get("sign", False)
+    """Batches are signed with a key made of the password, where there is one."""
+    sign = table.get("sign", password is not None)
     if not isinstance(sign, bool):
         faults.append("[broker] sign must be true or false")
     elif sign and password is None:

@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from core import log
 from core.broker_rules import INGEST
 from core.database import Database
-from edge import config, gateway, topics
+from edge import config, envelope, gateway, topics
 from edge.spool import Batch, Spool
 from ingest import run as ingest_run
 
@@ -60,7 +60,10 @@ class AckedSender:
     def __init__(self, chosen: config.Gateway, window: int, on_durable: Callable[[Sequence[int]], None]) -> None:
         self.link = _Linked()
         self.failure: BaseException | None = None
-        self._topic = topics.batch(chosen.site, chosen.device)
+        self._topic, self._key = topics.batch(chosen.site, chosen.device), None
+        if chosen.broker.sign and chosen.broker.password is not None:
+            self._topic = topics.signed(chosen.site, chosen.device)
+            self._key = envelope.key_of(chosen.broker.password, site=chosen.site, device=chosen.device)
         self._window, self._on_durable = window, on_durable
         self._unsure: OrderedDict[int, bytes] = OrderedDict()
         self._mids: dict[int, int] = {}
@@ -88,7 +91,8 @@ class AckedSender:
         return len(self._mids) < self._window and self._client.is_connected()
 
     def send(self, batch: Batch) -> None:
-        told = self._client.publish(self._topic, batch.payload, qos=1)
+        payload = batch.payload if self._key is None else envelope.seal(self._key, self._topic, batch.payload)
+        told = self._client.publish(self._topic, payload, qos=1)
         self._mids[told.mid] = batch.seq
 
     def say(self, _topic: str, _payload: bytes) -> None:

@@ -39,7 +39,7 @@ from core.database import Database, migrate
 from core.embedded import Dsns, EmbeddedServer
 from core.processes import Child, alive, python_environment, spawn, tail, tree
 from core.secrets import load_or_create
-from edge import receipts, topics
+from edge import envelope, receipts, topics
 from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device, signals
 
 SITE, GATEWAY, DEVICE, PASSWORD = "drill", "gw", "dev", "drill-only"
@@ -59,7 +59,6 @@ drain_samples_s = {drain}
 host = "127.0.0.1"
 port = {port}
 password = "{password}"
-sign = {sign}
 
 [[sources]]
 kind = "mqtt"
@@ -300,6 +299,7 @@ class Rig(House):
 
     def _build(self) -> None:
         super()._build()
+        self._must_sign()
         self.ledger = self.folder / "ledger.jsonl"
         self.floor = self._new_broker("floor", DEVICE)
         self._write_file()
@@ -350,6 +350,13 @@ class Rig(House):
     def taken(self) -> Columns:
         return device.read(self.ledger, self.signals)
 
+    def _must_sign(self) -> None:
+        """From now on ingest takes nothing of the gateway without its signature."""
+        key = envelope.key_of(PASSWORD, site=SITE, device=GATEWAY)
+        with psycopg.connect(self.dsns.superuser, autocommit=True) as conn:
+            conn.execute("update devices set mac_key = %s, kind = 'gateway', signing = 'required'", (key,))
+            conn.execute("notify millwright_plant, 'all'")
+
     def _write_file(self) -> None:
         port = self.plan.behind(self.broker.port) if self.plan.behind else self.broker.port
         disk = self.disks.get(Part.GATEWAY)
@@ -362,7 +369,6 @@ class Rig(House):
                 drain=self.plan.drain_samples_s,
                 port=port,
                 password=PASSWORD,
-                sign="false",
                 floor_user=INGEST,
                 floor_password=self.floor.secrets.mqtt_ingest,
                 floor_port=self.floor.port,

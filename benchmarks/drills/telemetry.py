@@ -18,6 +18,7 @@ from benchmarks.drills.verdict import Verdict
 EACH_S = 2.2  # a kill takes about this long, recovery included
 AT_ONCE = 0.25  # of the kills do not wait until the one before is mended
 PAUSE_S = 0.7
+LEAST_RATE = 200.0  # samples a second: something is always under way
 PAIR_EVERY = 10  # kills: then ingest and, while it is still away, the broker with what it keeps for it
 GOALS = {"lost": "== 0", "doubled": "== 0", "altered": "== 0", "control_lost": ">= 1", "drain_ratio": ">= 2"}
 CONTROL_KILLS = (4, 40)
@@ -57,7 +58,7 @@ def kills(count: int, chance: random.Random) -> Iterator[Kill]:
 def run(count: int, samples: int, seed: int, *, build: Build = Build.HONEST, outage_s: float = 0.0) -> Killed:
     """One run. ``outage_s``: at the end ingest is away so long, and then the backlog's drain is timed."""
     with Rig(Plan(build=build, seed=seed)) as rig:
-        rig.device.rate = max(samples / max(count * EACH_S, 1.0), 50.0)
+        rig.device.rate = max(samples / max(count * EACH_S, 1.0), LEAST_RATE)
         recovery = _kill(rig, list(kills(count, random.Random(seed))))  # noqa: S311
         ratio = _drain(rig, outage_s) if outage_s else None
         _publish_the_rest(rig, samples)
