@@ -91,7 +91,7 @@ class Line:
         opening = opened(self.place.url, self.chosen, self.place.folder, name=self.place.name, now=now)
         session = await opening
         try:
-            talk = Talk(self, session, await _resolved(session.client, self.chosen.nodes))
+            talk = Talk(self, session, await resolved(session.client, self.chosen.nodes))
             return await talk.hold()
         finally:
             await left(session.client)
@@ -261,7 +261,7 @@ class Talk:
             self.subscription.end(f"{type(task.exception()).__name__}: {task.exception()}")
 
 
-async def _resolved(client: Any, nodes: Mapping[str, str]) -> dict[str, ua.NodeId]:
+async def resolved(client: Any, nodes: Mapping[str, str]) -> dict[str, ua.NodeId]:
     """Tag → node id; a namespace may be named by its URI (``nsu=``), which outlives a server's restart."""
     uris: list[str] = []
     if any(text.startswith("nsu=") for text in nodes):

@@ -67,17 +67,21 @@ def one(data: ua.DataValue) -> One:
 
 
 def gather(source: str, values: Iterable[tuple[str, One]], now_us: int) -> tuple[list[Reading], list[Fault]]:
-    """Readings, one a tag, and faults. A value without a time is as of now, and uncertain."""
+    """Readings and faults, one a tag. A value without a time is as of now, and uncertain."""
     columns: dict[str, Columns] = {}
-    faults: list[Fault] = []
+    wrong: dict[str, list[str]] = {}
     for tag, each in values:
         if each.value is None:
-            faults.append(Fault(tag, Reason.NOT_A_NUMBER, f"The node's value is {each.shown}."))
+            wrong.setdefault(tag, []).append(each.shown)
             continue
         into = columns.setdefault(tag, Columns())
         into.at_us.append(now_us if each.at_us is None else each.at_us)
         into.values.append(each.value)
         into.quality.append(max(each.quality, Quality.UNCERTAIN) if each.at_us is None else each.quality)
+    faults = [
+        Fault(tag, Reason.NOT_A_NUMBER, f"The node's value is {shown[-1]}.", readings=len(shown))
+        for tag, shown in wrong.items()
+    ]
     return [column.reading(source, tag) for tag, column in columns.items()], faults
 
 
