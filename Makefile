@@ -37,6 +37,10 @@ check: install-dev ## style, types, import contracts, fitness
 bench: install-dev ## the benchmarks, quick
 	@for name in ingest journey; do $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
+soak: install-dev ## the drills at full size: kills, power cuts (root), freezes, poison, bursts; half an hour
+	@$(BIN)/python -m benchmarks.drill telemetry --kills 300 --samples 100000 --powercut 20
+	@for name in freeze poison schema burst; do $(BIN)/python -m benchmarks.drill $$name || exit 1; done
+
 web: ## build the web app
 	@$(PYTHON) deploy/web_build.py
 

@@ -4,32 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from edge.delivery import Delivery, Lane, Origin
 from edge.reasons import DecodeError, Reason
 from edge.topics import clean_tag
-from plant.model import Reading
+from plant.model import Reading, Wave
 
+Heard = TypeVar("Heard", bound=Reading | Wave)
 MOST_BYTES = 800_000  # about, of a payload; a broker or ingest refuses what is over 1 MiB
 MOST_UNIT = 64
+WILDCARDS = "+#"  # a broker hangs up on whoever publishes to a topic with one
 SERIES_BYTES, SAMPLE_BYTES = 40, 17
 
 
-def tagged(delivery: Delivery, reading: Reading) -> Reading:
+def tagged(delivery: Delivery, heard: tuple[Heard, ...]) -> tuple[Heard, ...]:
     """Devices behind the gateway keep their name as the first part of the tag."""
     if delivery.origin is Origin.CONFIGURED:
-        return reading
-    return replace(reading, tag=f"{delivery.source}/{reading.tag}")
+        return heard
+    return tuple(replace(each, tag=f"{delivery.source}/{each.tag}") for each in heard)
 
 
-def check(reading: Reading) -> Reading:
-    """The reading itself, if a batch can carry it: one that cannot must not spoil the others. Raises DecodeError."""
-    clean_tag(reading.tag)
-    if reading.unit is not None and (len(reading.unit) > MOST_UNIT or not reading.unit.isprintable()):
-        raise DecodeError(Reason.HOSTILE_TEXT, f"The unit {reading.unit[:60]!a} is not printable or too long.")
-    return reading
+def check(heard: Reading | Wave) -> None:
+    """Whether it can be sent on: one that cannot must not spoil the others. Raises DecodeError."""
+    clean_tag(heard.tag)
+    if isinstance(heard, Wave) and any(each in heard.tag for each in WILDCARDS):
+        raise DecodeError(Reason.BAD_TOPIC, f"The tag {heard.tag[:60]!a} cannot be part of a topic.")
+    if heard.unit is not None and (len(heard.unit) > MOST_UNIT or not heard.unit.isprintable()):
+        raise DecodeError(Reason.HOSTILE_TEXT, f"The unit {heard.unit[:60]!a} is not printable or too long.")
 
 
 def batches(readings: Sequence[tuple[Lane, Reading]], most: int) -> Iterable[tuple[Lane, tuple[Reading, ...]]]:

@@ -17,20 +17,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import log
+from core import log, registry
 from core.errors import MillwrightError
-from core.registry import load
 from edge import config, envelope, pulse, topics
 from edge.batches import batches, tagged
-from edge.batches import check as check_reading
-from edge.codecs import columns, health
-from edge.delivery import Delivery, Lane, Message, Raw
+from edge.batches import check as check_heard
+from edge.codecs import columns, health, wave
+from edge.delivery import Delivery, Lane, Message, Origin, Raw
 from edge.inbox import Inbox
 from edge.pace import Pace
 from edge.reasons import DecodeError, Reason
 from edge.sender import Sender
-from edge.spool import Spool, SpoolBroken, SpoolFull
-from plant.model import Reading
+from edge.spool import Spool, SpoolBroken, SpoolFull, load
+from edge.topics import Leaf
+from plant.model import Reading, Wave
 
 WINDOW = 100
 INBOX_MESSAGES = 5_000
@@ -127,28 +127,57 @@ class Gateway:
 
     def _keep(self, deliveries: Sequence[Delivery], stop: threading.Event) -> None:
         """Spool, then ack. While the disk is full or broken the deliveries wait, and so do their sources."""
-        for lane, readings in batches(self._readings(deliveries), self.chosen.batch_samples):
-            if not self._insist(lane, readings, stop):
+        messages = self._messages(deliveries)
+        readings = [(lane, each) for lane, message in messages for each in message.readings]
+        for lane, batch in batches(readings, self.chosen.batch_samples):
+            if not self._keep_batch(lane, batch, stop):
                 return
+        for lane, message in messages:
+            for each in message.waves:
+                if not self._keep_wave(lane, each, stop):
+                    return
         for delivery in deliveries:
             delivery.ack()
 
-    def _insist(self, lane: Lane, readings: tuple[Reading, ...], stop: threading.Event) -> bool:
-        samples = sum(len(each.at_us) for each in readings)
-
+    def _keep_batch(self, lane: Lane, readings: tuple[Reading, ...], stop: threading.Event) -> bool:
         def encode(epoch: str, seq: int) -> bytes:
             return columns.encode(Message(readings, epoch=epoch, seq=seq, lane=lane))
 
+        return self._insist(encode, sum(len(each.at_us) for each in readings), Leaf.BATCH, stop)
+
+    def _keep_wave(self, lane: Lane, each: Wave, stop: threading.Event) -> bool:
+        def encode(epoch: str, seq: int) -> bytes:
+            payload = wave.encode(each, epoch=epoch, seq=seq, lane=lane)
+            if len(payload) > wave.MAX_BYTES:
+                raise DecodeError(Reason.TOO_LARGE, f"{len(payload)} bytes; the most is {wave.MAX_BYTES}.")
+            return payload
+
+        return self._insist(encode, 1, f"{Leaf.WAVE}/{each.tag}", stop)
+
+    def _insist(self, encode: Callable[[str, int], bytes], samples: int, topic: str, stop: threading.Event) -> bool:
+        """Put until it is on the disk; False when told to stop. What ingest could not read is not spooled: no receipt
+        would ever let it go."""
+        weight = 0
+
+        def weighed(epoch: str, seq: int) -> bytes:
+            nonlocal weight
+            payload = encode(epoch, seq)
+            weight = load(samples, payload)
+            return payload
+
         while not (stop.is_set() or self._failed()):
             try:
-                self.spool.put(encode, samples=samples)
+                self.spool.put(weighed, samples=samples, topic=topic)
             except (SpoolFull, SpoolBroken) as error:
                 self._alarm("gateway.spool_refuses", error.message)
                 self._send_on()
                 stop.wait(RETRY_S)
                 continue
+            except DecodeError as error:
+                self._count_refused(error, samples, topic=topic)
+                return True
             self.counts.samples += samples
-            self.pace.arrived(samples, now_s=time.monotonic())
+            self.pace.arrived(weight, now_s=time.monotonic())
             return True
         return False
 
@@ -165,7 +194,7 @@ class Gateway:
                     if not self.pace.has_room(time.monotonic()):
                         break
                     self.sender.send(batch)
-                    self.pace.sent(batch.samples)
+                    self.pace.sent(batch.load)
                     self._sent = batch.seq
         except SpoolBroken as error:
             self._alarm("gateway.spool_broken", error.message)
@@ -190,9 +219,12 @@ class Gateway:
         except MillwrightError as error:
             self._log.warning("gateway.undropped", error=error.message)
 
-    def _readings(self, deliveries: Sequence[Delivery]) -> list[tuple[Lane, Reading]]:
-        found: list[tuple[Lane, Reading]] = []
+    def _messages(self, deliveries: Sequence[Delivery]) -> list[tuple[Lane, Message]]:
+        """What can be sent on, under the tags it gets there; the rest is counted as refused."""
+        found: list[tuple[Lane, Message]] = []
         for delivery in deliveries:
+            if delivery.origin is Origin.DEVICE and delivery.source == self.chosen.device:
+                continue  # its own voice, where the floor's broker is also its server's
             try:
                 message = _decode(delivery)
             except DecodeError as error:
@@ -200,28 +232,28 @@ class Gateway:
                 continue
             for fault in message.faults:
                 self._refuse(delivery, DecodeError(fault.reason, fault.detail), fault.readings)
-            good = [each for each in message.readings if self._fits(delivery, tagged(delivery, each))]
-            found.extend((message.lane, tagged(delivery, each)) for each in good)
+            good = tuple(each for each in message.readings if self._fits(delivery, each, len(each.at_us)))
+            waves = tuple(each for each in message.waves if self._fits(delivery, each, 1))
+            found.append((message.lane, Message(tagged(delivery, good), waves=tagged(delivery, waves))))
             if delivery.via in self.ears:
-                self.ears[delivery.via].samples += sum(len(each.at_us) for each in good)
+                self.ears[delivery.via].samples += sum(len(each.at_us) for each in good) + len(waves)
         return found
 
-    def _fits(self, delivery: Delivery, reading: Reading) -> bool:
+    def _fits(self, delivery: Delivery, heard: Reading | Wave, readings: int) -> bool:
         try:
-            check_reading(reading)
+            check_heard(*tagged(delivery, (heard,)))
         except DecodeError as error:
-            self._refuse(delivery, error, len(reading.at_us))
+            self._refuse(delivery, error, readings)
             return False
         return True
 
     def _refuse(self, delivery: Delivery, error: DecodeError, readings: int) -> None:
+        self._count_refused(error, readings, topic=delivery.topic, source=delivery.source)
+
+    def _count_refused(self, error: DecodeError, readings: int, *, topic: str, source: str = "") -> None:
         self.counts.refused += readings
         self._log.warning(
-            "gateway.refused",
-            source=delivery.source,
-            topic=delivery.topic[:200],
-            reason=str(error.reason),
-            detail=error.message,
+            "gateway.refused", source=source, topic=topic[:200], reason=str(error.reason), detail=error.message
         )
 
     def _say_health(self) -> None:
@@ -320,7 +352,7 @@ def _decode(delivery: Delivery) -> Message:
     if raw.signed:
         raise DecodeError(Reason.BAD_SIGNATURE, "A gateway knows no device's key: let signed batches go to the server.")
     name = columns.named(raw.payload) if raw.codec == "json" else raw.codec
-    found = load("edge.codecs").get(name)
+    found = registry.load("edge.codecs").get(name)
     if found is None:
         raise DecodeError(Reason.MALFORMED, f"This gateway knows no {raw.codec!r}.")
     message: Message = found.decode(raw.payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us)

@@ -55,7 +55,7 @@ class Sender:
         resend_s: float = RESEND_S,
     ) -> None:
         self.epoch = epoch
-        self._topics = {Leaf.BATCH: topics.batch(site, device), Leaf.SIGNED: topics.signed(site, device)}
+        self._base = topics.base(site, device)
         self._key = key
         self._window, self._resend_s, self._on_durable = window, resend_s, on_durable
         self._unsure: OrderedDict[int, _Unsure] = OrderedDict()
@@ -136,9 +136,10 @@ class Sender:
             self._log.exception("sender.failed")
 
     def _sealed(self, batch: Batch) -> tuple[str, bytes]:
-        if self._key is None or batch.leaf is not Leaf.BATCH:
-            return self._topics[batch.leaf], batch.payload
-        topic = self._topics[Leaf.SIGNED]
+        """What is sealed goes out under its own topic, a batch under the one for signed batches."""
+        if self._key is None:
+            return f"{self._base}/{batch.topic}", batch.payload
+        topic = f"{self._base}/{Leaf.SIGNED if batch.topic == Leaf.BATCH else batch.topic}"
         return topic, envelope.seal(self._key, topic, batch.payload)
 
     def _again(self) -> None:

@@ -26,13 +26,14 @@ create table if not exists batches (
   seq     integer primary key autoincrement,
   samples integer not null,
   crc     integer not null,
-  leaf    text not null,
+  topic   text not null,
   payload blob not null
 );
 create table if not exists totals (samples integer not null);
 insert into totals select 0 where not exists (select 1 from totals);
 """
 BUSY_S = 5.0
+BYTES_A_SAMPLE = 24
 DAMAGED = ("malformed", "not a database", "disk image")
 
 
@@ -58,12 +59,17 @@ class SpoolDamaged(MillwrightError):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A spooled batch: its number, its content, and on which of the gateway's topics it goes out."""
+    """A spooled batch (or waveform): its number, its content, and what follows the gateway's name in its topic."""
 
     seq: int
     samples: int
     payload: bytes
-    leaf: Leaf = Leaf.BATCH
+    topic: str = Leaf.BATCH
+
+    @property
+    def load(self) -> int:
+        """As so many samples it weighs: a waveform is one reading, but a long one."""
+        return load(self.samples, self.payload)
 
 
 class Spool:
@@ -84,7 +90,7 @@ class Spool:
         with self._lock, self._guarded():
             pass  # it is open
 
-    def put(self, encode: Callable[[str, int], bytes], *, samples: int, leaf: Leaf = Leaf.BATCH) -> int:
+    def put(self, encode: Callable[[str, int], bytes], *, samples: int, topic: str = Leaf.BATCH) -> int:
         """Keep a batch, ``encode(epoch, seq)``; returns its number once it is on the disk.
 
         Raises SpoolFull at a limit, SpoolBroken when the disk refuses: then it may be there all the same, and is put
@@ -94,7 +100,7 @@ class Spool:
             self._check_room(file)
             with file:
                 seq = int(
-                    file.execute("insert into batches values (null, ?, 0, ?, x'')", (samples, leaf)).lastrowid or 0
+                    file.execute("insert into batches values (null, ?, 0, ?, x'')", (samples, topic)).lastrowid or 0
                 )
                 payload = encode(self.epoch, seq)
                 row = (zlib.crc32(payload), payload, seq)
@@ -111,12 +117,12 @@ class Spool:
         and named in ``damaged``: it stays in the file, for a person to look at."""
         with self._lock, self._guarded() as file:
             rows = file.execute(
-                "select seq, samples, crc, leaf, payload from batches where seq > ? order by seq limit ?", (seq, most)
+                "select seq, samples, crc, topic, payload from batches where seq > ? order by seq limit ?", (seq, most)
             ).fetchall()
         found = []
-        for number, samples, crc, leaf, payload in rows:
+        for number, samples, crc, topic, payload in rows:
             if zlib.crc32(payload) == crc:
-                found.append(Batch(number, samples, payload, Leaf(leaf)))
+                found.append(Batch(number, samples, payload, topic))
             else:
                 self.damaged.add(number)
         if rows and not found:
@@ -212,6 +218,11 @@ class Spool:
             with suppress(sqlite3.Error):
                 self._file.close()
             self._file = None
+
+
+def load(samples: int, payload: bytes) -> int:
+    """Samples, or as many as would fill the payload."""
+    return max(samples, len(payload) // BYTES_A_SAMPLE)
 
 
 def _epoch(file: sqlite3.Connection) -> str:

@@ -65,6 +65,11 @@ def is_outward(topic: str) -> bool:
     return len(parts) >= 5 and parts[:2] == ["mw", "v1"] and parts[4] in OUTWARD
 
 
+def base(site: str, device: str) -> str:
+    """What all topics of a device begin with; a leaf follows."""
+    return f"mw/v1/{site}/{device}"
+
+
 def sample(site: str, device: str, tag: str) -> str:
     """Topic of a single sample."""
     return f"mw/v1/{site}/{device}/s/{tag}"
