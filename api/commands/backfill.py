@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import importlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ MOST_TROUBLES = 20
 MOST_NAMED = 20
 EDGE_BYTES = 1 << 20
 INTERRUPTED = 130
+SERVER = "opcua"  # instead of files: a server's history
 
 
 class _Feed(Protocol):
@@ -66,6 +68,8 @@ class Account:
 
 def backfill(argv: list[str]) -> int:
     """Store tables. Returns 0, or 130 when it was stopped; raises MillwrightError with one clear sentence."""
+    if argv[:1] == [SERVER]:
+        return int(importlib.import_module("api.commands.backfill_opcua").opcua(argv[1:]))  # loads asyncua
     asked = _parser().parse_args(argv)
     plan = backfill_map.plan_of(asked)
     instance = instance_of(settings())
@@ -92,7 +96,8 @@ def backfill(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millwright backfill",
-        description="Store old data from tables (CSV and its kin, gzip or not; Parquet), each sample once.",
+        description="Store old data from tables (CSV and its kin, gzip or not; Parquet), each sample once. "
+        "`millwright backfill opcua NAME --from TIME --to TIME` reads an OPC UA server's history instead.",
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="docs/telemetry.md tells what it may be")
     parser.add_argument("--site", help="site code (default: the first site)")

@@ -14,9 +14,10 @@ from api import sources as doors
 from api.deps import Context, Ctx, router
 from api.policies import allow
 from api.routers.assets import Quantity, SignalCode, Unit
-from api.shapes import Change, Code, Cursor, Input, Limit, Moment, Number, Output, Page, Ref, page, position
+from api.shapes import Change, Code, Cursor, Id, Input, Limit, Moment, Number, Output, Page, Ref, page, position
 from core import live
 from core.errors import Invalid
+from plant import assets as tree
 from plant import proposals, sources
 from plant.proposals import Proposal
 from plant.sources import Source, Standing
@@ -159,6 +160,17 @@ class AcceptedShown(Output):
     signals: dict[str, Ref]
 
 
+class CodeShown(Output):
+    """A stretch in which a tag's status code was not plain good; ``until_at`` null: it lasts."""
+
+    source: str
+    tag: str
+    code: int
+    name: str
+    from_at: Moment
+    until_at: Moment | None
+
+
 class Dismiss(Input):
     ids: Annotated[list[ProposalId], Field(min_length=1, max_length=MOST_IDS)]
 
@@ -262,6 +274,13 @@ def dismiss_proposals(ctx: Ctx, body: Dismiss) -> Dismissed:
     """Nobody wants these tags; they are not proposed again."""
     proposals.chosen(ctx.conn, body.ids)
     return Dismissed(dismissed=proposals.dismiss(ctx.conn, body.ids))
+
+
+@routes.get("/signals/{signal_id}/status-codes", dependencies=[allow("telemetry.read")])
+def signal_codes(ctx: Ctx, signal_id: Id) -> Page[CodeShown]:
+    """Full status codes that the signal's sources gave, newest first; a sample keeps only its quality."""
+    tree.signal(ctx.conn, signal_id)
+    return Page(items=[CodeShown.model_validate(each) for each in sources.codes_of(ctx.conn, signal_id)])
 
 
 def _chosen(ctx: Context, body: Accept) -> list[Proposal]:

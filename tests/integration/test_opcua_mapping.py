@@ -76,6 +76,8 @@ def map_everything(world: World, plant: OpcUaPlant, superuser: Connection, folde
     mapped = time.monotonic() - began
     assert accepted.json()["accepted"] == len(offered) == accepted.json()["nodes"] >= 50
     assert mapped < 60, f"mapping took {mapped:.1f} s"
+    signal_id = next(iter(accepted.json()["signals"].values()))
+    assert manager.get(f"{API}/signals/{signal_id}/status-codes").json()["items"] == []
     with hearing(world.database, folder):
         wait_until(lambda: heard(superuser) >= len(offered), within_s=60, what="hearing every tag")
     shown = manager.get(f"{API}/sources").json()["items"][0]
