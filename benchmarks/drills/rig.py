@@ -356,6 +356,7 @@ class Rig(House):
         with psycopg.connect(self.dsns.superuser, autocommit=True) as conn:
             conn.execute("update devices set mac_key = %s, kind = 'gateway', signing = 'required'", (key,))
             conn.execute("notify millwright_plant, 'all'")
+            conn.execute("checkpoint")  # the plant itself is on the disk, also where a control does not wait for it
 
     def _write_file(self) -> None:
         port = self.plan.behind(self.broker.port) if self.plan.behind else self.broker.port

@@ -17,7 +17,8 @@ from benchmarks.drills.verdict import Verdict
 
 EACH_S = 2.2  # a kill takes about this long, recovery included
 AT_ONCE = 0.25  # of the kills do not wait until the one before is mended
-PAUSE_S = 0.7
+PAUSE_S = 0.5
+CONTROL_SETTLE_S = 5.0
 LEAST_RATE = 200.0  # samples a second: something is always under way
 PAIR_EVERY = 10  # kills: then ingest and, while it is still away, the broker with what it keeps for it
 GOALS = {"lost": "== 0", "doubled": "== 0", "altered": "== 0", "control_lost": ">= 1", "drain_ratio": ">= 2"}
@@ -62,7 +63,7 @@ def run(count: int, samples: int, seed: int, *, build: Build = Build.HONEST, out
         recovery = _kill(rig, list(kills(count, random.Random(seed))))  # noqa: S311
         ratio = _drain(rig, outage_s) if outage_s else None
         _publish_the_rest(rig, samples)
-        found = rig.settle(within_s=180.0 if build is Build.HONEST else 15.0)
+        found = rig.settle(within_s=180.0 if build is Build.HONEST else CONTROL_SETTLE_S)
     return Killed(found, count, recovery, ratio)
 
 
