@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import Connection
 
-from edge.kinds import Gap, TagStatus
+from edge.kinds import Fill, Gap, TagStatus
 from plant.telemetry import from_us
 
 STATUSES_A_TAG = 50  # newest stretches that are kept
@@ -40,7 +40,8 @@ def save_marks(conn: Connection, site_id: int, source: str, marks: Mapping[str, 
 
 
 def save_gap(conn: Connection, site_id: int, source: str, gap: Gap) -> None:
-    """Write a gap down, or what became of it."""
+    """Write a gap down, or what became of it. One that was left open when the line broke again shares its fate: marks
+    had not passed it, so this filling began there."""
     conn.execute(
         """insert into source_gaps (site_id, source, from_at, until_at, tags, fill, samples, why)
            values (%s, %s, %s, %s, %s, %s, %s, %s)
@@ -48,6 +49,12 @@ def save_gap(conn: Connection, site_id: int, source: str, gap: Gap) -> None:
              fill = excluded.fill, samples = excluded.samples, why = excluded.why, told_at = now()""",
         (site_id, source, from_us(gap.from_us), from_us(gap.until_us), gap.tags, gap.fill, gap.samples, gap.why[:500]),
     )
+    if gap.fill is not Fill.OPEN:
+        conn.execute(
+            """update source_gaps set fill = %s, why = %s, told_at = now()
+               where site_id = %s and source = %s and fill = 'open' and from_at < %s""",
+            (gap.fill, gap.why[:500], site_id, source, from_us(gap.from_us)),
+        )
     conn.execute(
         """delete from source_gaps where site_id = %s and source = %s and from_at < (
              select from_at from source_gaps where site_id = %s and source = %s
