@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _telemetry(chosen: argparse.Namespace) -> Found:
     count, samples = (20, 5_000) if chosen.quick else (chosen.kills, chosen.samples)
-    main_run = telemetry.run(count, samples, chosen.seed, outage_s=3.0 if chosen.quick else 20.0)
+    main_run = telemetry.run(count, samples, chosen.seed, outage_s=2.0 if chosen.quick else 20.0)
     print(f"  {main_run.verdict}", flush=True)
     least, most = telemetry.CONTROL_KILLS
     control_kills = min(max(least, count // 8), most)

@@ -17,7 +17,7 @@ from benchmarks.drills.verdict import Verdict
 
 EACH_S = 2.2  # a kill takes about this long, recovery included
 AT_ONCE = 0.25  # of the kills do not wait until the one before is mended
-PAUSE_S = 0.5
+PAUSE_S = 0.4
 CONTROL_SETTLE_S = 5.0
 LEAST_RATE = 200.0  # samples a second: something is always under way
 PAIR_EVERY = 10  # kills: then ingest and, while it is still away, the broker with what it keeps for it
