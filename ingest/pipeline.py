@@ -41,7 +41,7 @@ WAIT_S = 0.2
 RELOAD_S = 0.25
 BACKOFF_S = (0.05, 2.0)
 FINISH_S = 5.0
-FRESH_S = 5.0  # plant seconds at factor 1: what is measured before may be late for the detectors
+FRESH_S = 2.0  # of the wall: what was measured before may be late for the detectors (their HOLD_S is longer)
 # the database is there and says that these very data are wrong
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
 AWAY = (psycopg.Error, Unavailable, OSError)

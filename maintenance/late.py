@@ -21,7 +21,7 @@ from maintenance import machine, orders, sensor, service, standing, store
 from maintenance.model import Policy, Reason
 from maintenance.standing import Standing
 
-Key = tuple[str, str, datetime, bool, str]  # detector, kind, at, active, subject
+Key = tuple[str, str, str, datetime, bool, str]  # detector, kind, mode, at, active, subject
 Stream = tuple[str, str, str, str]  # detector, kind; of a sensor also mode and subject: what is active or not as one
 SECONDS_AN_HOUR = 3600.0
 
@@ -152,11 +152,12 @@ def _tell_orders(
 
 
 def _key(finding: Finding) -> Key:
-    return finding.detector, finding.kind.value, finding.at, finding.active, store.subject(finding)
+    mode = finding.failure_mode or ""
+    return finding.detector, finding.kind.value, mode, finding.at, finding.active, store.subject(finding)
 
 
 def _key_of_standing(finding: Standing) -> Key:
-    return finding.detector, finding.kind, finding.at, finding.active, finding.subject
+    return finding.detector, finding.kind, finding.failure_mode or "", finding.at, finding.active, finding.subject
 
 
 def _stream(finding: Finding) -> Stream:

@@ -74,7 +74,9 @@ def keep_finding(conn: Connection, finding: Finding) -> bool:
     kept = conn.execute(
         """insert into findings (asset_id, detector, version, kind, mode, subject, started_at, at, surprise, active,
              health, contributions, sentence) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict (asset_id, detector, kind, at, active, subject) do update set withdrawn_at = null
+           on conflict (asset_id, detector, kind, at, active, subject, coalesce(mode, ''))
+             do update set withdrawn_at = null, started_at = excluded.started_at, surprise = excluded.surprise,
+               health = excluded.health, contributions = excluded.contributions, sentence = excluded.sentence
            where findings.withdrawn_at is not null""",
         (
             finding.asset_id,

@@ -16,6 +16,7 @@ from api.shapes import Output
 from core import metrics
 from core.clock import wall_now
 from core.database import Database, site_ids
+from detectors import late
 
 routes = router("health")  # under /api/v1
 bare = router("health")  # at the root, where orchestrators look
@@ -88,6 +89,8 @@ def _plant(database: Database) -> CollectorRegistry:
     )
     tickets = Gauge("millwright_tickets", "Tickets by status.", ["site", "status"], registry=registry)
     behind = Gauge("millwright_detector_lag_seconds", "The slowest asset's judgement.", ["site"], registry=registry)
+    late_wait = Gauge("millwright_late_waiting", "Assets with late data to judge again.", ["site"], registry=registry)
+    late_done = Gauge("millwright_late_judged", "Stretches of late data judged again.", ["site"], registry=registry)
     with database.tx() as conn:
         sites = site_ids(conn)
         codes = dict(conn.execute("select site_id, code from sites").fetchall())
@@ -103,6 +106,9 @@ def _plant(database: Database) -> CollectorRegistry:
                 held.labels(site, reason).set(count)
             for status, count in health.ticket_counts(conn).items():
                 tickets.labels(site, status).set(count)
+            again = late.counts(conn)
+            late_wait.labels(site).set(again.waiting)
+            late_done.labels(site).set(again.judged)
             behind.labels(site).set(health.detector_lag_s(conn) or 0.0)
     return registry
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import LiteralString
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from psycopg import Connection
 
@@ -26,11 +28,14 @@ from ingest import backfill
 from maintenance import late as maintenance_late
 from maintenance import queries, service
 from maintenance.store import subject
-from plant import assets, rollups, telemetry
+from plant import assets, bindings, rollups, telemetry
 from plant.model import SampleBatch
+from tests.conftest import RunningBroker
 from tests.detector_machines import COLUMN, MINUTE_US, SIGNALS, START_US, Life, live
+from tests.integration.ingest_kit import batch_payload, make_plant, publisher, running_ingest, wait_until
 
 CODES = [signal.code for signal in SIGNALS]
+NUMBERS = itertools.count(1)
 WATERMARK: LiteralString = "select watermark_us from asset_watermarks where asset_id = %s"
 FLOOR, SKID = CODES[:5], CODES[5:]  # two gateways of one machine
 
@@ -115,6 +120,26 @@ class Plant:
         wanted, state = self.in_order(requests)
         assert self.findings() == wanted
         assert self.state() == state
+        assert self.deviating() == self.active()
+
+    def deviating(self) -> list[tuple[object, ...]]:
+        """What the alarms believe."""
+        return self.rows(
+            """select kind, count(*) from alarms where asset_id = %s and jsonb_array_length(deviating) > 0
+               group by kind order by kind""",
+            self.asset_id,
+        )
+
+    def active(self) -> list[tuple[object, ...]]:
+        """What the last finding of each machine and sensor fault says that stands."""
+        return self.rows(
+            """select kind, count(*) from (
+                 select distinct on (kind, mode, case kind when 'sensor' then subject end) kind, active from findings
+                 where asset_id = %s and withdrawn_at is null
+                 order by kind, mode, case kind when 'sensor' then subject end, at desc, finding_id desc) as last
+               where active group by kind order by kind""",
+            self.asset_id,
+        )
 
 
 @pytest.fixture
@@ -146,14 +171,19 @@ def test_a_gateway_that_was_out_for_hours_changes_nothing_in_the_end(plant: Plan
     assert plant.runner.run_once() == 0
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate],  # to shrink would take an hour
+)
 @given(seed=st.integers(0, 10**6), where=st.integers(1_000, 8_000), length=st.integers(5, 1_500))
 def test_the_order_of_arrival_does_not_matter(
     database: Database, site: int, life: Life, seed: int, where: int, length: int
 ) -> None:
     """Rows of some signals are held back, shuffled, and come in pieces while judging goes on, some a process later."""
     chance = np.random.default_rng(seed)
-    plant = Plant(database, site, life, code=f"P-{seed}-{where}-{length}")
+    plant = Plant(database, site, life, code=f"P-{next(NUMBERS)}")
     held = list(chance.permutation(CODES)[: chance.integers(1, len(CODES))])
     rows = where + np.flatnonzero(chance.random(min(length, 9_000 - where)) < chance.uniform(0.2, 1.0))
     others = [code for code in CODES if code not in held]
@@ -354,3 +384,41 @@ def test_another_site_hears_nothing_of_it(plant: Plant, database: Database, life
 def _counts(plant: Plant) -> late.Counts:
     with plant.database.tx(site_id=plant.site) as conn:
         return late.counts(conn)
+
+
+def test_a_tag_that_was_renamed_keeps_its_signal_and_what_the_detectors_know(plant: Plant) -> None:
+    """The gateway is replaced by one that calls itself and its tags otherwise, in the middle of a life."""
+    plant.send(CODES, 0, 6_000)
+    plant.run(6_000)
+    before = plant.one("select count(*) from late_stretches")
+    with plant.database.tx(site_id=plant.site) as conn:
+        assert bindings.move(conn, "gateway", to_source="new") == len(CODES)
+        for code in CODES:
+            bindings.move(conn, "new", f"P-101/{code}", to_source="new", to_tag=f"line 2/{code}")
+        conn.execute("update signals set name = 'Renamed ' || name where asset_id = %s", (plant.asset_id,))
+    rows = slice(6_000, len(plant.life.at_us))
+    columns = {f"line 2/{code}": (plant.life.at_us[rows], plant.life.values[rows, COLUMN[code]]) for code in CODES}
+    kept = backfill.columns(plant.database, site_id=plant.site, source="new", columns=columns)
+    assert (kept.stored, kept.quarantined) == ((len(plant.life.at_us) - 6_000) * len(CODES), 0)
+    plant.run(len(plant.life.at_us))
+    plant.agree()
+    assert plant.one("select count(distinct signal_id) from samples") == len(CODES)
+    assert plant.one("select count(*) from late_stretches") == before
+
+
+def test_over_the_wire_only_what_is_not_fresh_is_looked_at(
+    database: Database, site: int, mosquitto: RunningBroker, tmp_path: Path
+) -> None:
+    make_plant(database, site)
+
+    def named() -> list[bool]:
+        with database.tx(site_id=site) as conn:
+            rows = conn.execute("select signals is not null from ingest_batches order by batch_id").fetchall()
+        return [row[0] for row in rows]
+
+    with running_ingest(database, mosquitto.port, tmp_path / "log"), publisher(mosquitto.port) as client:
+        for seq, (ago_s, wanted) in enumerate([(0, [False]), (60, [False, True]), (0, [False, True, False])], start=1):
+            at_us = time.time_ns() // 1000 - ago_s * 1_000_000
+            tag = "M-0/s0" if ago_s == 0 else "M-0/s1"
+            client.publish("mw/v1/plant/gw/b", batch_payload([tag], at_us, [1.0], epoch="a", seq=seq), qos=1)
+            wait_until(lambda wanted=wanted: named() == wanted, what="the flush")  # type: ignore[misc]

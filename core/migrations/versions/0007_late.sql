@@ -43,6 +43,9 @@ create table detector_history (
 
 -- a finding that does not hold with all the data is kept, and marked
 alter table findings add column withdrawn_at timestamptz; -- plant time
+-- what was said of a sensor before may have been another fault at the same time
+alter table findings drop constraint findings_asset_id_detector_kind_at_active_subject_key;
+create unique index findings_once on findings (asset_id, detector, kind, at, active, subject, (coalesce(mode, '')));
 
 -- how far a table was stored, so that a second call goes on there
 create table backfills (
