@@ -57,7 +57,7 @@ def _telemetry(chosen: argparse.Namespace) -> Found:
 DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "telemetry": _telemetry,
     "freeze": lambda chosen: (freeze.run(4.0 if chosen.quick else 10.0, chosen.seed), freeze.GOALS),
-    "poison": lambda chosen: (poison.run(1 if chosen.quick else 20, chosen.seed), poison.GOALS),
+    "poison": lambda chosen: (poison.run(1 if chosen.quick else 10, chosen.seed), poison.GOALS),
     "schema": lambda chosen: (schema.run(5 if chosen.quick else 50, chosen.seed), schema.GOALS),
     "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
 }

@@ -123,6 +123,7 @@ class House:
         self.disks: dict[Part, Disk] = {}
         self._children: dict[Part, Child] = {}
         self.dsns: Dsns
+        self._asked: psycopg.Connection | None = None
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
@@ -205,9 +206,15 @@ class House:
             found.close()
 
     def query(self, text: str) -> list[tuple[Any, ...]]:
-        """As the superuser. Raises psycopg.Error."""
-        with psycopg.connect(self.dsns.superuser, autocommit=True, connect_timeout=3) as conn:
-            return conn.execute(text.encode()).fetchall()
+        """As the superuser, over one connection until it breaks. Raises psycopg.Error."""
+        if self._asked is None or self._asked.closed:
+            self._asked = psycopg.connect(self.dsns.superuser, autocommit=True, connect_timeout=3)
+            self._ends.callback(self._asked.close)
+        try:
+            return self._asked.execute(text.encode()).fetchall()
+        except psycopg.OperationalError:
+            self._asked.close()
+            raise
 
     def wait(self, true: Callable[[], object], *, within_s: float = READY_S, what: str) -> None:
         """Poll; raises TimeoutError with the ends of the logs."""
