@@ -37,6 +37,8 @@ KEEPALIVE_S = 30
 CONNECT_S = 5.0
 TICK_S = 0.5
 FULL_TICK_S = 0.01
+FAREWELL_S = 2.0  # for what is still to be sent
+LINGER_S = 1.0  # for the broker to hang up
 BACKOFF_S = (0.1, 5.0)
 RECEIVE_MAXIMUM = 20_000
 SESSION_S = 30 * 86_400
@@ -74,6 +76,7 @@ class _Buffered:
         self._in = b""
         self._at = 0  # what is before it was taken
         self.out = bytearray()
+        self.lingers = False
 
     def fill(self) -> bool:
         """Read what the kernel has, once nothing is left; False when the other side hung up."""
@@ -118,7 +121,21 @@ class _Buffered:
         """paho closes as soon as it has written its DISCONNECT, which is in the buffer: without it the will is said."""
         with suppress(OSError):
             self.flush()
+            if self.lingers:
+                self._await_end()
         self._inner.close()
+
+    def _await_end(self) -> None:
+        """Until the broker hangs up. To leave while its answers are under way would reset the connection, and the
+        broker may meet that before our DISCONNECT and say the will."""
+        deadline = time.monotonic() + LINGER_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            readers, writers, _ = select.select([self._inner], [self._inner] if self.out else [], [], left_s)
+            if writers:
+                self.flush()
+            with suppress(BlockingIOError, ssl.SSLWantReadError):
+                if readers and not self._inner.recv(READ_BYTES):
+                    return
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -262,12 +279,15 @@ class Link:
             sock.flush()
 
     def _farewell(self, client: mqtt.Client) -> None:
-        deadline = time.monotonic() + 2.0
+        deadline = time.monotonic() + FAREWELL_S
+        sock: Any = client.socket()
+        if sock is not None:
+            sock.lingers = self.connected.is_set()
         self._write(client)
         client.disconnect()
         while client.socket() is not None and time.monotonic() < deadline:
             self._write(client)
-            sock: Any = client.socket()
+            sock = client.socket()
             if sock is None or not sock.out:
                 return
             select.select([], [sock], [], 0.1)
@@ -361,10 +381,12 @@ class Link:
                 self._wake_w.send(b"\0")
 
     def _drain_wake(self) -> None:
-        self._woken = False
+        """What is queued before ``_woken`` is cleared is seen in this turn; cleared first, the byte of a wake in between
+        would be drained, and nobody would ever be woken again."""
         with suppress(BlockingIOError):
             while self._wake_r.recv(4096):
                 pass
+        self._woken = False
 
 
 def _is_between_packets(client: mqtt.Client) -> bool:

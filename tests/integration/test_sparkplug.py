@@ -253,7 +253,13 @@ def test_a_foreign_group_is_dropped_and_not_asked(
 def test_a_further_broker_is_one_source(mosquitto: RunningBroker, tmp_path: Path) -> None:
     states: list[str] = []
     place = Place(
-        "plant", "gw", "hall-2", f"mqtt://127.0.0.1:{mosquitto.port}", lambda: START_US, lambda s, _: states.append(s)
+        "plant",
+        "gw",
+        "hall-2",
+        f"mqtt://127.0.0.1:{mosquitto.port}",
+        lambda: START_US,
+        lambda s, _: states.append(s),
+        folder=tmp_path,
     )
     inbox, stop = Inbox(most_messages=100), threading.Event()
     made = source.create(place, source.options({"group": "hall", "host_id": "gw"}))

@@ -212,7 +212,7 @@ def test_times_are_exact(text: str, us: int) -> None:
 
 def test_topics_are_strict() -> None:
     assert topics.parse("mw/v1/plant/gw-1/s/area/P-101/vibration") == topics.Address(
-        "plant", "gw-1", "area/P-101/vibration"
+        "plant", "gw-1", "area/P-101/vibration", topics.Leaf.SAMPLE
     )
     assert topics.parse("mw/v1/plant/gw-1/b") == topics.Address("plant", "gw-1", None)
     for topic in (
