@@ -15,10 +15,12 @@ from tickets.model import ASSIGNED, ON_HOLD, Actor, Step, Text, Ticket
 from tickets.notify import NoticeKind, planners, tell
 from tickets.routing import Choice, Ranking, skill_name
 from tickets.rows import one
+from tickets.verbs import verb
 
 SHOWN = 5  # places of the ranking kept in the event
 
 
+@verb
 def assign(
     conn: Connection,
     actor: Actor,

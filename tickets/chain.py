@@ -41,7 +41,15 @@ COLUMNS = (
     "fields",
     "lifecycle_id",
     "assignment_reasons",
+    "parent_id",
+    "merged_into",
+    "cost",
+    "downtime_s",
+    "safety",
+    "tags",
 )  # everything but the ids and what the chain itself yields
+LISTS = frozenset({"assignment_reasons", "tags"})
+BLANK: Mapping[str, Any] = dict.fromkeys(COLUMNS) | {"cost": 0.0, "safety": False, "tags": ()}  # before the first event
 
 
 def seal(event: Event) -> Event:
@@ -102,7 +110,7 @@ def to_json(column: str, value: Any) -> Any:
     """A column's value as the timeline keeps it."""
     if value is not None and column in TIMES:
         return time_text(value)
-    return _listed(value) if column in ("fields", "assignment_reasons") else value
+    return _listed(value) if column == "fields" or column in LISTS else value
 
 
 def _listed(value: Any) -> Any:
@@ -119,12 +127,12 @@ def from_json(column: str, value: Any) -> Any:
         return TicketKind(value)
     if column == "verdict":
         return Verdict(value)
-    return tuple(value) if column == "assignment_reasons" else value
+    return tuple(value) if column in LISTS else value
 
 
 def replay(events: Iterable[Event]) -> Ticket:
     """Rebuild the row from its whole timeline; raises ChainBroken when there is no opening event."""
-    values: dict[str, Any] = dict.fromkeys(COLUMNS)
+    values: dict[str, Any] = dict(BLANK)
     version, last = 0, None
     for event in events:
         after = event.body.get("after", {})

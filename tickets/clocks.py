@@ -24,6 +24,7 @@ from tickets.lifecycle import State
 from tickets.model import SYSTEM, Step, Ticket, TicketKind
 from tickets.notify import NoticeKind, planners, tell
 from tickets.sla import Basis, Clock, ClockKind
+from tickets.verbs import verb
 
 WARN_FRACTION = 0.8  # where no policy says otherwise
 COLUMN = {ClockKind.RESPONSE: "respond_by", ClockKind.RESOLUTION: "resolve_by"}
@@ -206,6 +207,7 @@ def next_mark(clock: Clock) -> Mark | None:
     return Mark.WARNING if clock.warned_at is None else Mark.BREACH
 
 
+@verb
 def fire(conn: Connection, mark: Mark, *, ticket_id: int, kind: ClockKind, generation: int, now: datetime) -> None:
     """A timer went off. Late, twice, out of date: no harm. Too early (the plant clock was set): it is set again."""
     ticket = settle(conn, store.lock(conn, ticket_id), now)

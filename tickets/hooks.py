@@ -6,6 +6,8 @@
             ────────────────> OnClosed                feedback, relearning
             every transition
             ────────────────> OnTransition
+            every event, once the verb has ended (``tickets.verbs``)
+            ────────────────> OnEvent                 rules
 All of them run inside the transaction of the step; an error undoes the step.
 """
 
@@ -20,7 +22,8 @@ from typing import Protocol
 from psycopg import Connection
 
 from core.errors import ConfigError
-from tickets.model import Ticket
+from tickets.cause import Cause
+from tickets.model import Actor, Event, Ticket
 
 
 class CloseGuard(Protocol):
@@ -42,6 +45,24 @@ class OnTransition(Protocol):
     def __call__(self, conn: Connection, before: Ticket, ticket: Ticket, now: datetime) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one write did: the ticket before (None: it was opened) and after, and its new events, oldest first."""
+
+    before: Ticket | None
+    ticket: Ticket
+    events: tuple[Event, ...]
+    actor: Actor
+    cause: Cause | None
+    now: datetime
+
+
+class OnEvent(Protocol):
+    """Told of every write, in order; what it does itself by verbs is told later, to all listeners."""
+
+    def __call__(self, conn: Connection, change: Change) -> None: ...
+
+
 class SecondCloseGuard(ConfigError):
     """A close guard is registered already; a ticket can wait for one only."""
 
@@ -55,6 +76,7 @@ class Hooks:
     close_guard: CloseGuard | None = None
     on_closed: list[OnClosed] = field(default_factory=list)
     on_transition: list[OnTransition] = field(default_factory=list)
+    on_event: list[OnEvent] = field(default_factory=list)
 
     def register_close_guard(self, guard: CloseGuard) -> None:
         if self.close_guard not in (None, guard):
@@ -69,23 +91,32 @@ class Hooks:
         if hook not in self.on_transition:
             self.on_transition.append(hook)
 
+    def register_on_event(self, hook: OnEvent) -> None:
+        if hook not in self.on_event:
+            self.on_event.append(hook)
+
+    def copy(self) -> Hooks:
+        return Hooks(self.close_guard, list(self.on_closed), list(self.on_transition), list(self.on_event))
+
+    def become(self, other: Hooks) -> None:
+        """Hold what the other holds."""
+        self.close_guard = other.close_guard
+        self.on_closed[:], self.on_transition[:], self.on_event[:] = other.on_closed, other.on_transition, other.on_event
+
     def clear(self) -> None:
         """Forget everything registered."""
-        self.close_guard = None
-        self.on_closed.clear()
-        self.on_transition.clear()
+        self.become(Hooks())
 
 
 hooks = Hooks()
 
 
 @contextmanager
-def only(*, close_guard: CloseGuard | None = None) -> Iterator[Hooks]:
+def only(*, close_guard: CloseGuard | None = None, on_event: OnEvent | None = None) -> Iterator[Hooks]:
     """Within the block nothing else is registered; for tests and sandboxes."""
-    kept = Hooks(hooks.close_guard, list(hooks.on_closed), list(hooks.on_transition))
-    hooks.clear()
-    hooks.close_guard = close_guard
+    kept = hooks.copy()
+    hooks.become(Hooks(close_guard, on_event=[] if on_event is None else [on_event]))
     try:
         yield hooks
     finally:
-        hooks.close_guard, hooks.on_closed, hooks.on_transition = kept.close_guard, kept.on_closed, kept.on_transition
+        hooks.become(kept)

@@ -41,6 +41,13 @@ class Audience(StrEnum):
     REQUESTER = "requester"
 
 
+class Late(StrEnum):
+    """Whether something may still be added to a finished ticket."""
+
+    REFUSED = "refused"
+    TAKEN = "taken"
+
+
 class ActorKind(StrEnum):
     """What kind of hand moved something."""
 
@@ -115,6 +122,12 @@ class Ticket:
     version: int
     event_count: int
     head_hash: bytes
+    parent_id: int | None = None  # ticket
+    merged_into: int | None = None  # ticket
+    cost: float = 0.0  # of labour, parts and other, in the site's currency
+    downtime_s: float | None = None  # how long the machine stood
+    safety: bool = False  # somebody may get hurt
+    tags: tuple[str, ...] = ()
     assignee_name: str | None = None
     assignee_user_id: int | None = None
 

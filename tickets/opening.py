@@ -12,11 +12,13 @@ from core.errors import Conflict
 from tickets import assigning, clocks, definitions, store, words
 from tickets.model import SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
+from tickets.verbs import verb
 
 ATTEMPTS = 5
 ROUTED = frozenset(TicketKind) - {TicketKind.REQUEST}  # a request waits for a planner first
 
 
+@verb
 def open(  # noqa: A001 - the verb of the ticket core
     conn: Connection,
     actor: Actor,

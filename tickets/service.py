@@ -3,7 +3,7 @@
 Every verb locks the row, asks the life cycle, moves the clocks, writes row and event, and tells people, on the caller's
 connection: it all happens or none of it does.
 
-    open  assign  transition  comment  note_evidence  move_deadline  patch
+    open  assign  transition  comment  note_evidence  move_deadline  patch  record
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from tickets.model import (
     VERIFYING,
     Actor,
     Audience,
+    Late,
     Step,
     Text,
     Ticket,
@@ -37,8 +38,9 @@ from tickets.model import (
 )
 from tickets.notify import NoticeKind, planners, tell
 from tickets.opening import open  # noqa: A004
+from tickets.verbs import verb
 
-__all__ = ["allowed", "assign", "comment", "move_deadline", "note_evidence", "open", "patch", "transition"]
+__all__ = ["allowed", "assign", "comment", "move_deadline", "note_evidence", "open", "patch", "record", "transition"]
 
 PLANNERS = frozenset({"planner", "manager", "admin"})
 MACHINES = frozenset({"system", "rule", "detector"})
@@ -56,6 +58,7 @@ def allowed(conn: Connection, actor: Actor, ticket: Ticket) -> list[Allowed]:
     return lifecycle.allowed(definitions.of(conn, ticket), ticket, actor)
 
 
+@verb
 def transition(
     conn: Connection,
     actor: Actor,
@@ -82,6 +85,7 @@ def transition(
     return ticket
 
 
+@verb
 def comment(
     conn: Connection, actor: Actor, ticket_id: int, *, text: str, audience: Audience | str, now: datetime
 ) -> Ticket:
@@ -97,6 +101,7 @@ def comment(
     return store.save(conn, ticket, actor, now, Step("comment", details={"text": said}, audience=reader))
 
 
+@verb
 def note_evidence(
     conn: Connection, actor: Actor, ticket_id: int, *, kind: str, body: Mapping[str, Any], now: datetime
 ) -> Ticket:
@@ -113,6 +118,7 @@ def note_evidence(
     return ticket
 
 
+@verb
 def move_deadline(
     conn: Connection, actor: Actor, ticket_id: int, *, resolve_by: datetime, reason: Text | str, now: datetime
 ) -> Ticket:
@@ -138,6 +144,7 @@ def move_deadline(
     return store.save(conn, ticket, actor, now, step)
 
 
+@verb
 def patch(
     conn: Connection,
     actor: Actor,
@@ -161,6 +168,30 @@ def patch(
     if edited.get("priority", ticket.priority) != ticket.priority:
         edited |= clocks.retarget(conn, ticket, priority=edited["priority"], now=now)
     return store.save(conn, ticket, actor, now, Step("edited", edited))
+
+
+@verb
+def record(
+    conn: Connection,
+    actor: Actor,
+    ticket_id: int,
+    *,
+    kind: str,
+    details: Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
+    audience: Audience = Audience.INTERNAL,
+    late: Late = Late.REFUSED,
+    now: datetime,
+) -> Ticket:
+    """Add an event of some other room to the timeline, with the columns that change by it (labour, links, parts …).
+
+    The caller has checked the right and the words. Raises TicketClosed for a finished ticket, InvalidFields.
+    """
+    words.plain(kind, details)
+    ticket = store.lock(conn, ticket_id)
+    if late is Late.REFUSED:
+        _refuse_finished(ticket)
+    return store.save(conn, ticket, actor, now, Step(kind, dict(changes or {}), dict(details), audience))
 
 
 # -- transitions ------------------------------------------------------------------------------------------------------

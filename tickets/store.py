@@ -15,8 +15,9 @@ from psycopg.types.json import Jsonb
 
 from core import live
 from core.errors import Invalid, Stale
-from tickets import chain
+from tickets import cause, chain, verbs
 from tickets.errors import InvalidFields
+from tickets.hooks import Change
 from tickets.model import Actor, ActorKind, Audience, Event, Step, Ticket, TicketKind, Verdict
 from tickets.rows import one
 
@@ -33,7 +34,8 @@ SELECT: LiteralString = """
   select t.ticket_id, t.site_id, t.ref, t.kind, t.status, t.priority, t.title, t.description, t.asset_id, t.mode,
          t.channel, t.requester_id, t.assignee_id, t.skill, t.opened_at, t.respond_by, t.resolve_by, t.responded_at,
          t.done_at, t.closed_at, t.held_from, t.hold_reason, t.verdict, t.failure_code, t.fields, t.lifecycle_id,
-         t.assignment_reasons, t.version, t.event_count, t.head_hash, e.name, e.user_id
+         t.assignment_reasons, t.version, t.event_count, t.head_hash, t.parent_id, t.merged_into, t.cost, t.downtime_s,
+         t.safety, t.tags, e.name, e.user_id
   from tickets t left join engineers e on e.engineer_id = t.assignee_id """
 EVENTS: LiteralString = """
   select ticket_id, site_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body, prev_hash, hash
@@ -96,8 +98,7 @@ def create(
             "update ref_counters set last = last - 1 where prefix = %s and year = %s", (prefix, now.year)
         )  # we hold its lock, so the number goes back without a gap
         return None
-    empty = dict.fromkeys(chain.COLUMNS)
-    blank = Ticket(row[0], row[1], version=0, event_count=0, head_hash=chain.GENESIS, **empty)  # type: ignore[arg-type]
+    blank = Ticket(row[0], row[1], version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
     return _write(conn, blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),), base_version=1)
 
 
@@ -135,7 +136,9 @@ def _write(
     for event in events:
         _append(conn, event)
     live.announce(conn, "ticket", ticket.ticket_id)
-    return get(conn, ticket.ticket_id)
+    written = get(conn, ticket.ticket_id)
+    verbs.wrote(conn, Change(ticket if ticket.event_count else None, written, tuple(events), actor, cause.current(), now))
+    return written
 
 
 def _event(
@@ -150,6 +153,9 @@ def _event(
     after: Mapping[str, Any],
 ) -> Event:
     body = dict(step.details)
+    because = cause.current()
+    if because is not None:
+        body["cause"] = because.as_json()
     try:
         if after and seq > 1:
             body["before"] = {name: chain.to_json(name, before[name]) for name in after}
@@ -198,7 +204,9 @@ def _names(values: Mapping[str, Any]) -> sql.Composed:
 
 def _db(name: str, value: Any) -> Any:
     if name in JSON:
-        return Jsonb(list(value) if name == "assignment_reasons" else dict(value))
+        return Jsonb(list(value) if name in chain.LISTS else dict(value))
+    if name in chain.LISTS:
+        return list(value)
     return value.value if isinstance(value, StrEnum) else value
 
 
@@ -312,7 +320,8 @@ def _ticket(row: tuple[Any, ...]) -> Ticket:
     values = dict(zip(Ticket.__slots__, row, strict=True))
     values["kind"] = TicketKind(values["kind"])
     values["verdict"] = Verdict(values["verdict"]) if values["verdict"] else None
-    values["assignment_reasons"] = tuple(values["assignment_reasons"])
+    for name in chain.LISTS:
+        values[name] = tuple(values[name])
     return Ticket(**values)
 
 

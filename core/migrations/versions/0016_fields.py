@@ -1,0 +1,12 @@
+"""Custom fields, links, watchers, failure codes."""
+
+from __future__ import annotations
+
+from core.migrations import run_sql
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    run_sql("0016_fields.sql")

@@ -1,0 +1,83 @@
+"""One verb, one story: what a verb and the verbs inside it write is told to ``hooks.on_event`` when the outermost ends.
+
+    @verb
+    def transition(conn, actor, …): …      store.save ──> wrote ──> gathered ──(outermost verb ends)──> on_event
+
+A listener acts by verbs of its own; what those write is told after what was gathered before it, in the same
+transaction. An error undoes everything, so nothing is told of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Concatenate, cast
+
+from psycopg import Connection
+
+from tickets import hooks
+from tickets.hooks import Change
+from tickets.model import Opened, Ticket
+
+
+@dataclass(slots=True)
+class _Story:
+    conn: Connection
+    changes: deque[Change] = field(default_factory=deque)
+    newest: dict[int, Ticket] = field(default_factory=dict)  # by ticket id
+
+
+_story: ContextVar[_Story | None] = ContextVar("story", default=None)
+
+
+def wrote(conn: Connection, change: Change) -> None:
+    """Something was written; outside every verb it is told at once."""
+    with _within(conn) as story:
+        story.changes.append(change)
+        story.newest[change.ticket.ticket_id] = change.ticket
+
+
+def verb[**P, R](function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Connection, P], R]:
+    """Marks a function that begins with ``conn`` and writes tickets; a ticket that it returns is as the listeners left it."""
+
+    @wraps(function)
+    def told(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+        with _within(conn) as story:
+            result = function(conn, *args, **kwargs)
+        return cast("R", _newest(result, story))
+
+    return told
+
+
+@contextmanager
+def _within(conn: Connection) -> Iterator[_Story]:
+    outer = _story.get()
+    if outer is not None and outer.conn is conn:
+        yield outer
+        return
+    story = _Story(conn)
+    token = _story.set(story)
+    try:
+        yield story
+        _tell(story)
+    finally:
+        _story.reset(token)
+
+
+def _tell(story: _Story) -> None:
+    while story.changes:
+        change = story.changes.popleft()
+        for listener in hooks.hooks.on_event:
+            listener(story.conn, change)
+
+
+def _newest(result: object, story: _Story) -> object:
+    if isinstance(result, Ticket):
+        return story.newest.get(result.ticket_id, result)
+    if isinstance(result, Opened):
+        return replace(result, ticket=story.newest.get(result.ticket.ticket_id, result.ticket))
+    return result
