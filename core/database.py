@@ -179,6 +179,13 @@ def tx(
         pool.putconn(conn)
 
 
+@contextmanager
+def savepoint(conn: Connection) -> Iterator[None]:
+    """Within a transaction: what the block wrote is undone when it raises, and what was before stays."""
+    with conn.transaction():
+        yield
+
+
 def use_site(conn: Connection, site_id: int | None) -> None:
     """Set the current site for the rest of the transaction."""
     conn.execute("select set_config('app.site_id', %s, true)", ("" if site_id is None else str(site_id),))
