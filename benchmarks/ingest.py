@@ -130,6 +130,7 @@ def small(rig: Rig, *, messages: int) -> Figures:
     """Messages of three samples: ours until durable, a stock client's until received."""
     with rig.ingest():
         rig.publish("small", 1_000, window=4_000)
+        _all_rolled(rig)
         ours = rig.publish("small", messages, window=4_000)
     log_file = rig.folder / "stock.log"
     with child(Stock(rig.port, rig.password, messages), log_file) as process:
@@ -202,6 +203,16 @@ def _come_to_rest(rig: Rig, pids: list[int], *, within_s: float = 20.0) -> None:
             return
         spent = now["ingest"] + now["postgres"]
         time.sleep(0.7)
+
+
+def _all_rolled(rig: Rig, *, within_s: float = 150.0) -> None:
+    """Wait until the rollups of earlier phases are made, the newest minute's included: this one pays for its own only."""
+    deadline = time.monotonic() + within_s
+    waiting: object = True
+    while waiting is not None and time.monotonic() < deadline:
+        time.sleep(0.5)
+        with rig.database.ingest_tx() as conn:
+            waiting = conn.execute("select 1 from ingest_batches where not rolled limit 1").fetchone()
 
 
 def rss(rig: Rig, *, seconds: int) -> Figures:

@@ -15,13 +15,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import Concatenate, cast
+from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from psycopg import Connection
 
 from tickets import hooks
 from tickets.hooks import Change
 from tickets.model import Opened, Ticket
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -41,8 +44,8 @@ def wrote(conn: Connection, change: Change) -> None:
         story.newest[change.ticket.ticket_id] = change.ticket
 
 
-def verb[**P, R](function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Connection, P], R]:
-    """Marks a function that begins with ``conn`` and writes tickets; a ticket that it returns is as the listeners left it."""
+def verb(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Connection, P], R]:
+    """Marks a function that begins with ``conn`` and writes tickets. A ticket that it returns is as listeners left it."""
 
     @wraps(function)
     def told(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from psycopg import Connection
 
+from tests.integration import tickets_world
+from tests.integration.tickets_world import NOW, World
 from tickets import cause, chain, hooks, service, store
 from tickets.cause import Cause
 from tickets.errors import TicketClosed
 from tickets.hooks import Change
 from tickets.model import SYSTEM, Late
 from tickets.verbs import verb
-from tests.integration import tickets_world
-from tests.integration.tickets_world import NOW, World
 
 
 @pytest.fixture
@@ -68,7 +68,9 @@ def test_nothing_is_told_of_what_failed(conn: Connection, world: World) -> None:
 def test_a_record_changes_columns_and_replays(conn: Connection, world: World) -> None:
     ticket = tickets_world.order(conn, world)
     changes = {"cost": 12.5, "tags": ("pump", "oil"), "downtime_s": 60.0}
-    ticket = service.record(conn, world.lin, ticket.ticket_id, kind="labour", details={"hours": 1}, changes=changes, now=NOW)
+    ticket = service.record(
+        conn, world.lin, ticket.ticket_id, kind="labour", details={"hours": 1}, changes=changes, now=NOW
+    )
     assert (ticket.cost, ticket.tags, ticket.downtime_s, ticket.version) == (12.5, ("pump", "oil"), 60.0, 3)
     assert chain.replay(store.timeline(conn, ticket.ticket_id)) == chain.row_of(ticket)
 
