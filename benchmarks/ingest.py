@@ -206,7 +206,7 @@ def _come_to_rest(rig: Rig, pids: list[int], *, within_s: float = 20.0) -> None:
 
 
 def _all_rolled(rig: Rig, *, within_s: float = 150.0) -> None:
-    """Wait until the rollups of earlier phases are made, the newest minute's included: this one pays for its own only."""
+    """Wait until the rollups of earlier phases are made, the newest minute's too: this one pays for its own only."""
     deadline = time.monotonic() + within_s
     waiting: object = True
     while waiting is not None and time.monotonic() < deadline:

@@ -381,8 +381,8 @@ class Link:
                 self._wake_w.send(b"\0")
 
     def _drain_wake(self) -> None:
-        """What is queued before ``_woken`` is cleared is seen in this turn. Were it cleared first, a wake in between would
-        lose its byte, and nobody would ever be woken again."""
+        """What is queued before ``_woken`` is cleared is seen in this turn. Were it cleared first, a wake in between
+        would lose its byte, and nobody would ever be woken again."""
         with suppress(BlockingIOError):
             while self._wake_r.recv(4096):
                 pass

@@ -45,7 +45,10 @@ def wrote(conn: Connection, change: Change) -> None:
 
 
 def verb(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concatenate[Connection, P], R]:
-    """Marks a function that begins with ``conn`` and writes tickets. A ticket that it returns is as listeners left it."""
+    """Marks a function that begins with ``conn`` and writes tickets, for listeners to hear when it has ended.
+
+    A ticket that it returns is as the listeners left it.
+    """
 
     @wraps(function)
     def told(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
