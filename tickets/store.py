@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -137,7 +137,9 @@ def _write(
         _append(conn, event)
     live.announce(conn, "ticket", ticket.ticket_id)
     written = get(conn, ticket.ticket_id)
-    verbs.wrote(conn, Change(ticket if ticket.event_count else None, written, tuple(events), actor, cause.current(), now))
+    verbs.wrote(
+        conn, Change(ticket if ticket.event_count else None, written, tuple(events), actor, cause.current(), now)
+    )
     return written
 
 
@@ -216,6 +218,11 @@ def _db(name: str, value: Any) -> Any:
 def get(conn: Connection, ticket_id: int) -> Ticket:
     """The ticket; raises NotFound."""
     return _ticket(one(conn, SELECT + "where t.ticket_id = %s", (ticket_id,), missing=_gone(ticket_id)))
+
+
+def of_ids(conn: Connection, ticket_ids: Sequence[int]) -> list[Ticket]:
+    """Those of these tickets that there are, in no order."""
+    return [_ticket(row) for row in conn.execute(SELECT + "where t.ticket_id = any(%s)", (list(ticket_ids),))]
 
 
 def lock(conn: Connection, ticket_id: int, *, version: int | None = None) -> Ticket:
