@@ -7,21 +7,27 @@ check(lifecycle, ticket, actor, to, fields)  ──> the Transition, or an error
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from tickets import lifecycle_shape
 from tickets.errors import BadDefinition, IllegalTransition, InvalidFields, MissingFields, NotAllowed, NotYours
 from tickets.model import ASSIGNED, CLOSED, DONE, REOPENED, TERMINAL, VERIFYING, Actor, Text, Ticket, Verdict
 
-LANGUAGES = ("en", "zh")
+LANGUAGES = lifecycle_shape.LANGUAGES
 CLOCKS = frozenset({"response", "resolution"})
 PARTS = frozenset(
     {"requester", "engineer", "planner", "manager", "admin", "agent", "rule", "detector", "system"}
 )  # see Actor.part
 LONGEST = {"failure_code": 64, "reason": 500, "note": 4000}
 FIELDS = frozenset({"verdict", "evidence", *LONGEST})
+COLUMNS = frozenset({"asset_id", "mode", "skill", "assignee_id", "downtime_s"})  # `ticket.skill`: filled on the row
+CUSTOM = re.compile(r"fields\.[\w.:-]{1,64}\Z")  # `fields.serial`: the custom field, filled on the ticket
+NOTHING: tuple[Any, ...] = (None, "", [], {})  # what counts as not given; 0 and false are answers
+SHOWN = 8  # problems in the message; all of them travel with the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ def check(lifecycle: Lifecycle, ticket: Ticket, actor: Actor, *, to: str, fields
         options = [option.to for option in allowed(lifecycle, ticket, actor)]
         raise IllegalTransition(f"{ticket.ref} is {to!r} already. {_may(options)}", allowed=options)
     step = permit(lifecycle, ticket, actor, to=to)
-    _check_fields(step, fields)
+    _check_fields(step, ticket, fields)
     return step
 
 
@@ -131,16 +137,27 @@ def _may(options: list[str]) -> str:
     return f"Possible now: {', '.join(options)}." if options else "Nothing is possible for you now."
 
 
-def _check_fields(step: Transition, fields: Mapping[str, Any]) -> None:
+def _check_fields(step: Transition, ticket: Ticket, fields: Mapping[str, Any]) -> None:
     wrong = [problem for name, value in fields.items() if (problem := _field_problem(name, value))]
     if wrong:
         raise InvalidFields(" ".join(problem["detail"] for problem in wrong), errors=wrong)
-    missing = [r.field for r in step.requires if r.applies(fields) and not fields.get(r.field)]
+    known = {**_on_ticket(ticket), **fields}
+    missing = [r.field for r in step.requires if r.applies(known) and known.get(r.field) in NOTHING]
     if missing:
         raise MissingFields(
             f"To become {step.to!r} this ticket needs: {', '.join(missing)}.",
             errors=[{"field": name, "code": "required", "detail": f"{name} is required."} for name in missing],
         )
+
+
+def _on_ticket(ticket: Ticket) -> dict[str, Any]:
+    """What a life cycle may ask of the ticket itself, by the names it uses."""
+    custom = {f"fields.{name}": value for name, value in ticket.fields.items()}
+    return custom | {f"ticket.{name}": getattr(ticket, name) for name in COLUMNS}
+
+
+def _is_field(name: str) -> bool:
+    return name in FIELDS or CUSTOM.match(name) is not None or name in {f"ticket.{column}" for column in COLUMNS}
 
 
 def _field_problem(name: str, value: Any) -> dict[str, str] | None:
@@ -211,20 +228,27 @@ def _refusal(step: Transition, ticket: Ticket, actor: Actor) -> Refusal | None:
 
 def parse(name: str, definition: Mapping[str, Any], *, lifecycle_id: int | None = None) -> Lifecycle:
     """A validated life cycle from plain data. Raises BadDefinition with every problem found."""
-    try:
-        lifecycle = Lifecycle(
-            name=name,
-            initial=definition["initial"],
-            states={key: _state(key, value) for key, value in definition["states"].items()},
-            transitions=tuple(_transition(item) for item in definition["transitions"]),
-            lifecycle_id=lifecycle_id,
+    misshapen = list(lifecycle_shape.problems(definition))
+    if misshapen:
+        raise BadDefinition(
+            f"Life cycle {name!r} is not of the right shape: {' '.join(misshapen[:SHOWN])}", problems=misshapen
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadDefinition(f"Life cycle {name!r} is not of the right shape: {error!r}.") from error
+    lifecycle = build(name, definition, lifecycle_id=lifecycle_id)
     problems = list(validate(lifecycle))
     if problems:
-        raise BadDefinition(f"Life cycle {name!r}: {' '.join(problems)}", problems=problems)
+        raise BadDefinition(f"Life cycle {name!r}: {' '.join(problems[:SHOWN])}", problems=problems)
     return lifecycle
+
+
+def build(name: str, definition: Mapping[str, Any], *, lifecycle_id: int | None = None) -> Lifecycle:
+    """The life cycle of a definition that was checked when it was published; later checks refuse no ticket."""
+    return Lifecycle(
+        name=name,
+        initial=definition["initial"],
+        states={key: _state(key, value) for key, value in definition["states"].items()},
+        transitions=tuple(_transition(item) for item in definition["transitions"]),
+        lifecycle_id=lifecycle_id,
+    )
 
 
 def extend(base: Mapping[str, Any], variant: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,6 +306,8 @@ def validate(lifecycle: Lifecycle) -> Iterator[str]:
     yield from _ambiguities(lifecycle)
     yield from _dead_ends(lifecycle)
     yield from _system_problems(lifecycle)
+    if lifecycle.initial in TERMINAL:
+        yield "A ticket cannot begin in a state that ends it."
 
 
 def _state_problems(state: State) -> Iterator[str]:
@@ -298,11 +324,16 @@ def _step_problems(step: Transition, states: Mapping[str, State]) -> Iterator[st
     yield from (f"{name}: there is no role {role!r}." for role in sorted(step.roles - PARTS))
     yield from (f"{name}: there is no guard {guard!r}." for guard in step.guards if guard not in GUARDS)
     named = {r.field for r in step.requires} | {other for r in step.requires for other in r.when}
-    yield from (f"{name}: there is no field {field!r}." for field in sorted(named - FIELDS))
+    yield from (f"{name}: there is no field {field!r}." for field in sorted(named) if not _is_field(field))
+    yield from (f"{name}: there is no verdict {value!r}." for value in _verdicts(step) if value not in set(Verdict))
     if not step.roles:
         yield f"{name}: nobody may do it."
     if not set(LANGUAGES) <= set(step.label):
         yield f"{name}: needs a label in en and zh."
+
+
+def _verdicts(step: Transition) -> list[str]:
+    return sorted({value for each in step.requires for value in each.when.get("verdict", ())})
 
 
 def _ambiguities(lifecycle: Lifecycle) -> Iterator[str]:

@@ -63,10 +63,15 @@ def code(field: str, value: object) -> str | None:
 
 def fields(value: object) -> dict[str, Any]:
     """Custom fields: a JSON object of bounded size."""
+    return small("fields", value)
+
+
+def small(field: str, value: object, *, most: int = MOST_JSON) -> dict[str, Any]:
+    """A JSON object of at most ``most`` characters."""
     if not isinstance(value, Mapping):
-        raise refuse("fields", "fields must be an object.", code="type")
-    if len(plain("fields", value)) > MOST_JSON:
-        raise refuse("fields", "fields is too large.", code="too_long")
+        raise refuse(field, f"{field} must be an object.", code="type")
+    if len(plain(field, value)) > most:
+        raise refuse(field, f"{field} is too large.", code="too_long")
     return dict(value)
 
 
