@@ -27,9 +27,9 @@ from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job
 from psycopg import Connection, sql
 
-from core import clock, log
+from core import clock, log, timers
 from core.database import APP, Database, site_ids, tx
-from core.errors import ConfigError
+from core.errors import ConfigError, Unavailable
 
 Handler = Callable[[Connection, dict[str, Any], datetime], None]
 ATTEMPTS = 8
@@ -37,6 +37,8 @@ LONGEST_SLEEP_S = 1.0
 DEFERRED = "select extract(epoch from min(execute_after) - now()) from pgqueuer where status = 'queued'"
 WAKE = """select pg_notify('ch_pgqueuer', json_build_object('channel', 'ch_pgqueuer', 'operation', 'insert',
   'sent_at', now(), 'table', 'pgqueuer', 'type', 'table_changed_event')::text)"""
+
+LOST = (psycopg.OperationalError, psycopg.InterfaceError, Unavailable)  # what a database that goes away raises
 
 logger = log.get("jobs")
 
@@ -156,7 +158,7 @@ def run_periodic(database: Database, name: str) -> None:
 
 
 class Worker:
-    """Runs jobs and periodic jobs until stopped. Handlers run in threads, so that heartbeats never stall."""
+    """Runs timers, jobs and periodic jobs until stopped. Handlers run in threads, so that heartbeats never stall."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -165,7 +167,24 @@ class Worker:
         self._woken = {each.name: asyncio.Event() for each in PERIODIC.values() if each.wake}
 
     async def run(self) -> None:
-        """Work until :meth:`stop`; raises when the database connection is lost (the supervisor starts anew)."""
+        """Work until :meth:`stop`; a lost database is waited for, while the timers go on by a connection of their own.
+
+        Raises when the database cannot be reached at the start.
+        """
+        watch = timers.Watch(self.database)
+        ringing = asyncio.create_task(asyncio.to_thread(watch.run))
+        try:
+            await self._serve()
+            while not self._stopping.is_set():
+                await asyncio.sleep(timers.RETRY_S)
+                with contextlib.suppress(*LOST):
+                    await self._serve()
+        finally:
+            watch.stop()
+            await ringing
+
+    async def _serve(self) -> None:
+        """Work the queue until :meth:`stop`, or until the connection is lost, which is told to the log."""
         conn = await psycopg.AsyncConnection.connect(self.database.app_dsn, autocommit=True)
         if not self.database.app_dsn_is(APP):
             await conn.execute(sql.SQL("set role {}").format(sql.Identifier(APP)))
@@ -184,7 +203,10 @@ class Worker:
         await asyncio.gather(*pending, return_exceptions=True)
         await conn.close()
         for task in done:
-            task.result()
+            try:
+                task.result()
+            except LOST as error:
+                logger.warning("the queue lost the database", error=str(error))
 
     def stop(self) -> None:
         self._stopping.set()

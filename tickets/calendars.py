@@ -7,9 +7,10 @@ piece is plain arithmetic.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,19 +21,37 @@ ZERO = timedelta(0)
 HORIZON = timedelta(days=3660)
 MIDNIGHT = 1440
 EVERY_DAY = range(7)
+HOLIDAY_FIELDS = frozenset({"date", "yearly", "easter", "month", "weekday", "nth", "hours", "name"})
+
+Hours = tuple[tuple[int, int], ...]  # (start, end) in minutes of the day, sorted, disjoint
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Open hours in a time zone: weekday (Monday = 0) → (start, end) in minutes of the day, sorted, disjoint."""
+    """Open hours in a time zone: weekday (Monday = 0) → hours. ``holidays`` are closed; ``special`` and ``yearly`` days
+    have hours of their own, none or a half day's. A date that is named counts before a yearly one."""
 
     zone: ZoneInfo
-    hours: Mapping[int, tuple[tuple[int, int], ...]]
+    hours: Mapping[int, Hours]
     holidays: frozenset[date] = frozenset()
+    special: Mapping[date, Hours] = field(default_factory=dict)
+    yearly: tuple[Yearly, ...] = ()
 
     @property
     def always(self) -> bool:
-        return not self.holidays and all(self.hours.get(day) == ((0, MIDNIGHT),) for day in EVERY_DAY)
+        usual = not (self.holidays or self.special or self.yearly)
+        return usual and all(self.hours.get(day) == ((0, MIDNIGHT),) for day in EVERY_DAY)
+
+    def on(self, day: date) -> Hours:
+        """The open hours of a day."""
+        if day in self.special:
+            return self.special[day]
+        if day in self.holidays:
+            return ()
+        for each in self.yearly:
+            if each.falls_on(day):
+                return each.hours
+        return self.hours.get(day.weekday(), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +66,76 @@ class Span:
         return self.end - self.start
 
 
+@dataclass(frozen=True, slots=True)
+class Yearly:
+    """A day that comes every year: on a date (month, day), on the nth weekday of a month (``nth`` −1 = the last), or so
+    many days after Easter Sunday."""
+
+    hours: Hours = ()
+    month: int = 0
+    day: int = 0
+    weekday: int = 0
+    nth: int = 0
+    easter: int | None = None
+
+    def falls_on(self, day: date) -> bool:
+        if self.easter is not None:
+            return day - timedelta(days=self.easter) == easter_sunday((day - timedelta(days=self.easter)).year)
+        if day.month != self.month:
+            return False
+        if not self.nth:
+            return day.day == self.day
+        if day.weekday() != self.weekday:
+            return False
+        return (day + 7 * DAY).month != self.month if self.nth < 0 else (day.day - 1) // 7 + 1 == self.nth
+
+
+@cache
+def easter_sunday(year: int) -> date:
+    """Of the western churches (Meeus, Astronomical Algorithms, 1991, chapter 8)."""
+    a, (b, c) = year % 19, divmod(year, 100)
+    d, e = divmod(b, 4)
+    h = (19 * a + b - d - (b - (b + 8) // 25 + 1) // 3 + 15) % 30
+    i, k = divmod(c, 4)
+    shift = (32 + 2 * e + 2 * i - h - k) % 7
+    m = (a + 11 * h + 22 * shift) // 451
+    month, day = divmod(h + shift - 7 * m + 114, 31)
+    return date(year, month, day + 1)
+
+
 AROUND_THE_CLOCK = Calendar(ZoneInfo("UTC"), dict.fromkeys(EVERY_DAY, ((0, MIDNIGHT),)))
 
 
-def parse(timezone: str, hours: Mapping[str, Any], holidays: list[str] | tuple[str, ...] = ()) -> Calendar:
-    """A calendar from a row: ``{"0": [["08:00", "17:00"]]}``, ends up to "24:00". Raises BadCalendar."""
+def parse(timezone: str, hours: Mapping[str, Any], holidays: Sequence[Any] = ()) -> Calendar:
+    """A calendar from a row: ``{"0": [["08:00", "17:00"]]}``, ends up to "24:00". Raises BadCalendar.
+
+    A holiday is a date, or an object that says which day it is by ``date`` ("2026-12-24"), ``yearly`` ("12-25"),
+    ``month`` with ``weekday`` and ``nth``, or ``easter`` (days after Easter Sunday); its ``hours`` are those of a half
+    day, none when left out; a ``name`` is for people.
+    """
     try:
         zone = ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise BadCalendar(f"There is no time zone {timezone!r}. Use an IANA name such as Europe/Berlin.") from error
     try:
-        parsed = {int(day): tuple(sorted((_minute(a), _minute(b)) for a, b in spans)) for day, spans in hours.items()}
-        closed = frozenset(date.fromisoformat(text) for text in holidays)
-    except (ValueError, TypeError, AttributeError) as error:
+        parsed = {int(day): _hours(spans) for day, spans in hours.items()}
+        days = [_holiday({"date": each} if isinstance(each, str) else each) for each in holidays]
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise BadCalendar(f"The calendar's hours or holidays cannot be read: {error}.") from error
     _refuse_bad_hours(parsed)
-    return Calendar(zone, parsed, closed)
+    for _, special in days:
+        _refuse_overlap(special)
+    return Calendar(
+        zone,
+        parsed,
+        frozenset(day for day, special in days if isinstance(day, date) and not special),
+        {day: special for day, special in days if isinstance(day, date) and special},
+        tuple(replace(day, hours=special) for day, special in days if isinstance(day, Yearly)),
+    )
+
+
+def _hours(spans: Sequence[Any]) -> Hours:
+    return tuple(sorted((_minute(a), _minute(b)) for a, b in spans))
 
 
 def _minute(text: str) -> int:
@@ -72,15 +145,48 @@ def _minute(text: str) -> int:
     return at.hour * 60 + at.minute
 
 
-def _refuse_bad_hours(hours: Mapping[int, tuple[tuple[int, int], ...]]) -> None:
+def _holiday(data: Mapping[str, Any]) -> tuple[date | Yearly, Hours]:
+    unknown = sorted(set(data) - HOLIDAY_FIELDS)
+    if unknown:
+        raise ValueError(f"a holiday has no field {unknown[0]!r}")
+    return _day(data), _hours(data.get("hours", ()))
+
+
+def _day(data: Mapping[str, Any]) -> date | Yearly:
+    if "date" in data:
+        return date.fromisoformat(data["date"])
+    if "easter" in data:
+        return Yearly(easter=_within("easter", data["easter"], -100, 100))
+    if "yearly" in data:
+        leap = date.fromisoformat(f"2000-{data['yearly']}")
+        return Yearly(month=leap.month, day=leap.day)
+    nth = _within("nth", data["nth"], -1, 5)
+    if nth == 0:
+        raise ValueError("nth counts from 1; -1 is the last")
+    return Yearly(
+        month=_within("month", data["month"], 1, 12), weekday=_within("weekday", data["weekday"], 0, 6), nth=nth
+    )
+
+
+def _within(name: str, value: Any, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ValueError(f"{name} is a whole number from {low} to {high}")
+    return value
+
+
+def _refuse_bad_hours(hours: Mapping[int, Hours]) -> None:
     if not set(hours) <= set(EVERY_DAY):
         raise BadCalendar("Weekdays are 0 (Monday) to 6 (Sunday).")
     if not any(hours.values()):
         raise BadCalendar("A calendar needs at least one open hour a week, else nothing would ever be due.")
     for spans in hours.values():
-        edges = [edge for span in spans for edge in span]
-        if edges != sorted(edges) or any(start == end for start, end in spans):
-            raise BadCalendar("Open hours of a day must not overlap, and each must end after it starts.")
+        _refuse_overlap(spans)
+
+
+def _refuse_overlap(spans: Hours) -> None:
+    edges = [edge for span in spans for edge in span]
+    if edges != sorted(edges) or any(start == end for start, end in spans):
+        raise BadCalendar("Open hours of a day must not overlap, and each must end after it starts.")
 
 
 def spans(calendar: Calendar, start: datetime, end: datetime) -> Iterator[Span]:
@@ -158,7 +264,7 @@ def _open_in_piece(calendar: Calendar, start: datetime, end: datetime, offset: t
     last = (end + offset).astimezone(UTC).date()
     while day <= last:
         midnight = datetime.combine(day, time(0), UTC) - offset
-        for first, until in () if day in calendar.holidays else calendar.hours.get(day.weekday(), ()):
+        for first, until in calendar.on(day):
             opens, closes = midnight + timedelta(minutes=first), midnight + timedelta(minutes=until)
             if max(opens, start) < min(closes, end):
                 yield Span(max(opens, start), min(closes, end))

@@ -26,6 +26,8 @@ class NoticeKind(StrEnum):
     UNASSIGNED = "unassigned"
     SLA_WARNING = "sla_warning"
     SLA_BREACHED = "sla_breached"
+    SLA_ESCALATED = "sla_escalated"
+    SLA_WITHDRAWN = "sla_withdrawn"
     REOPENED = "reopened"
     CLOSED = "closed"
     CANCELLED = "cancelled"
@@ -52,12 +54,14 @@ TITLES: Mapping[NoticeKind, Text] = {
     NoticeKind.UNASSIGNED: {"en": "{ref} has nobody", "zh": "{ref} 无人可派"},
     NoticeKind.SLA_WARNING: {"en": "{ref}: {clock} time is running out", "zh": "{ref}：{clock_zh}时限将到"},
     NoticeKind.SLA_BREACHED: {"en": "{ref}: {clock} time is over", "zh": "{ref}：{clock_zh}已超时"},
+    NoticeKind.SLA_ESCALATED: {"en": "{ref}: {clock} time was over long ago", "zh": "{ref}：{clock_zh}超时升级"},
+    NoticeKind.SLA_WITHDRAWN: {"en": "{ref}: {clock} time was kept after all", "zh": "{ref}：{clock_zh}实未超时"},
     NoticeKind.REOPENED: {"en": "{ref} was reopened", "zh": "{ref} 已重新打开"},
     NoticeKind.CLOSED: {"en": "{ref} is closed", "zh": "{ref} 已关闭"},
     NoticeKind.NEEDS_PERSON: {"en": "{ref}: please decide", "zh": "{ref}：请人工判断"},
     NoticeKind.CANCELLED: {"en": "{ref} was cancelled", "zh": "{ref} 已取消"},
 }
-CLOCK_ZH = {"response": "响应", "resolution": "解决"}
+CLOCK_ZH = {"response": "响应", "update": "更新", "resolution": "解决"}
 STOPS = (("en", ". "), ("zh", "。"))
 
 

@@ -69,7 +69,7 @@ def _create(
     conn: Connection, actor: Actor, values: Mapping[str, Any], deadline: datetime | None, now: datetime
 ) -> Ticket | None:
     flow = definitions.for_kind(conn, values["kind"])
-    planned = clocks.plan(conn, values["kind"], values["priority"], deadline=deadline, now=now)
+    planned = clocks.plan(conn, values, deadline=deadline, now=now)
     row = {
         **values,
         **clocks.due_columns(planned),

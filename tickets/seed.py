@@ -29,6 +29,8 @@ POLICIES: tuple[tuple[str, int, str, float, float], ...] = (
     ("sensor-fault", 3, OFFICE, 9, 90),
     ("request", 3, OFFICE, 9, 90),
 )
+UPDATES: dict[tuple[str, int], float] = {}  # hours between two words to the requester
+SPECIFIC, GENERAL = 100, 1000  # places in the order: policies of a kind before those of every kind
 
 
 def seed_site(conn: Connection) -> None:
@@ -38,11 +40,22 @@ def seed_site(conn: Connection) -> None:
     """
     zone = site_zone(conn).key
     calendars = {OFFICE: _calendar(conn, OFFICE, zone, WEEK), ALWAYS: _calendar(conn, ALWAYS, "UTC", EVERY_HOUR)}
+    conn.execute(
+        """update calendars set is_default = true where calendar_id = %s
+           and not exists (select 1 from calendars where is_default)""",
+        (calendars[OFFICE],),
+    )
     for kind, priority, calendar, response_h, resolution_h in POLICIES:
+        name = f"Priority {priority}" if kind == "*" else f"{kind.capitalize()}, priority {priority}"
+        place = (SPECIFIC if kind != "*" else GENERAL) + priority
+        update_h = UPDATES.get((kind, priority))
         conn.execute(
-            """insert into sla_policies (kind, priority, calendar_id, response_s, resolution_s)
-               values (%s, %s, %s, %s, %s) on conflict (site_id, kind, priority) do nothing""",
-            (kind, priority, calendars[calendar], int(response_h * HOUR), int(resolution_h * HOUR)),
+            """insert into sla_policies (code, name, position, kind, priority, calendar_id, response_s, update_s,
+                 resolution_s) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (site_id, code) do nothing""",
+            (
+                *(f"{kind}-{priority}", name, place, kind, priority, calendars[calendar]),
+                *(int(response_h * HOUR), update_h and int(update_h * HOUR), int(resolution_h * HOUR)),
+            ),
         )
     articles.seed(conn)
 

@@ -9,6 +9,7 @@ connection: it all happens or none of it does.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -166,7 +167,7 @@ def patch(
         return ticket
     ticket = clocks.settle(conn, ticket, now)
     if edited.get("priority", ticket.priority) != ticket.priority:
-        edited |= clocks.retarget(conn, ticket, priority=edited["priority"], now=now)
+        edited |= clocks.review(conn, replace(ticket, priority=edited["priority"]), now=now)
     return store.save(conn, ticket, actor, now, Step("edited", edited))
 
 

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from core import clock, jobs
+from core import clock, timers
 from core.database import Database
 from tests.integration import tickets_world
 from tests.integration.tickets_world import DONE, HOUR, NOW, World, order, walk
 from tickets import clocks, notify, service, sla, store
-from tickets.clocks import Mark
-from tickets.hooks import only
+from tickets.hooks import Change, only
 from tickets.model import SYSTEM, Ticket
-from tickets.sla import ClockKind, State
+from tickets.sla import State
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)
@@ -47,10 +46,9 @@ def state(conn: Connection, ticket: Ticket, kind: str, now: datetime) -> State:
     return sla.state(clock_of(conn, ticket, kind), now)
 
 
-def fire(conn: Connection, ticket: Ticket, kind: str, now: datetime, *, generation: int | None = None) -> None:
-    wanted = clock_of(conn, ticket, kind).generation if generation is None else generation
-    for mark in Mark:
-        clocks.fire(conn, mark, ticket_id=ticket.ticket_id, kind=ClockKind(kind), generation=wanted, now=now)
+def ring(conn: Connection, now: datetime) -> datetime | None:
+    """What the timer does at ``now``."""
+    return clocks.ring(conn, now)
 
 
 def marks(conn: Connection, ticket: Ticket) -> list[tuple[str, str]]:
@@ -72,13 +70,13 @@ def test_policies_differ_by_kind_and_priority_and_fall_back(conn: Connection, wo
 
 def test_a_warning_then_a_breach_each_once_and_told_to_engineer_and_planner(conn: Connection, world: World) -> None:
     ticket = urgent(conn, world)
-    fire(conn, ticket, "response", NOW + 23 * MINUTE)
+    ring(conn, NOW + 23 * MINUTE)
     assert marks(conn, ticket) == []
-    fire(conn, ticket, "response", NOW + 24 * MINUTE)
-    fire(conn, ticket, "response", NOW + 25 * MINUTE)
+    ring(conn, NOW + 24 * MINUTE)
+    ring(conn, NOW + 25 * MINUTE)
     assert marks(conn, ticket) == [("sla_warning", "response")]
-    fire(conn, ticket, "response", NOW + 30 * MINUTE)
-    fire(conn, ticket, "response", NOW + 31 * MINUTE)
+    ring(conn, NOW + 30 * MINUTE)
+    ring(conn, NOW + 31 * MINUTE)
     clocks.sweep(conn, NOW + 32 * MINUTE)
     assert marks(conn, ticket) == [("sla_warning", "response"), ("sla_breached", "response")]
     for person in (world.lin, world.planner):
@@ -91,7 +89,7 @@ def test_a_warning_then_a_breach_each_once_and_told_to_engineer_and_planner(conn
 
 def test_a_timer_that_comes_late_records_both_marks_in_order(conn: Connection, world: World) -> None:
     ticket = urgent(conn, world)
-    fire(conn, ticket, "resolution", NOW + 20 * HOUR)
+    ring(conn, NOW + 20 * HOUR)
     assert marks(conn, ticket) == [
         ("sla_warning", "response"),
         ("sla_breached", "response"),
@@ -109,20 +107,17 @@ def test_a_step_after_the_due_time_records_the_breach_that_no_timer_did(conn: Co
 
 def test_response_stops_at_accepted_and_its_timer_does_nothing(conn: Connection, world: World) -> None:
     ticket = urgent(conn, world)
-    old = clock_of(conn, ticket, "response").generation
     accepted = walk(conn, world.lin, ticket, "accepted", now=NOW + 10 * MINUTE)
     assert accepted.responded_at == NOW + 10 * MINUTE
-    fire(conn, ticket, "response", NOW + HOUR, generation=old)
+    ring(conn, NOW + HOUR)
     assert state(conn, ticket, "response", NOW + HOUR) is State.MET
     assert marks(conn, ticket) == []
 
 
 def test_the_clocks_pause_for_the_named_reasons_only(conn: Connection, world: World) -> None:
     ticket = walk(conn, world.lin, urgent(conn, world), "accepted", "on_hold", now=NOW + 10 * MINUTE)
-    old = clock_of(conn, ticket, "resolution").generation
     assert state(conn, ticket, "resolution", NOW + 90 * HOUR) is State.PAUSED
-    fire(conn, ticket, "resolution", NOW + 20 * HOUR)
-    fire(conn, ticket, "resolution", NOW + 20 * HOUR, generation=old - 1)
+    ring(conn, NOW + 20 * HOUR)
     assert clocks.sweep(conn, NOW + 20 * HOUR) == 0
     assert marks(conn, ticket) == []
     back = walk(conn, world.lin, ticket, "accepted", now=NOW + 20 * HOUR)
@@ -131,7 +126,7 @@ def test_the_clocks_pause_for_the_named_reasons_only(conn: Connection, world: Wo
         conn, world.lin, ticket.ticket_id, to="on_hold", fields={"reason": "lunch"}, now=NOW + 21 * HOUR
     )
     assert state(conn, busy, "resolution", NOW + 21 * HOUR) is State.RUNNING
-    fire(conn, ticket, "resolution", NOW + 28 * HOUR)
+    ring(conn, NOW + 28 * HOUR)
     assert marks(conn, ticket) == [("sla_warning", "resolution"), ("sla_breached", "resolution")]
 
 
@@ -174,15 +169,15 @@ def test_a_forecast_sets_and_moves_the_resolution_clock_around_the_clock(conn: C
     service.move_deadline(conn, world.detector, ticket.ticket_id, resolve_by=nearer, reason="faster", now=NOW + HOUR)
     moved = clock_of(conn, ticket, "resolution")
     assert (moved.due_at, moved.generation) == (nearer, old.generation + 1)
-    fire(conn, ticket, "resolution", NOW + 29 * HOUR)
+    ring(conn, NOW + 29 * HOUR)
     assert ("sla_breached", "resolution") not in marks(conn, ticket)
-    fire(conn, ticket, "resolution", nearer)
+    ring(conn, nearer)
     assert marks(conn, ticket).count(("sla_breached", "resolution")) == 1
     service.move_deadline(
         conn, world.detector, ticket.ticket_id, resolve_by=NOW + 90 * HOUR, reason="slower", now=NOW + 31 * HOUR
     )
     assert state(conn, ticket, "resolution", NOW + 31 * HOUR) is State.BREACHED  # never retroactive, either way
-    fire(conn, ticket, "resolution", NOW + 91 * HOUR)
+    ring(conn, NOW + 91 * HOUR)
     assert marks(conn, ticket).count(("sla_breached", "resolution")) == 1
 
 
@@ -194,7 +189,7 @@ def test_a_deadline_on_a_ticket_without_policy_makes_its_clock(conn: Connection,
     conn.execute("delete from sla_policies")
     ticket = order(conn, world)
     service.move_deadline(conn, world.planner, ticket.ticket_id, resolve_by=NOW + HOUR, reason="visit", now=NOW)
-    fire(conn, ticket, "resolution", NOW + HOUR)
+    ring(conn, NOW + HOUR)
     assert marks(conn, ticket) == [("sla_warning", "resolution"), ("sla_breached", "resolution")]
 
 
@@ -206,15 +201,15 @@ def test_another_priority_gives_other_targets_but_no_breach_of_the_past(conn: Co
     assert raised.respond_by == NOW + HOUR + 30 * MINUTE  # half an hour from now, as the first one has passed
     assert raised.resolve_by == NOW + 8 * HOUR
     assert marks(conn, raised) == []
-    fire(conn, ticket, "response", NOW + HOUR + 30 * MINUTE)
+    ring(conn, NOW + HOUR + 30 * MINUTE)
     assert ("sla_breached", "response") in marks(conn, ticket)
     body = store.timeline(conn, ticket.ticket_id)[2].body
     assert body["after"]["priority"] == 1
     assert "resolve_by" in body["after"]
 
 
-def test_timers_are_jobs_of_the_same_transaction(database: Database, site: int) -> None:
-    """Committed: the jobs are there. Rolled back: no job, no ticket. Due: the worker's code path fires them once."""
+def test_a_timer_is_a_row_of_the_opening_transaction(database: Database, site: int) -> None:
+    """Committed: it rings when it is due, by the plant clock. Rolled back: no timer, no ticket."""
 
     class Undo(Exception):
         pass
@@ -226,55 +221,62 @@ def test_timers_are_jobs_of_the_same_transaction(database: Database, site: int) 
         urgent(conn, world, now=now)
         raise Undo
     with database.tx(site_id=site) as conn:
-        assert conn.execute("select count(*) from pgqueuer").fetchone() == (0,)
+        assert conn.execute("select count(*) from sla_clocks").fetchone() == (0,)
         late = urgent(conn, world, now=now - 25 * MINUTE)  # its warning was due a minute ago, its breach is not yet
-        assert conn.execute("select count(*) from pgqueuer").fetchone() == (2,)
-    assert jobs.run_due(database) == 1
+        assert conn.execute("select count(*) from pgqueuer").fetchone() == (0,)
+    timers.ring_all(database)
     with database.tx(site_id=site) as conn:
         assert marks(conn, late) == [("sla_warning", "response")]
-        assert conn.execute("select count(*) from pgqueuer").fetchone() == (
-            2,
-        )  # its breach, and the other clock's warning
-        clock.set_clock(conn, plant_now=now + 6 * MINUTE, factor=1.0)
-    jobs.run_periodic(database, "sla.sweep")  # the clock jumped: the timer would come too late
+        clock.set_clock(conn, plant_now=now + 6 * MINUTE, factor=1.0)  # forward: the breach is due now
+    timers.ring_all(database)
+    with database.tx(site_id=site) as conn:
+        clock.set_clock(conn, plant_now=now - HOUR, factor=1.0)  # back: nothing comes twice, nothing too early
+    timers.ring_all(database)
+    with database.tx(site_id=site) as conn:
+        clock.set_clock(conn, plant_now=now + HOUR, factor=1.0)
+    timers.ring_all(database)
     with database.tx(site_id=site) as conn:
         assert marks(conn, late) == [("sla_warning", "response"), ("sla_breached", "response")]
         assert store.verify_chain(conn, late.ticket_id) == []
-
-
-def test_a_timer_that_wakes_too_early_is_set_again(database: Database, site: int) -> None:
-    with database.tx(site_id=site) as conn:
-        world = tickets_world.build(conn)
-        now = clock.load(conn).now()
-        ticket = urgent(conn, world, now=now)
-        clock.set_clock(conn, plant_now=now - HOUR, factor=1.0)  # the plant clock goes back an hour
-        conn.execute("update pgqueuer set execute_after = now() - interval '1 s'")
-    assert jobs.run_due(database) == 2
-    with database.tx(site_id=site) as conn:
-        assert marks(conn, ticket) == []
-        waits = conn.execute("select count(*), min(execute_after) - now() > '70 min' from pgqueuer").fetchone()
-        assert waits == (2, True)
-
-
-def test_a_job_delivered_twice_has_one_effect(database: Database, site: int) -> None:
-    with database.tx(site_id=site) as conn:
-        world = tickets_world.build(conn)
-        now = clock.load(conn).now()
-        ticket = urgent(conn, world, now=now - HOUR)
-        body = {
-            "site_id": site,
-            "ticket_id": ticket.ticket_id,
-            "clock": "response",
-            "generation": clock_of(conn, ticket, "response").generation,
-            "effect": "00000000-0000-0000-0000-000000000001",
-        }
-    assert jobs.run_job(database, "sla.breach", body)
-    assert not jobs.run_job(database, "sla.breach", body)
-    assert jobs.run_job(database, "sla.breach", {**body, "effect": "00000000-0000-0000-0000-000000000002"})
-    with database.tx(site_id=site) as conn:
-        assert marks(conn, ticket) == [("sla_warning", "response"), ("sla_breached", "response")]
         told = conn.execute("select count(*) from notifications where kind = 'sla_breached'").fetchone()
         assert told == (2,)  # engineer and planner
+
+
+def test_the_timer_says_when_the_next_mark_is(conn: Connection, world: World) -> None:
+    assert ring(conn, NOW) is None
+    urgent(conn, world)
+    assert ring(conn, NOW) == NOW + 24 * MINUTE
+    assert ring(conn, NOW + 24 * MINUTE) == NOW + 30 * MINUTE
+    assert ring(conn, NOW + 9 * HOUR) is None
+
+
+def test_a_ticket_whose_marks_cannot_be_recorded_does_not_hold_up_the_others(conn: Connection, world: World) -> None:
+    broken, sound = urgent(conn, world), urgent(conn, world, mode="x")
+
+    def listener(conn: Connection, change: Change) -> None:
+        if change.ticket.ticket_id == broken.ticket_id:
+            raise ValueError("no")
+
+    with only(on_event=listener):
+        ring(conn, NOW + 25 * MINUTE)
+    assert (marks(conn, broken), marks(conn, sound)) == ([], [("sla_warning", "response")])
+    ring(conn, NOW + 26 * MINUTE)
+    assert marks(conn, broken) == [("sla_warning", "response")]
+
+
+def test_a_ticket_that_somebody_works_on_is_left_until_they_have_finished(database: Database, site: int) -> None:
+    with database.tx(site_id=site) as conn:
+        ticket = urgent(conn, tickets_world.build(conn))
+    with database.tx(site_id=site) as at_work:
+        store.lock(at_work, ticket.ticket_id)
+        with database.tx(site_id=site) as conn:
+            following = ring(conn, NOW + 25 * MINUTE)
+            assert marks(conn, ticket) == []
+        assert following is not None
+        assert following > NOW + 25 * MINUTE
+    with database.tx(site_id=site) as conn:
+        ring(conn, NOW + 25 * MINUTE)
+        assert marks(conn, ticket) == [("sla_warning", "response")]
 
 
 def test_the_clocks_of_a_whole_list_come_in_one_query(conn: Connection, world: World) -> None:

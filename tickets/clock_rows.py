@@ -1,0 +1,106 @@
+"""SQL of the rows of ``sla_clocks``: read and written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, LiteralString
+
+from psycopg import Connection
+from psycopg.types.json import Jsonb
+
+from tickets import policies, sla_policy
+from tickets.policies import Dated
+from tickets.sla import Basis, Clock, ClockKind
+
+SELECT: LiteralString = """
+  select k.ticket_id, k.clock_id, k.calendar_id, k.calendar_version, c.timezone, c.hours, c.holidays, k.kind,
+         k.target_s, k.terms, k.policy_id, k.policy_version, k.basis, k.used_s, k.running_since, k.due_at, k.next_at,
+         k.fired, k.breached_at, k.stopped_at, k.generation, k.round, k.breaches
+  from sla_clocks k left join calendar_versions c on c.calendar_id = k.calendar_id and c.version = k.calendar_version
+  where k.ticket_id = any(%s)
+  order by k.ticket_id, array_position(array['response', 'update', 'resolution'], k.kind)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A clock as it stands in the database; ``clock_id`` None = not yet there."""
+
+    clock: Clock
+    dated: Dated
+    clock_id: int | None = None
+
+
+def of(conn: Connection, ticket_id: int) -> list[Kept]:
+    """A ticket's clocks: response, update, resolution."""
+    return of_many(conn, [ticket_id])[ticket_id]
+
+
+def of_many(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, list[Kept]]:
+    """The clocks of several tickets in one query; every id asked for is a key."""
+    found: dict[int, list[Kept]] = {ticket_id: [] for ticket_id in ticket_ids}
+    for ticket_id, *row in conn.execute(SELECT, (list(ticket_ids),)):
+        found[ticket_id].append(_read(row))
+    return found
+
+
+def write(conn: Connection, ticket_id: int, kept: Kept) -> None:
+    """Write a new or changed clock."""
+    clock = kept.clock
+    conn.execute(
+        """insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,
+             policy_version, basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, generation,
+             round, breaches)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           on conflict (ticket_id, kind) do update set calendar_id = excluded.calendar_id,
+             calendar_version = excluded.calendar_version, target_s = excluded.target_s, terms = excluded.terms,
+             policy_id = excluded.policy_id, policy_version = excluded.policy_version, basis = excluded.basis,
+             used_s = excluded.used_s, running_since = excluded.running_since, due_at = excluded.due_at,
+             next_at = excluded.next_at, fired = excluded.fired, breached_at = excluded.breached_at,
+             stopped_at = excluded.stopped_at, generation = excluded.generation, round = excluded.round,
+             breaches = excluded.breaches""",
+        (
+            ticket_id,
+            clock.kind.value,
+            kept.dated.calendar_id,
+            kept.dated.version,
+            clock.target.total_seconds(),
+            Jsonb(sla_policy.terms_row(clock.terms)),
+            clock.terms.policy_id,
+            clock.terms.policy_version,
+            clock.basis.value,
+            clock.used.total_seconds(),
+            clock.running_since,
+            clock.due_at,
+            clock.next_at,
+            sorted(clock.fired),
+            clock.breached_at,
+            clock.stopped_at,
+            clock.generation,
+            clock.round,
+            clock.breaches,
+        ),
+    )
+
+
+def _read(row: Sequence[Any]) -> Kept:
+    clock_id, calendar_id, version, zone, hours, holidays, kind, target_s, terms, policy_id, policy_version, *rest = row
+    basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, *counts = rest
+    dated = policies.dated((calendar_id, version, zone, hours, holidays))
+    clock = Clock(
+        ClockKind(kind),
+        dated.calendar,
+        timedelta(seconds=target_s),
+        sla_policy.read_terms(terms, policy_id, policy_version),
+        Basis(basis),
+        timedelta(seconds=used_s),
+        running_since,
+        due_at,
+        next_at,
+        frozenset(fired),
+        breached_at,
+        stopped_at,
+        *counts,
+    )
+    return Kept(clock, dated, clock_id)
