@@ -64,6 +64,7 @@ user.manage        -      -       -         -        -       -       site  -
 retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
+search.use         -      -       own       site     site    site    site  site
 """
 
 

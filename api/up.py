@@ -12,6 +12,7 @@ from __future__ import annotations
 import api.jobs
 import maintenance.jobs
 import tickets.jobs
+import tickets.search  # noqa: F401 - its job keeps the index
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
 from tickets.hooks import hooks

@@ -14,6 +14,7 @@ from api.routers import (
     predictions,
     quarantine,
     retention,
+    search,
     session,
     sources,
     system,
@@ -42,4 +43,5 @@ ROUTERS = (
     users.routes,
     devices.routes,
     sources.routes,
+    search.routes,
 )
