@@ -66,3 +66,57 @@ class ChainBroken(MillwrightError):
 
     code: ClassVar[str] = "chain_broken"
     status: ClassVar[int] = 500
+
+
+class FieldTaken(Conflict):
+    """A field with this key exists already; a retired one can be taken up again."""
+
+    code = "field_taken"
+
+
+class TooManyFields(Conflict):
+    """A site has at most 200 fields. Retire what nobody fills in."""
+
+    code = "too_many_fields"
+
+
+class CodeKnown(Conflict):
+    """This failure code ships with the product."""
+
+    code = "code_known"
+
+
+class ApprovalPending(Conflict):
+    """The ticket waits for an approval."""
+
+    code = "approval_pending"
+
+
+class AlreadyDecided(Conflict):
+    """This approval was decided already. Ask again if it has to be decided anew."""
+
+    code = "already_decided"
+
+
+class Cyclic(Conflict):
+    """A ticket cannot be part of itself, nor wait for itself."""
+
+    code = "cyclic_tickets"
+
+
+class OpenChildren(Conflict):
+    """The ticket has open parts. Finish or cancel them first."""
+
+    code = "open_children"
+
+
+class CannotMerge(Conflict):
+    """These tickets cannot be merged."""
+
+    code = "cannot_merge"
+
+
+class NotARequest(Conflict):
+    """Only an open request becomes an order."""
+
+    code = "not_a_request"

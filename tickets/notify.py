@@ -33,6 +33,12 @@ class NoticeKind(StrEnum):
     CANCELLED = "cancelled"
     NEEDS_PERSON = "needs_person"
     LAG = "lag"
+    RULE = "rule"
+    MENTIONED = "mentioned"
+    COMMENTED = "commented"
+    MOVED = "moved"
+    APPROVAL = "approval"
+    DECIDED = "decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,13 @@ TITLES: Mapping[NoticeKind, Text] = {
     NoticeKind.REOPENED: {"en": "{ref} was reopened", "zh": "{ref} 已重新打开"},
     NoticeKind.CLOSED: {"en": "{ref} is closed", "zh": "{ref} 已关闭"},
     NoticeKind.NEEDS_PERSON: {"en": "{ref}: please decide", "zh": "{ref}：请人工判断"},
+    NoticeKind.RULE: {"en": "{ref}", "zh": "{ref}"},
     NoticeKind.CANCELLED: {"en": "{ref} was cancelled", "zh": "{ref} 已取消"},
+    NoticeKind.MENTIONED: {"en": "{ref} names you", "zh": "{ref} 提到了您"},
+    NoticeKind.COMMENTED: {"en": "{ref}: a comment", "zh": "{ref}：新评论"},
+    NoticeKind.MOVED: {"en": "{ref} has moved on", "zh": "{ref} 状态已更新"},
+    NoticeKind.APPROVAL: {"en": "{ref} needs your approval", "zh": "{ref} 需要您审批"},
+    NoticeKind.DECIDED: {"en": "{ref}: the approval is decided", "zh": "{ref}：审批已有结果"},
 }
 CLOCK_ZH = {"response": "响应", "update": "更新", "resolution": "解决"}
 STOPS = (("en", ". "), ("zh", "。"))

@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from core.errors import Conflict
 from tickets import assigning, clocks, definitions, store, words
+from tickets import fields as custom_fields
 from tickets.model import SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
 from tickets.verbs import verb
@@ -52,7 +53,7 @@ def open(  # noqa: A001 - the verb of the ticket core
         "skill": words.code("skill", skill),
         "channel": words.text("channel", channel, longest=64),
         "requester_id": requester_id,
-        "fields": words.fields(fields or {}),
+        "fields": custom_fields.opened(conn, words.kind(kind), fields or {}, actor=actor),
     }
     _refuse_strangers(conn, asset_id, requester_id)
     for _ in range(ATTEMPTS):

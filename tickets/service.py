@@ -16,12 +16,14 @@ from typing import Any
 from psycopg import Connection
 
 import tickets.jobs  # noqa: F401 - timers need their handlers registered
-from tickets import clocks, definitions, lifecycle, store, words
+from tickets import clocks, definitions, failure_codes, gates, lifecycle, store, watchers, words
+from tickets import fields as custom_fields
 from tickets.assigning import assign
 from tickets.errors import BadDeadline, NotAllowed, NotYours, TicketClosed
 from tickets.hooks import hooks
 from tickets.lifecycle import Allowed, Lifecycle
 from tickets.model import (
+    CLOSED,
     DONE,
     ON_HOLD,
     REOPENED,
@@ -46,6 +48,7 @@ __all__ = ["allowed", "assign", "comment", "move_deadline", "note_evidence", "op
 PLANNERS = frozenset({"planner", "manager", "admin"})
 MACHINES = frozenset({"system", "rule", "detector"})
 VERIFIED = frozenset({TicketKind.PREVENTIVE, TicketKind.CORRECTIVE})
+AWAITING = "awaiting_approval"
 EDITS = {"title", "description", "priority", "fields"}
 UNDECIDED: Text = {
     "en": "Telemetry cannot tell whether the repair helped: close or reopen it by hand, with a note.",
@@ -68,19 +71,28 @@ def transition(
     to: str,
     version: int | None = None,
     fields: Mapping[str, Any] | None = None,
+    custom: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> Ticket:
-    """Move the ticket to the state ``to``. ``fields``: verdict, failure_code, note, reason, evidence.
+    """Move the ticket to the state ``to``. ``fields``: verdict, failure_code, note, reason, evidence; ``custom``: the
+    site's own, as for :func:`patch`.
 
-    An order with asset and mode that becomes *done* lands in *verifying* when a close guard is registered.
-    Raises Stale, IllegalTransition, NotAllowed, NotYours, MissingFields, InvalidFields.
+    An order with asset and mode that becomes *done* lands in *verifying* when a close guard is registered. While an
+    approval is missing, one that telemetry would close stays there and closes with the approval.
+    Raises Stale, IllegalTransition, NotAllowed, NotYours, MissingFields, InvalidFields, ApprovalPending, OpenChildren.
     """
     given = dict(fields or {})
     ticket = store.lock(conn, ticket_id, version=version)
     flow = definitions.of(conn, ticket)
-    lifecycle.check(flow, ticket, actor, to=to, fields=given)
+    kept = custom_fields.edited(conn, ticket, custom, actor=actor) if custom else dict(ticket.fields)
+    lifecycle.check(flow, replace(ticket, fields=kept), actor, to=to, fields=given)
+    custom_fields.refuse_unfilled(conn, replace(ticket, fields=kept), actor=actor, to=to)
+    failure_codes.check(conn, ticket, given.get("failure_code"))
+    if _waits_to_close(actor, ticket, to) and gates.is_unapproved(conn, ticket):
+        return _keep_for_approval(conn, actor, ticket, given, now)
+    gates.check(conn, ticket, to)
     ticket = clocks.settle(conn, ticket, now)
-    ticket = _move(conn, actor, ticket, flow, to=to, fields=given, now=now)
+    ticket = _move(conn, actor, ticket, flow, to=to, fields=given, custom=kept, now=now)
     if to == DONE and _waits_for_telemetry(ticket, flow):
         ticket = _verify(conn, ticket, flow, now)
     return ticket
@@ -99,7 +111,9 @@ def comment(
     ticket = store.lock(conn, ticket_id)
     if actor.part == "requester" and (ticket.requester_id != actor.actor_id or reader is Audience.INTERNAL):
         raise NotAllowed("A requester comments on their own tickets, for the requester to read.")
-    return store.save(conn, ticket, actor, now, Step("comment", details={"text": said}, audience=reader))
+    ticket = store.save(conn, ticket, actor, now, Step("comment", details={"text": said}, audience=reader))
+    watchers.on_comment(conn, actor, ticket, text=said, reader=reader, now=now)
+    return ticket
 
 
 @verb
@@ -162,7 +176,7 @@ def patch(
     ticket = store.lock(conn, ticket_id, version=version)
     _refuse_finished(ticket)
     _refuse_editor(actor, ticket, changes)
-    edited = _edits(ticket, changes)
+    edited = _edits(conn, actor, ticket, changes)
     if all(getattr(ticket, name) == value for name, value in edited.items()):
         return ticket
     ticket = clocks.settle(conn, ticket, now)
@@ -199,14 +213,25 @@ def record(
 
 
 def _move(
-    conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, *, to: str, fields: dict[str, Any], now: datetime
+    conn: Connection,
+    actor: Actor,
+    ticket: Ticket,
+    flow: Lifecycle,
+    *,
+    to: str,
+    fields: dict[str, Any],
+    custom: Mapping[str, Any] | None = None,
+    now: datetime,
 ) -> Ticket:
     changes = _columns(ticket, flow, to=to, fields=fields, now=now)
+    if custom is not None:
+        changes["fields"] = custom
     changes |= clocks.enter(conn, ticket, flow.states[to], reason=fields.get("reason"), now=now)
     details = {"from": ticket.status, "to": to} | {name: fields[name] for name in NOTED if fields.get(name)}
     audience = Audience.REQUESTER if to in TERMINAL else Audience.INTERNAL
     before, ticket = ticket, store.save(conn, ticket, actor, now, Step("transition", changes, details, audience))
     _tell(conn, ticket, now)
+    watchers.on_move(conn, actor, ticket, label=flow.states[to].label, now=now)
     for on_transition in hooks.on_transition:
         on_transition(conn, before, ticket, now)
     if to in TERMINAL:
@@ -231,6 +256,27 @@ def _columns(ticket: Ticket, flow: Lifecycle, *, to: str, fields: Mapping[str, A
     elif "response" in flow.states[to].stops and ticket.responded_at is None:
         changes["responded_at"] = now
     return changes
+
+
+def _waits_to_close(actor: Actor, ticket: Ticket, to: str) -> bool:
+    return actor.part in ("system", "detector") and ticket.status == VERIFYING and to == CLOSED
+
+
+def _keep_for_approval(
+    conn: Connection, actor: Actor, ticket: Ticket, given: Mapping[str, Any], now: datetime
+) -> Ticket:
+    details = {"kind": AWAITING, "body": dict(given.get("evidence") or {})}
+    return store.save(conn, ticket, actor, now, Step("evidence", details=details))
+
+
+def kept_for_approval(conn: Connection, ticket: Ticket) -> Mapping[str, Any] | None:
+    """What telemetry found when only an approval was missing to close the order; None when it did not."""
+    for event in reversed(store.timeline(conn, ticket.ticket_id)):
+        if event.kind == "transition":
+            return None
+        if event.kind == "evidence" and event.body.get("kind") == AWAITING:
+            return event.body.get("body") or {}
+    return None
 
 
 def _waits_for_telemetry(ticket: Ticket, flow: Lifecycle) -> bool:
@@ -277,7 +323,7 @@ def _refuse_editor(actor: Actor, ticket: Ticket, changes: Mapping[str, Any]) -> 
         raise NotAllowed("An engineer edits the description and the fields; title and priority are the planner's.")
 
 
-def _edits(ticket: Ticket, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _edits(conn: Connection, actor: Actor, ticket: Ticket, changes: Mapping[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(changes) - EDITS)
     if unknown:
         raise words.refuse(unknown[0], f"{unknown[0]!r} cannot be edited; {', '.join(sorted(EDITS))} can.")
@@ -289,6 +335,5 @@ def _edits(ticket: Ticket, changes: Mapping[str, Any]) -> dict[str, Any]:
     if "priority" in changes:
         edited["priority"] = words.priority(changes["priority"])
     if "fields" in changes:
-        merged = {**ticket.fields, **words.fields(changes["fields"])}
-        edited["fields"] = words.fields({name: value for name, value in merged.items() if value is not None})
+        edited["fields"] = custom_fields.edited(conn, ticket, changes["fields"], actor=actor)
     return edited

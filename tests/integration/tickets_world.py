@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from tickets import engineers, seed, service
+from tickets import engineers, fields, seed, service
 from tickets.model import Actor, ActorKind, Ticket
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)  # a Monday
@@ -34,6 +34,17 @@ class World:
 def build(conn: Connection) -> World:
     """Make it on the current site."""
     seed.seed_site(conn)
+    define(
+        conn,
+        hall="integer",
+        gate="text",
+        crane="boolean",
+        count="integer",
+        by="integer",
+        a="number",
+        b="number",
+        c="number",
+    )
     users = {role: user(conn, role) for role in ("lin", "wang", "planner", "requester")}
     for name, role in (("lin", "engineer"), ("wang", "engineer"), ("planner", "planner"), ("requester", "requester")):
         conn.execute(
@@ -54,6 +65,12 @@ def build(conn: Connection) -> World:
 
 def user(conn: Connection, login: str) -> int:
     return _id(conn, "insert into users (login, name) values (%s, %s) returning user_id", (login, login.title()))
+
+
+def define(conn: Connection, **types: str) -> None:
+    """Custom fields by key and type."""
+    for key, kind in types.items():
+        fields.define(conn, key=key, label={"en": key.title(), "zh": key.title()}, type=kind)
 
 
 def asset(conn: Connection, code: str, asset_class: str) -> int:

@@ -1,4 +1,4 @@
-"""Custom fields, links, watchers, failure codes."""
+"""Custom fields, links, watchers, approvals, failure codes, other cost."""
 
 from __future__ import annotations
 

@@ -1,0 +1,53 @@
+"""What holds a ticket back beside its life cycle: an approval that is not given, parts that are still open."""
+
+from __future__ import annotations
+
+from psycopg import Connection
+
+from tickets.errors import ApprovalPending, OpenChildren
+from tickets.model import CLOSED, DONE, Ticket
+
+FREE = frozenset({"new", "approved", "on_hold", "reopened", "cancelled"})  # the trigger in 0016 names them too
+SHOWN = 5
+
+
+def check(conn: Connection, ticket: Ticket, to: str) -> None:
+    """Raise ApprovalPending or OpenChildren when the ticket may not become ``to`` now, whoever asks."""
+    refuse_unapproved(conn, ticket, to)
+    refuse_open_children(conn, ticket, to)
+
+
+def refuse_unapproved(conn: Connection, ticket: Ticket, to: str) -> None:
+    """Raise ApprovalPending while a demanded approval is pending or declined."""
+    if to in FREE:
+        return
+    row = conn.execute(
+        """select a.state, a.why, coalesce(u.name, a.role), a.reason from approvals a left join users u using (user_id)
+           where a.ticket_id = %s and a.state <> 'approved' order by a.approval_id limit 1""",
+        (ticket.ticket_id,),
+    ).fetchone()
+    if row is None:
+        return
+    state, why, who, reason = row
+    said = f"{who} declined it: {reason}. Ask again, or cancel the ticket" if state == "declined" else f"{who} decides"
+    raise ApprovalPending(f"{ticket.ref} waits for an approval ({why['en']}). {said}.", waits_for=who, why=why)
+
+
+def is_unapproved(conn: Connection, ticket: Ticket) -> bool:
+    """Whether a demanded approval is pending or declined."""
+    query = "select 1 from approvals where ticket_id = %s and state <> 'approved' limit 1"
+    return conn.execute(query, (ticket.ticket_id,)).fetchone() is not None
+
+
+def refuse_open_children(conn: Connection, ticket: Ticket, to: str) -> None:
+    """Raise OpenChildren while parts of the ticket are open; a parent is finished last."""
+    if to not in (DONE, CLOSED):
+        return
+    rows = conn.execute(
+        """select ref from tickets where parent_id = %s and status not in ('closed', 'cancelled')
+           order by ticket_id limit %s""",
+        (ticket.ticket_id, SHOWN + 1),
+    ).fetchall()
+    if rows:
+        names = ", ".join(ref for (ref,) in rows[:SHOWN]) + (" …" if len(rows) > SHOWN else "")
+        raise OpenChildren(f"{ticket.ref} has open parts: {names}. Finish or cancel them first.")
