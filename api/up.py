@@ -3,6 +3,7 @@
     detectors.runner ──finding──> maintenance.service ──> tickets.service
     detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
+    tickets.hooks    <──every write── tickets.rules.engine
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
 """
@@ -13,17 +14,20 @@ import api.jobs
 import maintenance.jobs
 import tickets.jobs
 import tickets.search  # noqa: F401 - its job keeps the index
+import tickets.rules.jobs
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
 from tickets.hooks import hooks
+from tickets.rules import engine
 
-JOB_MODULES = (api.jobs, maintenance.jobs, tickets.jobs)  # importing them registers their handlers
+JOB_MODULES = (api.jobs, maintenance.jobs, tickets.jobs, tickets.rules.jobs)  # importing them registers their handlers
 
 
 def wire() -> None:
     """Register what lower rooms need from higher ones; calling it again changes nothing."""
     hooks.register_close_guard(guard.GUARD)
     hooks.register_on_closed(feedback.on_closed)
+    hooks.register_on_event(engine.on_event)
 
 
 def on_finding() -> OnFinding:

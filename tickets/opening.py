@@ -11,8 +11,9 @@ from psycopg import Connection
 from core.errors import Conflict
 from tickets import assigning, clocks, definitions, store, words
 from tickets import fields as custom_fields
-from tickets.model import SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
+from tickets.model import ASSIGNED, SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
+from tickets.rules import guards
 from tickets.verbs import verb
 
 ATTEMPTS = 5
@@ -83,7 +84,7 @@ def _create(
     if ticket is None:
         return None
     clocks.keep(conn, ticket.ticket_id, planned)
-    if ticket.kind in ROUTED:
+    if ticket.kind in ROUTED and not guards.holds(conn, ticket, to=ASSIGNED, actor=SYSTEM, now=now):
         ticket = assigning.by_routing(conn, SYSTEM, ticket, flow, now)
     return ticket
 

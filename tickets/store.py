@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, LiteralString
@@ -22,6 +22,7 @@ from tickets.field_types import FieldFilter
 from tickets.hooks import Change
 from tickets.model import Actor, ActorKind, Audience, Event, Step, Ticket, TicketKind, Verdict
 from tickets.rows import one
+from tickets.rules import guards
 
 PREFIX: Mapping[TicketKind, str] = {
     TicketKind.REQUEST: "REQ",
@@ -32,13 +33,24 @@ PREFIX: Mapping[TicketKind, str] = {
     TicketKind.INSPECTION: "WO",
 }
 JSON = frozenset({"fields", "assignment_reasons"})
-SELECT: LiteralString = """
-  select t.ticket_id, t.site_id, t.ref, t.kind, t.status, t.priority, t.title, t.description, t.asset_id, t.mode,
-         t.channel, t.requester_id, t.assignee_id, t.skill, t.opened_at, t.respond_by, t.resolve_by, t.responded_at,
-         t.done_at, t.closed_at, t.held_from, t.hold_reason, t.verdict, t.failure_code, t.fields, t.lifecycle_id,
-         t.assignment_reasons, t.version, t.event_count, t.head_hash, t.parent_id, t.merged_into, t.cost, t.downtime_s,
-         t.safety, t.tags, e.name, e.user_id
-  from tickets t left join engineers e on e.engineer_id = t.assignee_id """
+MOST_ID = 2**31 - 1
+FIRST_MATCHES = 500
+MOST_CHANGES, SHOWN_CHANGES = 50, 3
+COLUMNS: LiteralString = """
+  t.ticket_id, t.site_id, t.ref, t.kind, t.status, t.priority, t.title, t.description, t.asset_id, t.mode, t.channel,
+  t.requester_id, t.assignee_id, t.skill, t.opened_at, t.respond_by, t.resolve_by, t.responded_at, t.done_at,
+  t.closed_at, t.held_from, t.hold_reason, t.verdict, t.failure_code, t.fields, t.lifecycle_id, t.assignment_reasons,
+  t.version, t.event_count, t.head_hash, t.parent_id, t.merged_into, t.cost, t.downtime_s, t.safety, t.tags, e.name,
+  e.user_id"""
+FROM: LiteralString = " from tickets t left join engineers e on e.engineer_id = t.assignee_id "
+SELECT: LiteralString = "select " + COLUMNS + FROM
+APPEND: LiteralString = """
+  told as (insert into ticket_events (ticket_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body,
+             prev_hash, hash) select v.* from (values {}) v, written)
+  select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'ticket', 'id', written.ticket_id)::text),
+         e.name, e.user_id
+  from written left join engineers e on e.engineer_id = written.assignee_id"""
+EVENT: LiteralString = "(%s::int, %s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::jsonb, %s::bytea, %s::bytea)"
 FIELD_IS: LiteralString = (
     "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "
 )
@@ -90,22 +102,24 @@ def create(
     ``values`` are columns without ref. The counter's row is locked until the transaction ends, so call this late.
     """
     prefix = PREFIX[TicketKind(values["kind"])]
-    values = {**values, "ref": _next_ref(conn, prefix, now.year)}
-    row = conn.execute(
-        sql.SQL(
-            """insert into tickets ({}) values ({}) on conflict (site_id, asset_id, mode)
-               where asset_id is not null and mode is not null and status not in ('closed', 'cancelled')
-               do nothing returning ticket_id, site_id"""
-        ).format(_names(values), sql.SQL(", ").join(sql.Placeholder() for _ in values)),
-        [_db(name, value) for name, value in values.items()],
-    ).fetchone()
-    if row is None:
+    number, ticket_id, site_id = _next(conn, prefix, now.year)
+    values = {**values, "ref": f"{prefix}-{now.year}-{number:06d}"}
+    blank = Ticket(ticket_id, site_id, version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
+    ticket, events = _stepped(blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),))
+    row = {"ticket_id": ticket_id, **values} | _counts(ticket)
+    insert = sql.SQL(
+        """with written as (insert into tickets ({}) overriding system value values ({})
+             on conflict (site_id, asset_id, mode)
+             where asset_id is not null and mode is not null and status not in ('closed', 'cancelled')
+             do nothing returning ticket_id, assignee_id),"""
+    ).format(_names(row), sql.SQL(", ").join(sql.Placeholder() for _ in row))
+    found = _run(conn, insert, [_db(name, value) for name, value in row.items()], events)
+    if found is None:
         conn.execute(
             "update ref_counters set last = last - 1 where prefix = %s and year = %s", (prefix, now.year)
         )  # we hold its lock, so the number goes back without a gap
         return None
-    blank = Ticket(row[0], row[1], version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
-    return _write(conn, blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),), base_version=1)
+    return _told(conn, None, replace(ticket, assignee_name=found[0], assignee_user_id=found[1]), events, actor, now)
 
 
 def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: Step) -> Ticket:
@@ -113,40 +127,59 @@ def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: 
 
     The version grows by one for every step that changes a column. Raises Stale when the row is not the one given.
     """
-    return _write(conn, ticket, actor, now, steps, base_version=ticket.version)
+    written, events = _stepped(ticket, actor, now, steps)
+    changed = {name: getattr(written, name) for name in chain.COLUMNS if any(name in _after(each) for each in events)}
+    guards.check(conn, ticket, changed, actor, now)
+    row = changed | _counts(written)
+    update = sql.SQL(
+        """with written as (update tickets set {} where ticket_id = %s and version = %s and event_count = %s
+             returning ticket_id, assignee_id),"""
+    ).format(sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in row))
+    params = [*(_db(name, value) for name, value in row.items()), ticket.ticket_id, ticket.version, ticket.event_count]
+    found = _run(conn, update, params, events)
+    if found is None:
+        raise stale(conn, get(conn, ticket.ticket_id), given=ticket.version)
+    return _told(conn, ticket, replace(written, assignee_name=found[0], assignee_user_id=found[1]), events, actor, now)
 
 
-def _write(
-    conn: Connection, ticket: Ticket, actor: Actor, now: datetime, steps: tuple[Step, ...], *, base_version: int
+def _run(
+    conn: Connection, write: sql.Composed, params: list[Any], events: Sequence[Event]
+) -> tuple[str | None, int | None] | None:
+    """Row, events and notice in one statement; returns name and user of the engineer, or None if no row was written."""
+    append = sql.SQL(APPEND).format(sql.SQL(", ").join(sql.SQL(EVENT) for _ in events))
+    values = [value for event in events for value in _event_row(event)]
+    found = conn.execute(write + append, [*params, *values, live.CHANNEL]).fetchone()
+    return None if found is None else (found[1], found[2])
+
+
+def _told(
+    conn: Connection, before: Ticket | None, ticket: Ticket, events: Sequence[Event], actor: Actor, now: datetime
 ) -> Ticket:
+    verbs.wrote(conn, Change(before, ticket, tuple(events), actor, cause.current(), now))
+    return ticket
+
+
+def _counts(ticket: Ticket) -> dict[str, Any]:
+    return {"version": ticket.version, "event_count": ticket.event_count, "head_hash": ticket.head_hash}
+
+
+def _after(event: Event) -> Mapping[str, Any]:
+    after: Mapping[str, Any] = event.body.get("after", {})
+    return after
+
+
+def _stepped(ticket: Ticket, actor: Actor, now: datetime, steps: Sequence[Step]) -> tuple[Ticket, list[Event]]:
+    """The ticket as the steps leave it, with their events."""
     values = {name: getattr(ticket, name) for name in chain.COLUMNS}
     seq, head, version = ticket.event_count, ticket.head_hash, ticket.version
-    changed: dict[str, Any] = {}
     events: list[Event] = []
     for step in steps:
         changes = {name: value for name, value in step.changes.items() if values[name] != value}
         event = _event(ticket, actor, now, step, seq=seq + 1, prev=head, before=values, after=changes)
         events.append(event)
-        values |= changes
-        changed |= changes
+        values |= {name: chain.from_json(name, value) for name, value in _after(event).items()}
         seq, head, version = event.seq, event.hash, version + bool(changes)
-    row = {**changed, "version": version, "event_count": seq, "head_hash": head}
-    updated = conn.execute(
-        sql.SQL("update tickets set {} where ticket_id = %s and version = %s and event_count = %s").format(
-            sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in row)
-        ),
-        [*(_db(name, value) for name, value in row.items()), ticket.ticket_id, base_version, ticket.event_count],
-    )
-    if updated.rowcount != 1:
-        raise stale(get(conn, ticket.ticket_id))
-    for event in events:
-        _append(conn, event)
-    live.announce(conn, "ticket", ticket.ticket_id)
-    written = get(conn, ticket.ticket_id)
-    verbs.wrote(
-        conn, Change(ticket if ticket.event_count else None, written, tuple(events), actor, cause.current(), now)
-    )
-    return written
+    return replace(ticket, **values, version=version, event_count=seq, head_hash=head), events
 
 
 def _event(
@@ -176,34 +209,32 @@ def _event(
         raise InvalidFields(f"A value cannot be kept: {error}.") from error
 
 
-def _append(conn: Connection, event: Event) -> None:
-    conn.execute(
-        """insert into ticket_events (ticket_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body,
-             prev_hash, hash) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
-        (
-            event.ticket_id,
-            event.seq,
-            event.at,
-            event.actor.kind.value,
-            event.actor.actor_id,
-            event.actor.name,
-            event.kind,
-            event.audience.value,
-            Jsonb(event.body),
-            event.prev_hash,
-            event.hash,
-        ),
+def _event_row(event: Event) -> tuple[Any, ...]:
+    return (
+        event.ticket_id,
+        event.seq,
+        event.at,
+        event.actor.kind.value,
+        event.actor.actor_id,
+        event.actor.name,
+        event.kind,
+        event.audience.value,
+        Jsonb(event.body),
+        event.prev_hash,
+        event.hash,
     )
 
 
-def _next_ref(conn: Connection, prefix: str, year: int) -> str:
-    (number,) = one(
+def _next(conn: Connection, prefix: str, year: int) -> tuple[int, int, int]:
+    """The next number of the year, a ticket id and the site."""
+    number, ticket_id, site_id = one(
         conn,
-        """insert into ref_counters (prefix, year, last) values (%s, %s, 1)
-           on conflict (site_id, prefix, year) do update set last = ref_counters.last + 1 returning last""",
+        """with counted as (insert into ref_counters (prefix, year, last) values (%s, %s, 1)
+             on conflict (site_id, prefix, year) do update set last = ref_counters.last + 1 returning last)
+           select last, nextval('tickets_ticket_id_seq'), current_site() from counted""",
         (prefix, year),
     )
-    return f"{prefix}-{year}-{number:06d}"
+    return number, ticket_id, site_id
 
 
 def _names(values: Mapping[str, Any]) -> sql.Composed:
@@ -223,26 +254,28 @@ def _db(name: str, value: Any) -> Any:
 
 def get(conn: Connection, ticket_id: int) -> Ticket:
     """The ticket; raises NotFound."""
-    return _ticket(one(conn, SELECT + "where t.ticket_id = %s", (ticket_id,), missing=_gone(ticket_id)))
+    return read_ticket(one(conn, SELECT + "where t.ticket_id = %s", (ticket_id,), missing=_gone(ticket_id)))
 
 
 def of_ids(conn: Connection, ticket_ids: Sequence[int]) -> list[Ticket]:
     """Those of these tickets that there are, in no order."""
-    return [_ticket(row) for row in conn.execute(SELECT + "where t.ticket_id = any(%s)", (list(ticket_ids),))]
+    return [read_ticket(row) for row in conn.execute(SELECT + "where t.ticket_id = any(%s)", (list(ticket_ids),))]
 
 
 def lock(conn: Connection, ticket_id: int, *, version: int | None = None) -> Ticket:
     """The ticket, its row locked to the end of the transaction. Raises NotFound, or Stale unless ``version`` fits."""
     row = one(conn, SELECT + "where t.ticket_id = %s for update of t", (ticket_id,), missing=_gone(ticket_id))
-    ticket = _ticket(row)
+    ticket = read_ticket(row)
     if version is not None and ticket.version != version:
-        raise stale(ticket, given=version)
+        raise stale(conn, ticket, given=version)
     return ticket
 
 
 def by_ref(conn: Connection, ref: str) -> Ticket:
     """The ticket with this public number; raises NotFound."""
-    return _ticket(one(conn, SELECT + "where t.ref = %s", (ref,), missing=f"There is no ticket {ref!r} on this site."))
+    return read_ticket(
+        one(conn, SELECT + "where t.ref = %s", (ref,), missing=f"There is no ticket {ref!r} on this site.")
+    )
 
 
 def open_for(conn: Connection, asset_id: int, mode: str) -> Ticket | None:
@@ -250,23 +283,47 @@ def open_for(conn: Connection, asset_id: int, mode: str) -> Ticket | None:
     row = conn.execute(
         SELECT + "where t.asset_id = %s and t.mode = %s and t.status not in ('closed', 'cancelled')", (asset_id, mode)
     ).fetchone()
-    return _ticket(row) if row else None
+    return read_ticket(row) if row else None
 
 
 def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
     """Tickets that fit, newest first, at most ``limit``. Raises Invalid for a cursor that is none of ours."""
-    conditions, params = _conditions(wanted)
-    if cursor is not None:
-        conditions.append(sql.SQL("t.ticket_id < %s"))
-        params.append(_id_of(cursor))
-    where = sql.SQL(" where ") + sql.SQL(" and ").join(conditions) if conditions else sql.SQL("")
-    query = sql.SQL(SELECT) + where + sql.SQL(" order by t.ticket_id desc limit %s")
-    rows = [_ticket(row) for row in conn.execute(query, [*params, limit + 1])]
+    before = MOST_ID if cursor is None else _id_of(cursor)
+    rows = _matching(conn, wanted, before, limit + 1) if wanted.q else _rows(conn, wanted, before, limit + 1)
     return Page(rows[:limit], _cursor(rows[limit - 1].ticket_id) if len(rows) > limit else None)
 
 
-def _conditions(wanted: Filter) -> tuple[list[sql.Composable], list[Any]]:
+def _rows(
+    conn: Connection, wanted: Filter, before: int, limit: int, *, among: Sequence[int] | None = None
+) -> list[Ticket]:
+    """Planned anew each time: the best way depends on what is asked for."""
+    conditions, params = _conditions(wanted)
+    conditions.append(sql.SQL("t.ticket_id < %s"))
+    params.append(before)
+    if among is not None:
+        conditions.append(sql.SQL("t.ticket_id = any(%s)"))
+        params.append(list(among))
+    query = sql.SQL(SELECT) + sql.SQL("where ") + sql.SQL(" and ").join(conditions)
+    query += sql.SQL(" order by t.ticket_id desc limit %s")
+    return [read_ticket(row) for row in conn.execute(query, [*params, limit], prepare=False)]
+
+
+def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
+    """What holds the text, newest first, in growing parts until there is enough that fits the rest of the filter."""
     text = "%" + wanted.q.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+    found: list[Ticket] = []
+    most = FIRST_MATCHES
+    while len(found) < limit:
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (text, before, most)).fetchall()
+        ids = [row[0] for row in rows]
+        found += _rows(conn, wanted, before, limit - len(found), among=ids)
+        if len(ids) < most:
+            break
+        before, most = ids[-1], most * 10
+    return found
+
+
+def _conditions(wanted: Filter) -> tuple[list[sql.Composable], list[Any]]:
     terms: list[tuple[bool, LiteralString, list[Any]]] = [
         (wanted.which is Which.OPEN, "t.status not in ('closed', 'cancelled')", []),
         (wanted.which is Which.FINISHED, "t.status in ('closed', 'cancelled')", []),
@@ -277,7 +334,6 @@ def _conditions(wanted: Filter) -> tuple[list[sql.Composable], list[Any]]:
         (wanted.requester_id is not None, "t.requester_id = %s", [wanted.requester_id]),
         (wanted.asset_id is not None, "t.asset_id = %s", [wanted.asset_id]),
         (wanted.mode is not None, "t.mode = %s", [wanted.mode]),
-        (bool(wanted.q), "(t.title ilike %s or t.ref ilike %s or t.description ilike %s)", [text] * 3),
     ]
     terms += [(True, *_field_condition(each)) for each in wanted.fields]
     chosen = [(condition, params) for active, condition, params in terms if active]
@@ -313,13 +369,13 @@ def timeline(conn: Connection, ticket_id: int, *, audience: Audience | None = No
         EVENTS + "where ticket_id = %s and seq > %s and (%s::text is null or audience = %s) order by seq",
         (ticket_id, after, audience, audience),
     )
-    return [_read_event(row) for row in rows]
+    return [read_event(row) for row in rows]
 
 
 def verify_chain(conn: Connection, ticket_id: int) -> list[str]:
     """What is wrong with a ticket's timeline, as sentences; empty when it is whole and adds up to the row."""
     row = one(conn, SELECT + "where t.ticket_id = %s for share of t", (ticket_id,), missing=_gone(ticket_id))
-    return list(chain.problems(_ticket(row), timeline(conn, ticket_id)))
+    return list(chain.problems(read_ticket(row), timeline(conn, ticket_id)))
 
 
 def verify_site(conn: Connection) -> dict[str, list[str]]:
@@ -328,18 +384,42 @@ def verify_site(conn: Connection) -> dict[str, list[str]]:
     return {ref: found for ticket_id, ref in tickets if (found := verify_chain(conn, ticket_id))}
 
 
-def stale(ticket: Ticket, *, given: int | None = None) -> Stale:
-    """The error that shows the caller what the ticket has become."""
+def stale(conn: Connection, ticket: Ticket, *, given: int) -> Stale:
+    """The error that shows the caller what the ticket has become, and who changed what since the version ``given``."""
     current = {name: chain.to_json(name, getattr(ticket, name)) for name in chain.COLUMNS}
     current |= {"ticket_id": ticket.ticket_id, "version": ticket.version}
+    difference = _difference(conn, ticket.ticket_id, given)
+    who = "; ".join(f"{each['by']} changed {', '.join(each['changes'])}" for each in difference[-SHOWN_CHANGES:])
     return Stale(
-        f"{ticket.ref} was changed meanwhile: it is at version {ticket.version}. Reload and try again.",
+        f"{ticket.ref} was changed meanwhile: it is at version {ticket.version}. {who and who + '. '}"
+        "Reload and try again.",
         current=current,
         given_version=given,
+        difference=difference,
     )
 
 
-def _ticket(row: tuple[Any, ...]) -> Ticket:
+def _difference(conn: Connection, ticket_id: int, given: int) -> list[dict[str, Any]]:
+    """The changes since a version, oldest first: each event that changed a column made a version."""
+    rows = conn.execute(
+        """select at, actor_name, kind, body->'before', body->'after' from ticket_events
+           where ticket_id = %s and body->'after' is not null order by seq offset %s limit %s""",
+        (ticket_id, max(given, 0), MOST_CHANGES),
+    )
+    return [
+        {
+            "version": version,
+            "at": chain.time_text(at),
+            "by": name,
+            "kind": kind,
+            "changes": {field: {"before": (before or {}).get(field), "after": after[field]} for field in after},
+        }
+        for version, (at, name, kind, before, after) in enumerate(rows, start=max(given, 0) + 1)
+    ]
+
+
+def read_ticket(row: Sequence[Any]) -> Ticket:
+    """A ticket from the columns of SELECT."""
     values = dict(zip(Ticket.__slots__, row, strict=True))
     values["kind"] = TicketKind(values["kind"])
     values["verdict"] = Verdict(values["verdict"]) if values["verdict"] else None
@@ -348,7 +428,8 @@ def _ticket(row: tuple[Any, ...]) -> Ticket:
     return Ticket(**values)
 
 
-def _read_event(row: tuple[Any, ...]) -> Event:
+def read_event(row: Sequence[Any]) -> Event:
+    """An event from the columns of EVENTS."""
     ticket_id, site_id, seq, at, kind, actor_id, name, what, audience, body, prev_hash, digest = row
     actor = Actor(ActorKind(kind), actor_id, name)
     return Event(ticket_id, site_id, seq, at, actor, what, Audience(audience), body, prev_hash, digest)

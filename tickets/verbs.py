@@ -19,6 +19,7 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 
 from psycopg import Connection
 
+from core.database import savepoint
 from tickets import hooks
 from tickets.hooks import Change
 from tickets.model import Opened, Ticket
@@ -51,12 +52,25 @@ def verb(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concaten
     """
 
     @wraps(function)
-    def told(conn: Connection, *args: P.args, **kwargs: P.kwargs) -> R:
+    def told(conn: Connection, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with _within(conn) as story:
             result = function(conn, *args, **kwargs)
         return cast("R", _newest(result, story))
 
     return told
+
+
+@contextmanager
+def attempt(conn: Connection) -> Iterator[None]:
+    """A savepoint: when the block raises, what it wrote is undone and never told."""
+    with _within(conn) as story:
+        changes, newest = deque(story.changes), dict(story.newest)
+        try:
+            with savepoint(conn):
+                yield
+        except BaseException:
+            story.changes, story.newest = changes, newest
+            raise
 
 
 @contextmanager
