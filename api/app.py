@@ -1,6 +1,6 @@
 """The app: every router, every layer around it, and nothing that starts without a Policy.
 
-RequestLog ─ KnownHost ─ Deadline ─ GZip ─ StrictJson ─ routes (Guarded) ─ web files
+RequestLog ─ KnownHost ─ Uploads ─ Deadline ─ GZip ─ StrictJson ─ routes (Guarded) ─ web files
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from api.live import Hub
 from api.middleware import Deadline, KnownHost, RequestLog
 from api.policies import check_routes
 from api.routers import ROUTERS, health
+from api.uploads import Uploads, files_of
 from api.web import WebApp
 from core import clock
 from core.clock import Clock
@@ -79,6 +80,7 @@ def create_app(
     app.add_middleware(StrictJson)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Deadline, seconds=deadline_s or settings.statement_timeout_s + SPARE_S)
+    app.add_middleware(Uploads, database=database, files=files_of(settings), settings=settings)
     app.add_middleware(KnownHost, hosts=known)
     app.add_middleware(RequestLog)
     check_routes(app.routes)

@@ -1,6 +1,6 @@
 """What may enter as a request body: JSON that passes ``core.strict_json``, streamed against the limit.
 
-server ──> RequestLog ──> KnownHost ──> Deadline ──> GZip ──> StrictJson ──> routes
+server ──> RequestLog ──> KnownHost ──> Uploads ──> Deadline ──> GZip ──> StrictJson ──> routes
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from core.errors import MillwrightError
 from core.strict_json import MAX_BYTES, JsonMalformed, JsonTooLarge, check
 
 BODY_DIGEST = "millwright.body_digest"
+UPLOAD = "millwright.upload"  # a body that ``api.uploads`` has received as a file
 BODY_WITHIN_S = 30.0
 LARGE = 64 * 1024
 
@@ -46,7 +47,7 @@ class StrictJson:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
+        if scope["type"] != "http" or UPLOAD in scope or not _has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
         try:
@@ -57,7 +58,7 @@ class StrictJson:
         except Gone:
             return
         scope[BODY_DIGEST] = hashlib.sha256(body).digest()
-        await self.app(scope, _replay(body, receive), send)
+        await self.app(scope, replay(body, receive), send)
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         declared = headers.get("content-length", "0")
@@ -112,14 +113,15 @@ def _require_json(headers: Headers) -> None:
         raise NotJson("Compressed bodies are not taken. Send the JSON as it is.")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
+    """What gives the body once more to whoever comes next."""
     sent = False
 
-    async def replay() -> Message:
+    async def again() -> Message:
         nonlocal sent
         if sent:
             return await receive()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return replay
+    return again

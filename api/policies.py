@@ -64,6 +64,8 @@ user.manage        -      -       -         -        -       -       site  -
 retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
+attachment.read    -      -       own       site     site    site    site  site
+attachment.add     -      -       own       site     site    site    site  -
 search.use         -      -       own       site     site    site    site  site
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from api.routers import (
     alarms,
     assets,
+    attachments,
     devices,
     health,
     knowledge,
@@ -43,5 +44,6 @@ ROUTERS = (
     users.routes,
     devices.routes,
     sources.routes,
+    attachments.routes,
     search.routes,
 )
