@@ -42,6 +42,8 @@ VERBS = {
     "publish": Verb("api.commands.publish:publish", "play a recorded table through the real broker"),
     "backfill": Verb("api.commands.backfill:backfill", "store old data from CSV or Parquet; twice changes nothing"),
     "tag": Verb("api.commands.tags:tag", "which tags bring which signals; rename a tag without losing history"),
+    "lifecycle": Verb("api.commands.lifecycle:lifecycle", "life cycles as text: export, check, preview, publish"),
+    "audit": Verb("api.commands.audit:audit", "was any ticket's history changed? names every problem"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

@@ -64,9 +64,15 @@ user.manage        -      -       -         -        -       -       site  -
 retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
+search.use         -      -       own       site     site    site    site  site
+lifecycle.read     -      -       -         site     site    site    site  site
+lifecycle.edit     -      -       -         -        site    site    site  -
+lifecycle.publish  -      -       -         -        -       site    site  -
 attachment.read    -      -       own       site     site    site    site  site
 attachment.add     -      -       own       site     site    site    site  -
-search.use         -      -       own       site     site    site    site  site
+work.read          -      -       -         site     site    site    site  site
+work.record        -      -       -         site     site    site    site  -
+checklist.edit     -      -       -         -        site    site    site  -
 """
 
 

@@ -12,15 +12,22 @@ from __future__ import annotations
 
 import api.jobs
 import maintenance.jobs
+import tickets.audit_jobs
 import tickets.jobs
-import tickets.search  # noqa: F401 - its job keeps the index
 import tickets.rules.jobs
+import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
 from tickets.hooks import hooks
 from tickets.rules import engine
 
-JOB_MODULES = (api.jobs, maintenance.jobs, tickets.jobs, tickets.rules.jobs)  # importing them registers their handlers
+JOB_MODULES = (
+    api.jobs,
+    maintenance.jobs,
+    tickets.audit_jobs,
+    tickets.jobs,
+    tickets.rules.jobs,
+)  # importing them registers their handlers
 
 
 def wire() -> None:

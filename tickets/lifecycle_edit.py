@@ -112,7 +112,7 @@ def versions(conn: Connection, kind: TicketKind) -> list[Version]:
            order by version desc""",
         (kind.value,),
     ).fetchall()
-    found = [Version(*row, counts.get(row[1], 0)) for row in rows]
+    found = [Version(*(*row, counts.get(row[1], 0))) for row in rows]
     builtin = Version(BUILT_IN, None, not any(each.active for each in found), "", None, "", counts.get(None, 0))
     return [*found, builtin]
 
@@ -185,6 +185,14 @@ def draft(conn: Connection, kind: TicketKind) -> Draft | None:
         (kind.value,),
     ).fetchone()
     return Draft(*row) if row else None
+
+
+def drafted(conn: Connection, kind: TicketKind) -> dict[str, Any]:
+    """The draft's definition. Raises NotFound."""
+    kept = draft(conn, kind)
+    if kept is None:
+        raise NotFound(f"There is no draft of the life cycle of {kind.value}.")
+    return dict(kept.definition)
 
 
 def save_draft(

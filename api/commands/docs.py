@@ -18,6 +18,8 @@ SUBVERBS = {
     "user": ("add", "password", "list"),
     "device": ("add", "certificate", "rotate", "revoke", "list", "events"),
     "source": ("add", "remove", "list"),
+    "lifecycle": ("export", "check", "preview", "publish", "versions", "restore", "migrate"),
+    "audit": ("verify",),
 }
 
 

@@ -6,14 +6,17 @@ import asyncio
 import signal
 
 from api import up
+from api.commands.audit import seal_of
 from api.commands.parts import start
 from core import jobs
+from tickets import roots
 
 
 def worker(argv: list[str]) -> int:
     """Run timers, verifications and notices until a signal says stop."""
     instance = start("worker", "Run timers, verifications and notices.", argv)
     up.wire()
+    roots.sign_with(seal_of(instance))
 
     async def work() -> None:
         running = jobs.Worker(instance.database)

@@ -9,6 +9,7 @@ from api.routers import (
     devices,
     health,
     knowledge,
+    lifecycles,
     live,
     notifications,
     pipeline,
@@ -44,6 +45,7 @@ ROUTERS = (
     users.routes,
     devices.routes,
     sources.routes,
-    attachments.routes,
     search.routes,
+    lifecycles.routes,
+    attachments.routes,
 )
