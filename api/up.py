@@ -12,18 +12,21 @@ from __future__ import annotations
 
 import api.jobs
 import maintenance.jobs
+import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.jobs
 import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
+from tickets import checklists, handing
 from tickets.hooks import hooks
 from tickets.rules import engine
 
 JOB_MODULES = (
     api.jobs,
     maintenance.jobs,
+    tickets.attachment_jobs,
     tickets.audit_jobs,
     tickets.jobs,
     tickets.rules.jobs,
@@ -35,6 +38,8 @@ def wire() -> None:
     hooks.register_close_guard(guard.GUARD)
     hooks.register_on_closed(feedback.on_closed)
     hooks.register_on_event(engine.on_event)
+    hooks.register_on_transition(handing.on_transition)
+    hooks.register_on_event(checklists.on_event)
 
 
 def on_finding() -> OnFinding:

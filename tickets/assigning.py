@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,14 +11,19 @@ from psycopg import Connection
 
 from tickets import definitions, engineers, lifecycle, store
 from tickets.clocks import enter, settle
+from tickets.engineers import Routing
 from tickets.lifecycle import Lifecycle
 from tickets.model import ASSIGNED, ON_HOLD, Actor, Step, Text, Ticket
 from tickets.notify import NoticeKind, planners, tell
-from tickets.routing import Choice, Ranking, skill_name
+from tickets.routing import Choice, Ranking, rank, skill_name
 from tickets.rows import one
 from tickets.verbs import verb
 
 SHOWN = 5  # places of the ranking kept in the event
+WAITING: Mapping[Routing, Text] = {
+    Routing.PUSH: {"en": "Waits for a planner to assign it.", "zh": "等待计划员指派。"},
+    Routing.POOL: {"en": "In the pool: whoever can takes it.", "zh": "在工单池中：由合适的人员领取。"},
+}
 
 
 @verb
@@ -50,13 +56,40 @@ def permit(flow: Lifecycle, ticket: Ticket, actor: Actor) -> None:
     lifecycle.permit(flow, someone, actor, to=ASSIGNED)
 
 
+def at_opening(conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
+    """What the site does with what is opened: assign it, hand it to the planner, or put it into the pool."""
+    crew = engineers.crew(conn, asset_id=ticket.asset_id, mode=ticket.mode, now=now)
+    if crew.routing is not Routing.AUTOMATIC:
+        return _waits(conn, actor, ticket, crew.routing, now)
+    ranking = rank(crew.people, skill=ticket.skill, priority=ticket.priority, zone=crew.zone, now=now)
+    return _by_ranking(conn, actor, ticket, flow, ranking, now)
+
+
 def by_routing(conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
     """Assign to the best of the ranking, or note why there is nobody and tell the planners."""
-    ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now)
+    return _by_ranking(conn, actor, ticket, flow, suggested(conn, ticket, now), now)
+
+
+def _by_ranking(
+    conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, ranking: Ranking, now: datetime
+) -> Ticket:
     if ranking.best is None:
         return _nobody(conn, actor, ticket, ranking, now)
     details = {"how": "routing", "ranking": [_place(choice) for choice in ranking.choices[:SHOWN]]}
-    return _give(conn, actor, ticket, flow, ranking.best.engineer_id, ranking.reasons, details, now)
+    return give(conn, actor, ticket, flow, ranking.best.engineer_id, ranking.reasons, details, now)
+
+
+def suggested(conn: Connection, ticket: Ticket, now: datetime, *, but_not: frozenset[int] = frozenset()) -> Ranking:
+    """Who should do this ticket, best first."""
+    return engineers.suggest(
+        conn,
+        skill=ticket.skill,
+        priority=ticket.priority,
+        asset_id=ticket.asset_id,
+        mode=ticket.mode,
+        but_not=but_not,
+        now=now,
+    )
 
 
 def _by_word(
@@ -68,16 +101,16 @@ def _by_word(
         (assignee_id,),
         missing=f"There is no active engineer {assignee_id} on this site.",
     )
-    ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now)
+    ranking = suggested(conn, ticket, now)
     known = next((choice.reasons for choice in ranking.choices if choice.engineer_id == assignee_id), None)
     chosen: Text = {"en": f"Chosen by {actor.name}", "zh": f"由{actor.name}指定"}
     name = skill_name(ticket.skill or "")
     unskilled: Text = {"en": f"Has no entry for the skill “{name['en']}”", "zh": f"未登记“{name['zh']}”技能"}
     reasons = (chosen, *(known if known is not None else (unskilled,)))
-    return _give(conn, actor, ticket, flow, assignee_id, reasons, {"how": "choice"}, now)
+    return give(conn, actor, ticket, flow, assignee_id, reasons, {"how": "choice"}, now)
 
 
-def _give(
+def give(
     conn: Connection,
     actor: Actor,
     ticket: Ticket,
@@ -100,6 +133,18 @@ def _give(
     details = {**details, "from": ticket.status, "to": changes.get("status", ticket.status)}
     ticket = store.save(conn, ticket, actor, now, Step("assigned", changes, details))
     _tell(conn, ticket, former, reasons, now)
+    return ticket
+
+
+def _waits(conn: Connection, actor: Actor, ticket: Ticket, routing: Routing, now: datetime) -> Ticket:
+    """It stays as it is until somebody gives or takes it; planners are told of what waits for them."""
+    why = WAITING[routing]
+    ticket = store.save(
+        conn, ticket, actor, now, Step("pooled", {"assignment_reasons": (why,)}, {"how": routing.value})
+    )
+    if routing is Routing.PUSH:
+        key = f"unassigned:{ticket.ticket_id}:{ticket.event_count}"
+        tell(conn, planners(conn), kind=NoticeKind.UNASSIGNED, ticket=ticket, key=key, extra=why, now=now)
     return ticket
 
 

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
+from enum import StrEnum
+from math import hypot
+from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from core.errors import Invalid
-from tickets.routing import Candidate, Ranking, Shift, on_shift, rank
+from core.errors import Invalid, NotFound
+from tickets.routing import Candidate, Ranking, Shift, rank, there
 from tickets.rows import one
+
+# one round trip, since every opening asks it; row-level security lets an index compare ints and times
+CANDIDATES: LiteralString = """
+  select s.timezone, e.engineer_id, e.name, e.skills, e.user_id,
+    (select count(*) from tickets t where t.assignee_id = e.engineer_id
+       and t.status not in ('closed', 'cancelled', 'done', 'verifying')),
+    coalesce((select json_agg(json_build_array(h.weekday, h.starts, h.ends) order by h.shift_id) from shifts h
+       where h.engineer_id = e.engineer_id), '[]'),
+    coalesce((select f.fixes from proven_fixes f where f.engineer_id = e.engineer_id and f.mode = %(mode)s), 0),
+    (select max(a.ends) from absences a
+       where a.engineer_id = e.engineer_id and a.begins <= %(now)s and a.ends > %(now)s),
+    exists (select 1 from on_call c where c.engineer_id = e.engineer_id and c.begins <= %(now)s and c.ends > %(now)s),
+    exists (select 1 from asset_teams at join team_members m using (team_id)
+       where at.asset_id = %(asset_id)s and m.user_id = e.user_id),
+    p.x_m - e.x_m, p.y_m - e.y_m, coalesce((select d.routing from dispatch_settings d), 'automatic')
+  from sites s left join engineers e on e.active left join asset_places p on p.asset_id = %(asset_id)s
+  where s.site_id = current_site() order by e.engineer_id"""
+
+
+class Routing(StrEnum):
+    """How a site hands out what is opened."""
+
+    AUTOMATIC = "automatic"  # routing assigns at once
+    PUSH = "push"  # a planner assigns
+    POOL = "pool"  # who can and comes first takes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +80,18 @@ def set_shifts(conn: Connection, engineer_id: int, shifts: Sequence[Shift]) -> N
 
 
 def roster(conn: Connection, *, now: datetime) -> list[Engineer]:
-    """Every active engineer with load and whether they are on shift."""
-    zone = site_zone(conn)
-    users: dict[int, int | None] = dict(conn.execute("select engineer_id, user_id from engineers").fetchall())
+    """Every active engineer with load and whether they are there."""
+    found = crew(conn, now=now)
     return [
         Engineer(
             person.engineer_id,
-            users[person.engineer_id],
+            found.users[person.engineer_id],
             person.name,
             person.skills,
-            on_shift(person.shifts, zone=zone, now=now),
+            there(person, zone=found.zone, now=now) == now,
             person.open_jobs,
         )
-        for person in candidates(conn)
+        for person in found.people
     ]
 
 
@@ -75,27 +102,51 @@ def of_user(conn: Connection, user_id: int) -> int | None:
 
 
 def suggest(
-    conn: Connection, *, skill: str | None, priority: int, now: datetime, but_not: frozenset[int] = frozenset()
+    conn: Connection,
+    *,
+    skill: str | None,
+    priority: int,
+    now: datetime,
+    but_not: frozenset[int] = frozenset(),
+    asset_id: int | None = None,
+    mode: str | None = None,
 ) -> Ranking:
-    """Who should do a job of this skill and priority, best first, with reasons."""
-    people = [person for person in candidates(conn) if person.engineer_id not in but_not]
-    return rank(people, skill=skill, priority=priority, zone=site_zone(conn), now=now)
+    """Who should do a job of this skill and priority at this machine and failure mode, best first, with reasons."""
+    found = crew(conn, now=now, asset_id=asset_id, mode=mode)
+    people = [person for person in found.people if person.engineer_id not in but_not]
+    return rank(people, skill=skill, priority=priority, zone=found.zone, now=now)
 
 
-def candidates(conn: Connection) -> list[Candidate]:
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The active engineers of the site as routing sees them, its time zone, and how it hands out work."""
+
+    zone: ZoneInfo
+    people: tuple[Candidate, ...]
+    users: Mapping[int, int | None]
+    routing: Routing
+
+
+def crew(conn: Connection, *, now: datetime, asset_id: int | None = None, mode: str | None = None) -> Crew:
+    """Everybody with shifts, load, absence, and what they are to this machine and failure mode."""
+    rows = conn.execute(CANDIDATES, {"now": now, "asset_id": asset_id, "mode": mode}).fetchall()
+    if not rows:
+        raise NotFound("There is no such site.")
+    people = [row for row in rows if row[1] is not None]
+    people_of = tuple(_candidate(row) for row in people)
+    return Crew(ZoneInfo(rows[0][0]), people_of, {row[1]: row[4] for row in people}, Routing(rows[0][-1]))
+
+
+def candidates(conn: Connection, *, now: datetime) -> list[Candidate]:
     """Active engineers of the site with shifts and open jobs (those waiting for telemetry are off their hands)."""
-    shifts: dict[int, list[Shift]] = {}
-    for engineer_id, weekday, starts, ends in conn.execute(
-        "select engineer_id, weekday, starts, ends from shifts order by shift_id"
-    ):
-        shifts.setdefault(engineer_id, []).append(Shift(weekday, starts, ends))
-    rows = conn.execute(
-        """select e.engineer_id, e.name, e.skills, count(t.ticket_id)
-           from engineers e left join tickets t on t.assignee_id = e.engineer_id
-             and t.status not in ('closed', 'cancelled', 'done', 'verifying')
-           where e.active group by e.engineer_id order by e.engineer_id"""
-    )
-    return [Candidate(ident, name, skills, tuple(shifts.get(ident, ())), jobs) for ident, name, skills, jobs in rows]
+    return list(crew(conn, now=now).people)
+
+
+def _candidate(row: tuple[Any, ...]) -> Candidate:
+    _, ident, name, skills, _, jobs, shifts, fixes, away_until, on_call, of_team, x_m, y_m, _ = row
+    hours = tuple(Shift(day, time.fromisoformat(starts), time.fromisoformat(ends)) for day, starts, ends in shifts)
+    way_m = None if x_m is None else hypot(x_m, y_m)
+    return Candidate(ident, name, skills, hours, jobs, fixes, way_m, away_until, on_call, of_team)
 
 
 def site_zone(conn: Connection) -> ZoneInfo:

@@ -120,3 +120,33 @@ class NotARequest(Conflict):
     """Only an open request becomes an order."""
 
     code = "not_a_request"
+
+
+class AlreadyTaken(Conflict):
+    """Somebody else was first, or the order is not where it can be taken or handed over."""
+
+    code = "already_taken"
+
+
+class LacksSkill(Conflict):
+    """The order needs a skill that this person does not have."""
+
+    code = "lacks_skill"
+
+
+class ShortOfStock(Conflict):
+    """There is not enough of the part in this store."""
+
+    code = "short_of_stock"
+
+
+class PlanNotDraft(Conflict):
+    """Only a draft can be accepted or discarded."""
+
+    code = "plan_not_draft"
+
+
+class PlanOutdated(Conflict):
+    """Since the plan was made something changed that it breaks a hard rule by. Plan again."""
+
+    code = "plan_outdated"

@@ -119,12 +119,13 @@ def _users(conn: Connection, ticket: Ticket, sort: str, name: str, now: datetime
 
 
 def on_call(conn: Connection, ticket: Ticket, now: datetime) -> list[int]:
-    """Engineers on shift now who have the ticket's skill."""
+    """Engineers on shift now, or on call by the roster, who have the ticket's skill."""
     zone = engineers.site_zone(conn)
     there = {
         each.engineer_id
-        for each in engineers.candidates(conn)
-        if each.shifts and on_shift(each.shifts, zone=zone, now=now) and ticket.skill in (None, *each.skills)
+        for each in engineers.candidates(conn, now=now)
+        if (each.on_call or (each.shifts and on_shift(each.shifts, zone=zone, now=now)))
+        and ticket.skill in (None, *each.skills)
     }
     rows = conn.execute(
         "select user_id from engineers where engineer_id = any(%s) and user_id is not null", (list(there),)

@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from core import jobs
 from core.timers import timer
-from tickets import assigning, clocks, engineers, store
+from tickets import assigning, clocks, store
 from tickets.model import DONE, SYSTEM, VERIFYING, Step
 from tickets.verbs import verb
 
@@ -44,7 +44,7 @@ def reassign(conn: Connection, payload: dict[str, Any], now: datetime) -> None:
     if not ticket.is_open or ticket.status in (DONE, VERIFYING):
         return
     but_not = frozenset() if ticket.assignee_id is None else frozenset({ticket.assignee_id})
-    ranking = engineers.suggest(conn, skill=ticket.skill, priority=ticket.priority, now=now, but_not=but_not)
+    ranking = assigning.suggested(conn, ticket, now, but_not=but_not)
     if ranking.best is not None:
         assigning.assign(conn, SYSTEM, ticket.ticket_id, assignee_id=ranking.best.engineer_id, now=now)
 

@@ -85,7 +85,7 @@ def _create(
         return None
     clocks.keep(conn, ticket.ticket_id, planned)
     if ticket.kind in ROUTED and not guards.holds(conn, ticket, to=ASSIGNED, actor=SYSTEM, now=now):
-        ticket = assigning.by_routing(conn, SYSTEM, ticket, flow, now)
+        ticket = assigning.at_opening(conn, SYSTEM, ticket, flow, now)
     return ticket
 
 

@@ -1,11 +1,12 @@
-"""Who should do it: skill, shift and load add up to a ranking whose reasons are data, kept on the ticket. Pure.
+"""Who should do it: skill, shift, load, way, team and proven fixes make a ranking whose reasons are data. Pure.
 
-cost = wait_h * hours until the engineer is on shift + load * open jobs - level * (skill level - 1)
+cost = wait_h * hours until the engineer is there + load * open jobs + way_km * kilometres from where they begin
+       - level * (skill level - 1) - fix * proven fixes of this failure mode (at most MOST_FIXES) - team if it is theirs
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ SKILLS: Mapping[str, Text] = {
     "engine": {"en": "engine", "zh": "发动机"},
 }
 DAYS_AHEAD = 8
+MOST_FIXES = 5  # more of them prove no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,21 @@ class Shift:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An engineer as routing sees them. ``skills``: skill → level 1..3; without shifts they count as always there."""
+    """An engineer as routing sees them. ``skills``: skill → level 1..3; without shifts they count as always there.
+
+    ``fixes``: orders of this failure mode that they closed and telemetry verified. ``away_until``: their absence's end.
+    """
 
     engineer_id: int
     name: str
     skills: Mapping[str, int]
     shifts: tuple[Shift, ...]
     open_jobs: int
+    fixes: int = 0
+    way_m: float | None = None  # from where their day begins to the machine
+    away_until: datetime | None = None
+    on_call: bool = False
+    of_team: bool = False  # the machine's team
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,9 @@ class Weights:
     wait_h: float = 1.0
     load: float = 2.0
     level: float = 3.0
+    way_km: float = 0.5
+    fix: float = 1.5
+    team: float = 4.0
 
 
 URGENT = Weights(wait_h=6.0)  # priority 1: whoever is there
@@ -126,12 +139,31 @@ def nobody_with(skill: str) -> Text:
 
 
 def _choice(one: Candidate, *, skill: str | None, weights: Weights, zone: ZoneInfo, now: datetime) -> Choice:
-    starts = next_on_shift(one.shifts, zone=zone, now=now)
+    starts = there(one, zone=zone, now=now)
     wait_h = (starts - now) / timedelta(hours=1)
     level = 1 if skill is None else min(one.skills[skill], 3)
     cost = weights.wait_h * wait_h + weights.load * one.open_jobs - weights.level * (level - 1)
+    cost += weights.way_km * (one.way_m or 0.0) / 1000 - weights.fix * min(one.fixes, MOST_FIXES)
+    cost -= weights.team if one.of_team else 0.0
     reasons = (*_skill_reason(skill, level), _shift_reason(one, starts, zone=zone, now=now), _load_reason(one))
-    return Choice(one.engineer_id, one.name, round(cost, 3), reasons)
+    return Choice(one.engineer_id, one.name, round(cost, 3), (*reasons, *_more_reasons(one)))
+
+
+def there(one: Candidate, *, zone: ZoneInfo, now: datetime) -> datetime:
+    """When the engineer is there: now on shift or on call, never while away."""
+    if one.away_until is not None and one.away_until > now:
+        return next_on_shift(one.shifts, zone=zone, now=one.away_until)
+    return now if one.on_call else next_on_shift(one.shifts, zone=zone, now=now)
+
+
+def _more_reasons(one: Candidate) -> Iterator[Text]:
+    if one.fixes:
+        times = "once" if one.fixes == 1 else f"{one.fixes} times"
+        yield {"en": f"Fixed this fault {times}, verified", "zh": f"曾修复此类故障 {one.fixes} 次，已验证"}
+    if one.way_m is not None:
+        yield {"en": f"{one.way_m / 1000:.1f} km away", "zh": f"距离 {one.way_m / 1000:.1f} 公里"}
+    if one.of_team:
+        yield {"en": "Of the machine's team", "zh": "属于该设备班组"}
 
 
 def _skill_reason(skill: str | None, level: int) -> tuple[Text, ...]:
@@ -147,6 +179,11 @@ def _skill_reason(skill: str | None, level: int) -> tuple[Text, ...]:
 
 
 def _shift_reason(one: Candidate, starts: datetime, *, zone: ZoneInfo, now: datetime) -> Text:
+    if one.away_until is not None and one.away_until > now:
+        back = starts.astimezone(zone)
+        return {"en": f"Away; back {back:%Y-%m-%d %H:%M}", "zh": f"请假中；{back:%Y-%m-%d %H:%M} 返岗"}
+    if one.on_call:
+        return {"en": "On call", "zh": "值班待命"}
     if not one.shifts:
         return {"en": "No shift plan entered: counts as available", "zh": "未录入班次：视为可用"}
     if starts == now:

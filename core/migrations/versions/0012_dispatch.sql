@@ -66,21 +66,23 @@ create table dispatch_settings (
 );
 
 create table plans (
-  plan_id    int generated always as identity primary key,
-  site_id    int not null default current_site() references sites,
-  status     text not null default 'draft' check (status in ('draft', 'accepted', 'superseded', 'discarded')),
-  cause      text not null default 'plan' check (cause in ('plan', 'emergency', 'sickness', 'overrun')),
-  base_id    int references plans, -- the plan that stood
-  origin     timestamptz not null,
-  horizon_s  int not null,
-  maker      text not null,
-  reason     text not null default '',
-  cost       int not null,
+  plan_id     int generated always as identity primary key,
+  site_id     int not null default current_site() references sites,
+  status      text not null default 'planning'
+    check (status in ('planning', 'draft', 'accepted', 'superseded', 'discarded', 'failed')),
+  cause       text not null default 'plan' check (cause in ('plan', 'emergency', 'sickness', 'overrun')),
+  base_id     int references plans, -- the plan that stood
+  seconds     float8 not null,
+  origin      timestamptz not null,
+  horizon_s   int not null,
+  maker       text,
+  reason      text not null default '',
+  cost        int,
   greedy_cost int,
-  moved      float8 not null default 0,
-  left_over  jsonb not null default '[]', -- [{ticket_id, why}]
-  made_at    timestamptz not null,
-  made_by    int references users,
+  moved       float8 not null default 0,
+  left_over   jsonb not null default '[]', -- [{ticket_id, why}]
+  made_at     timestamptz not null,
+  made_by     int references users,
   accepted_at timestamptz,
   accepted_by int references users
 );
