@@ -1,7 +1,8 @@
-"""Drills of the telemetry lane: what kills, power cuts, freezes, poison, changes of mind and floods cost.
+"""Drills: what kills, power cuts, freezes, poison, changes of mind, floods and jumps of the clock cost.
 
 python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercut 20] [--seed N] [--quick]
 python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]
+python -m benchmarks.drill sla [--kills 200] [--jumps 20] [--seed N] [--quick]
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, telemetry
+from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, sla, telemetry
 from benchmarks.drills.parts import Build
 from benchmarks.result import finish
 from core import log
@@ -24,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one drill and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drill", choices=list(DRILLS))
-    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--kills", type=int, help="300 of the telemetry lane, 200 of the job worker")
+    parser.add_argument("--jumps", type=int, default=20, help="of the plant clock")
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--powercut", type=int, default=0, help="so many power cuts each of spool and database (root)")
     parser.add_argument("--seed", type=int, default=1)
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _telemetry(chosen: argparse.Namespace) -> Found:
-    count, samples = (20, 5_000) if chosen.quick else (chosen.kills, chosen.samples)
+    count, samples = (20, 5_000) if chosen.quick else (chosen.kills or 300, chosen.samples)
     main_run = telemetry.run(count, samples, chosen.seed, outage_s=2.0 if chosen.quick else 20.0)
     print(f"  {main_run.verdict}", flush=True)
     least, most = telemetry.CONTROL_KILLS
@@ -54,11 +56,17 @@ def _telemetry(chosen: argparse.Namespace) -> Found:
     return figures | cuts, {**goals, **powercut.GOALS}
 
 
+def _sla(chosen: argparse.Namespace) -> Found:
+    kills, jumps = (6, 4) if chosen.quick else (chosen.kills or 200, chosen.jumps)
+    return sla.figures(kills, jumps, chosen.seed), sla.GOALS
+
+
 DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "telemetry": _telemetry,
     "freeze": lambda chosen: (freeze.run(4.0 if chosen.quick else 10.0, chosen.seed), freeze.GOALS),
     "poison": lambda chosen: (poison.run(1 if chosen.quick else 10, chosen.seed), poison.GOALS),
     "schema": lambda chosen: (schema.run(5 if chosen.quick else 50, chosen.seed), schema.GOALS),
+    "sla": _sla,
     "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
 }
 

@@ -167,24 +167,22 @@ class Worker:
         self._woken = {each.name: asyncio.Event() for each in PERIODIC.values() if each.wake}
 
     async def run(self) -> None:
-        """Work until :meth:`stop`; a lost database is waited for, while the timers go on by a connection of their own.
-
-        Raises when the database cannot be reached at the start.
-        """
+        """Work until :meth:`stop`; a database that is away is waited for. Timers have a connection of their own."""
         watch = timers.Watch(self.database)
         ringing = asyncio.create_task(asyncio.to_thread(watch.run))
         try:
-            await self._serve()
             while not self._stopping.is_set():
-                await asyncio.sleep(timers.RETRY_S)
-                with contextlib.suppress(*LOST):
+                try:
                     await self._serve()
+                except LOST as error:
+                    logger.warning("the queue lost the database", error=str(error))
+                    await asyncio.sleep(timers.RETRY_S)
         finally:
             watch.stop()
             await ringing
 
     async def _serve(self) -> None:
-        """Work the queue until :meth:`stop`, or until the connection is lost, which is told to the log."""
+        """Work the queue until :meth:`stop`; raises one of LOST when the connection is lost."""
         conn = await psycopg.AsyncConnection.connect(self.database.app_dsn, autocommit=True)
         if not self.database.app_dsn_is(APP):
             await conn.execute(sql.SQL("set role {}").format(sql.Identifier(APP)))
@@ -203,10 +201,7 @@ class Worker:
         await asyncio.gather(*pending, return_exceptions=True)
         await conn.close()
         for task in done:
-            try:
-                task.result()
-            except LOST as error:
-                logger.warning("the queue lost the database", error=str(error))
+            task.result()
 
     def stop(self) -> None:
         self._stopping.set()

@@ -125,7 +125,7 @@ def _ring_one(conn: Connection, ticket_id: int, now: datetime) -> None:
     """One that fails must not hold up the others: it is told to the log and tried again later."""
     try:
         with savepoint(conn):
-            _settle_one(conn, ticket_id, now)
+            settle_one(conn, ticket_id, now)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other tickets' timers go on
         logger.error("marks cannot be recorded", ticket=ticket_id, error=str(error))
         conn.execute(
@@ -134,7 +134,8 @@ def _ring_one(conn: Connection, ticket_id: int, now: datetime) -> None:
 
 
 @verb
-def _settle_one(conn: Connection, ticket_id: int, now: datetime) -> None:
+def settle_one(conn: Connection, ticket_id: int, now: datetime) -> None:
+    """Record what is due on one ticket."""
     settle(conn, store.lock(conn, ticket_id), now)
 
 
@@ -142,7 +143,7 @@ def sweep(conn: Connection, now: datetime) -> int:
     """Record what is due on every ticket, one after another; returns how many had something."""
     rows = conn.execute("select distinct ticket_id from sla_clocks where next_at <= %s order by 1", (now,)).fetchall()
     for (ticket_id,) in rows:
-        _settle_one(conn, ticket_id, now)
+        settle_one(conn, ticket_id, now)
     return len(rows)
 
 
