@@ -1,20 +1,23 @@
-"""What holds a ticket back beside its life cycle: an approval that is not given, parts that are still open."""
+"""What holds a ticket back beside its life cycle: an approval that is not given, parts or lines that are still open."""
 
 from __future__ import annotations
 
 from psycopg import Connection
 
+from tickets import checklist_store
 from tickets.errors import ApprovalPending, OpenChildren
-from tickets.model import CLOSED, DONE, Ticket
+from tickets.model import CLOSED, DONE, VERIFYING, Ticket
 
 FREE = frozenset({"new", "approved", "on_hold", "reopened", "cancelled"})  # the trigger in 0016 names them too
 SHOWN = 5
 
 
 def check(conn: Connection, ticket: Ticket, to: str) -> None:
-    """Raise ApprovalPending or OpenChildren when the ticket may not become ``to`` now, whoever asks."""
+    """Raise ApprovalPending, OpenChildren or ChecklistOpen when the ticket may not become ``to`` now, whoever asks."""
     refuse_unapproved(conn, ticket, to)
     refuse_open_children(conn, ticket, to)
+    if to in (DONE, CLOSED) and ticket.status not in (DONE, VERIFYING):
+        checklist_store.refuse_unanswered(conn, ticket)
 
 
 def refuse_unapproved(conn: Connection, ticket: Ticket, to: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from core import clock
+from tickets import checklists
 from tickets.engineers import site_zone
 from tickets.knowledge import articles
 from tickets.rows import one
@@ -34,9 +36,9 @@ SPECIFIC, GENERAL = 100, 1000  # places in the order: policies of a kind before 
 
 
 def seed_site(conn: Connection) -> None:
-    """Give the current site its default calendars, policies and articles; what was changed by hand stays.
+    """Give the current site its default calendars, policies, articles and checklists; what was changed by hand stays.
 
-    Articles are brought to the shipped text, as they carry its corrections.
+    Articles and checklists are brought to the shipped text, as they carry its corrections.
     """
     zone = site_zone(conn).key
     calendars = {OFFICE: _calendar(conn, OFFICE, zone, WEEK), ALWAYS: _calendar(conn, ALWAYS, "UTC", EVERY_HOUR)}
@@ -58,6 +60,7 @@ def seed_site(conn: Connection) -> None:
             ),
         )
     articles.seed(conn)
+    checklists.seed(conn, now=clock.wall_now())
 
 
 def _calendar(conn: Connection, name: str, zone: str, hours: dict[str, list[list[str]]]) -> int:

@@ -24,6 +24,7 @@ from api.routers import (
     tickets,
     users,
     waveforms,
+    work,
 )
 
 ROUTERS = (
@@ -48,4 +49,5 @@ ROUTERS = (
     search.routes,
     lifecycles.routes,
     attachments.routes,
+    work.routes,
 )
