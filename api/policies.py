@@ -65,6 +65,8 @@ retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
 search.use         -      -       own       site     site    site    site  site
+list.export        -      -       -         site     site    site    site  -
+saved.edit         -      -       own       site     site    site    site  -
 lifecycle.read     -      -       -         site     site    site    site  site
 lifecycle.edit     -      -       -         -        site    site    site  -
 lifecycle.publish  -      -       -         -        -       site    site  -

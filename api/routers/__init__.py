@@ -23,6 +23,7 @@ from api.routers import (
     telemetry,
     tickets,
     users,
+    views,
     waveforms,
     work,
 )
@@ -47,6 +48,7 @@ ROUTERS = (
     devices.routes,
     sources.routes,
     search.routes,
+    views.routes,
     lifecycles.routes,
     attachments.routes,
     work.routes,
