@@ -290,7 +290,7 @@ def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | Non
     """Tickets that fit, newest first, at most ``limit``. Raises Invalid for a cursor that is none of ours."""
     before = MOST_ID if cursor is None else _id_of(cursor)
     rows = _matching(conn, wanted, before, limit + 1) if wanted.q else _rows(conn, wanted, before, limit + 1)
-    return Page(rows[:limit], _cursor(rows[limit - 1].ticket_id) if len(rows) > limit else None)
+    return Page(rows[:limit], cursor_of(rows[limit - 1].ticket_id) if len(rows) > limit else None)
 
 
 def _rows(
@@ -349,7 +349,8 @@ def _field_condition(wanted: FieldFilter) -> tuple[LiteralString, list[Any]]:
     return FIELD_IS + "v.number between %s and %s)", [wanted.key, low, high]
 
 
-def _cursor(ticket_id: int) -> str:
+def cursor_of(ticket_id: int) -> str:
+    """The cursor of the page after this ticket."""
     return base64.urlsafe_b64encode(f"t{ticket_id}".encode()).decode().rstrip("=")
 
 
