@@ -19,7 +19,7 @@ import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
-from tickets import checklists, handing
+from tickets import checklists, conversion, handing
 from tickets.hooks import hooks
 from tickets.rules import engine
 
@@ -37,6 +37,7 @@ def wire() -> None:
     """Register what lower rooms need from higher ones; calling it again changes nothing."""
     hooks.register_close_guard(guard.GUARD)
     hooks.register_on_closed(feedback.on_closed)
+    hooks.register_on_transition(conversion.follow)
     hooks.register_on_event(engine.on_event)
     hooks.register_on_transition(handing.on_transition)
     hooks.register_on_event(checklists.on_event)

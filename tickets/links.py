@@ -116,10 +116,11 @@ def unlink(conn: Connection, actor: Actor, ticket_id: int, link_id: int, *, now:
 def of(conn: Connection, ticket_id: int) -> list[Near]:
     """Everything near a ticket: its parent, its parts, its links in both directions."""
     rows = conn.execute(
-        """select null, 'parent', p.ticket_id, p.ref, p.kind, p.status, p.title
+        """select null::int, 'parent', p.ticket_id, p.ref, p.kind, p.status, p.title
              from tickets t join tickets p on p.ticket_id = t.parent_id where t.ticket_id = %(id)s
            union all
-           select null, 'part', c.ticket_id, c.ref, c.kind, c.status, c.title from tickets c where c.parent_id = %(id)s
+           select null::int, 'part', c.ticket_id, c.ref, c.kind, c.status, c.title
+             from tickets c where c.parent_id = %(id)s
            union all
            select l.link_id, l.kind, o.ticket_id, o.ref, o.kind, o.status, o.title
              from ticket_links l join tickets o on o.ticket_id = l.to_id where l.from_id = %(id)s
@@ -175,7 +176,7 @@ def set_parent(
     else:
         ticket, parent = lock_both(conn, ticket_id, parent_id)
     if version is not None and ticket.version != version:
-        raise store.stale(ticket, given=version)
+        raise store.stale(conn, ticket, given=version)
     if ticket.parent_id == parent_id:
         return ticket
     if parent is not None:
