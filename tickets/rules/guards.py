@@ -29,9 +29,11 @@ def check(conn: Connection, ticket: Ticket, changes: Mapping[str, Any], actor: A
         return
     rules = [r for r in shelf.current(conn).guards if r.definition.guards(source=ticket.status, target=target)]
     if rules:
-        world = worlds.proposed(conn, ticket, changes, actor, now)
-        for rule in rules:
-            _ask(conn, rule, world, ticket.ref, target)
+        as_it_is = worlds.proposed(conn, ticket, {"status": target}, actor, now)
+        as_it_will_be = worlds.proposed(conn, ticket, changes, actor, now)
+        for rule in rules:  # what the step itself makes cheaper was dear before it
+            _ask(conn, rule, as_it_is, ticket.ref, target)
+            _ask(conn, rule, as_it_will_be, ticket.ref, target)
 
 
 def holds(conn: Connection, ticket: Ticket, *, to: str, actor: Actor, now: datetime) -> bool:

@@ -92,6 +92,15 @@ def retire(conn: Connection, actor: Actor, rule_id: int, *, version: int | None 
     return _leave(conn, actor, rule_id, Status.RETIRED, version=version, now=now)
 
 
+def revive(conn: Connection, actor: Actor, rule_id: int, *, now: datetime) -> Kept:
+    """Bring a retired rule back, out of force. Raises NotAllowed."""
+    kept = store.lock(conn, rule_id)
+    _permit(actor, _who_changes(kept))
+    if kept.status is Status.RETIRED:
+        store.set_status(conn, actor, kept, Status.DISABLED, now=now)
+    return store.get(conn, rule_id)
+
+
 def warnings(kept: Kept) -> list[str]:
     """What somebody who enables it should know."""
     tried = kept.rehearsed is not None and kept.rehearsed.get("version") == kept.version

@@ -86,6 +86,17 @@ class World:
         self._context: Any = None
         self._known: set[str] = set()
 
+    def fresh(self) -> World:
+        """The same world with nothing made yet."""
+        return World(
+            ticket_id=self.ticket_id,
+            row=self.row,
+            before=self.before,
+            happening=self.happening,
+            asset_of=self._asset_of,
+            now=self.now,
+        )
+
     def look(self, path: tuple[str, ...]) -> Any:
         """The value at a path like ("ticket", "kind"), or MISSING; nothing is converted."""
         if path[0] == "ticket" and len(path) == 2 and path[1] in self.row and path[1] not in HIDDEN:
