@@ -162,6 +162,8 @@ def enter(
 
 def prove(conn: Connection, ticket: Ticket, state: State, *, reason: str | None, at: datetime, now: datetime) -> Ticket:
     """Take back breaches that were recorded although the step into ``state`` was made before them, at ``at``."""
+    if at >= now:
+        return ticket
     return _withdraw(conn, ticket, lambda clock: _follow(clock, state, reason, at), at=at, now=now)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from psycopg import Connection
 
 import tickets.jobs  # noqa: F401 - timers need their handlers registered
-from tickets import clocks, definitions, failure_codes, gates, lifecycle, store, watchers, words
+from tickets import clocks, definitions, device_time, failure_codes, gates, lifecycle, store, watchers, words
 from tickets import fields as custom_fields
 from tickets.assigning import assign
 from tickets.errors import BadDeadline, NotAllowed, NotYours, TicketClosed
@@ -72,10 +72,11 @@ def transition(
     version: int | None = None,
     fields: Mapping[str, Any] | None = None,
     custom: Mapping[str, Any] | None = None,
+    at: datetime | None = None,
     now: datetime,
 ) -> Ticket:
     """Move the ticket to the state ``to``. ``fields``: verdict, failure_code, note, reason, evidence; ``custom``: the
-    site's own, as for :func:`patch`.
+    site's own, as for :func:`patch`; ``at``: when it was done, by the clock of a device that was offline.
 
     An order with asset and mode that becomes *done* lands in *verifying* when a close guard is registered. While an
     approval is missing, one that telemetry would close stays there and closes with the approval.
@@ -91,8 +92,10 @@ def transition(
     if _waits_to_close(actor, ticket, to) and gates.is_unapproved(conn, ticket):
         return _keep_for_approval(conn, actor, ticket, given, now)
     gates.check(conn, ticket, to)
-    ticket = clocks.settle(conn, ticket, now)
-    ticket = _move(conn, actor, ticket, flow, to=to, fields=given, custom=kept, now=now)
+    told = device_time.of(conn, actor, ticket, at, now=now)
+    ticket = clocks.settle(conn, ticket, now, upto=told.at)
+    ticket = clocks.prove(conn, ticket, flow.states[to], reason=given.get("reason"), at=told.at, now=now)
+    ticket = _move(conn, actor, ticket, flow, to=to, fields=given, custom=kept, told=told, now=now)
     if to == DONE and _waits_for_telemetry(ticket, flow):
         ticket = _verify(conn, ticket, flow, now)
     return ticket
@@ -100,9 +103,17 @@ def transition(
 
 @verb
 def comment(
-    conn: Connection, actor: Actor, ticket_id: int, *, text: str, audience: Audience | str, now: datetime
+    conn: Connection,
+    actor: Actor,
+    ticket_id: int,
+    *,
+    text: str,
+    audience: Audience | str,
+    at: datetime | None = None,
+    now: datetime,
 ) -> Ticket:
-    """Add a comment; it is taken in every state and does not change the version. Raises InvalidFields, NotAllowed."""
+    """Add a comment; it is taken in every state and does not change the version. One that tells the requester something
+    restarts the update clock. ``at`` as for :func:`transition`. Raises InvalidFields, NotAllowed."""
     said = words.text("text", text)
     try:
         reader = Audience(audience)
@@ -111,7 +122,11 @@ def comment(
     ticket = store.lock(conn, ticket_id)
     if actor.part == "requester" and (ticket.requester_id != actor.actor_id or reader is Audience.INTERNAL):
         raise NotAllowed("A requester comments on their own tickets, for the requester to read.")
-    ticket = store.save(conn, ticket, actor, now, Step("comment", details={"text": said}, audience=reader))
+    told = device_time.of(conn, actor, ticket, at, now=now)
+    if reader is Audience.REQUESTER and actor.actor_id != ticket.requester_id:
+        ticket = clocks.say(conn, ticket, at=told.at, now=now)
+    step = Step("comment", details={"text": said, **told.details}, audience=reader)
+    ticket = store.save(conn, ticket, actor, now, step)
     watchers.on_comment(conn, actor, ticket, text=said, reader=reader, now=now)
     return ticket
 
@@ -221,13 +236,16 @@ def _move(
     to: str,
     fields: dict[str, Any],
     custom: Mapping[str, Any] | None = None,
+    told: device_time.Told | None = None,
     now: datetime,
 ) -> Ticket:
-    changes = _columns(ticket, flow, to=to, fields=fields, now=now)
+    told = told or device_time.Told(now)
+    changes = _columns(ticket, flow, to=to, fields=fields, now=told.at)
     if custom is not None:
         changes["fields"] = custom
-    changes |= clocks.enter(conn, ticket, flow.states[to], reason=fields.get("reason"), now=now)
+    changes |= clocks.enter(conn, ticket, flow.states[to], reason=fields.get("reason"), now=now, at=told.at)
     details = {"from": ticket.status, "to": to} | {name: fields[name] for name in NOTED if fields.get(name)}
+    details |= told.details
     audience = Audience.REQUESTER if to in TERMINAL else Audience.INTERNAL
     before, ticket = ticket, store.save(conn, ticket, actor, now, Step("transition", changes, details, audience))
     _tell(conn, ticket, now)

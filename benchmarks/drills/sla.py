@@ -292,7 +292,7 @@ def run(
 
     THROWAWAY is for smoke runs: kill -9 takes nothing from the disk's cache.
     """
-    chance = random.Random(seed_)
+    chance = random.Random(seed_)  # noqa: S311 - a drill repeats itself
     length_s = max(kills * PER_KILL_S, 6.0)
     with Plant(build, durability) as plant:
         plant.start_worker()
