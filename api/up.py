@@ -19,7 +19,7 @@ import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
-from tickets import checklists, conversion, handing
+from tickets import checklists, conversion, handing, stores
 from tickets.hooks import hooks
 from tickets.rules import engine
 
@@ -40,6 +40,8 @@ def wire() -> None:
     hooks.register_on_transition(conversion.follow)
     hooks.register_on_event(engine.on_event)
     hooks.register_on_transition(handing.on_transition)
+    hooks.register_on_event(stores.on_event)
+    hooks.register_on_closed(stores.on_closed)
     hooks.register_on_event(checklists.on_event)
 
 

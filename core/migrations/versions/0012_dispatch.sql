@@ -158,6 +158,7 @@ create table ticket_parts (
   site_id   int not null default current_site() references sites,
   reserved  float8 not null default 0 check (reserved >= 0),
   consumed  float8 not null default 0 check (consumed >= 0),
+  amount    float8 not null default 0, -- what the consumed ones cost
   primary key (ticket_id, store_id, part_id)
 );
 
