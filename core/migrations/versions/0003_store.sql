@@ -41,7 +41,7 @@ begin
   );
   execute format('select %1$I.create_hypertable(''public.sample_store'', %1$I.by_range(''at'', interval ''1 day''),'
     ' create_default_indexes => false)', extension_schema);
-  create index sample_store_at on public.sample_store using brin (at) with (pages_per_range = 16, autosummarize = on);
+  create index sample_store_at on public.sample_store using brin (at) with (pages_per_range = 128, autosummarize = on);
   create view public.samples with (security_barrier) as
     select at, value, signal_id, quality, site_id from public.sample_store
     where site_id = (select current_site())
@@ -127,7 +127,7 @@ begin
   perform pg_advisory_xact_lock(hashtext(name));
   if to_regclass('public.' || name) is not null then return; end if;
   execute format('create table public.%I (like public.samples including defaults including constraints)', name);
-  execute format('create index on public.%I using brin (at) with (pages_per_range = 16, autosummarize = on)', name);
+  execute format('create index on public.%I using brin (at) with (pages_per_range = 128, autosummarize = on)', name);
   execute format('grant select, insert on public.%I to millwright_ingest', name);
   execute format('alter table public.samples attach partition public.%I for values from (%L) to (%L)',
     name, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC');
