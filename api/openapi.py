@@ -48,9 +48,13 @@ KEY = {
 
 
 class FieldProblem(Output):
-    loc: list[str | int]
-    message: str
+    """What does not fit: `loc` and `message` of the request's shape, or `field` and `detail` of a refused value."""
+
     code: str
+    loc: list[str | int] | None = None
+    message: str | None = None
+    field: str | None = None
+    detail: str | None = None
 
 
 class Problem(Output):

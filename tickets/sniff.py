@@ -40,6 +40,10 @@ class Seen:
     height: int | None = None
 
 
+MEDIA = (
+    *("image/png", "image/jpeg", "image/gif", "image/webp", "video/mp4", "video/quicktime", "video/webm"),
+    *("audio/mp4", "audio/webm", "audio/ogg", "audio/wav", "audio/mpeg", "application/pdf", "text/plain"),
+)  # everything that is taken
 HEAD = 65_536
 MARKUP = re.compile(rb"<(?:script[\s>]|html[\s>]|!doctype|iframe[\s>]|\?php\s)|javascript:", re.IGNORECASE)
 SECOND = (b"PK\x03\x04", b"PK\x05\x06", b"%PDF-", b"MZ", b"\x7fELF", b"Rar!", b"7z\xbc\xaf", b"<", b"#!")

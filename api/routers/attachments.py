@@ -25,7 +25,7 @@ from tickets.file_errors import FileEmpty, FileTypeRefused
 from tickets.files import Files
 from tickets.images import Code
 from tickets.model import Audience
-from tickets.sniff import Kind
+from tickets.sniff import MEDIA, Kind
 
 routes = router("attachments")
 READ = [allow("attachment.read")]
@@ -38,7 +38,7 @@ BODY: dict[str, Any] = {
     }
 }
 CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"application/octet-stream": {}, "image/webp": {}}},
+    200: {"description": "The file.", "content": {media: {} for media in MEDIA}},
     206: {"description": "The part that Range asked for."},
     304: {"description": "If-None-Match names what it still is."},
     416: {"description": "There is no such part."},
@@ -50,7 +50,7 @@ Name = Annotated[str, Query(max_length=200, description="What to call it; never 
 Note = Annotated[str, Query(max_length=2000)]
 
 
-class CodeShown(Output):
+class CodeRead(Output):
     """A code in a picture and what it says."""
 
     format: str
@@ -74,14 +74,14 @@ class AttachmentShown(Output):
     by: str
     taken_at: Moment
     made_at: Moment
-    codes: list[CodeShown]
+    codes: list[CodeRead]
     asset: AssetShown | None
 
 
 class Scanned(Output):
     """The codes in a picture, and the asset of this site that one of them names."""
 
-    codes: list[CodeShown]
+    codes: list[CodeRead]
     asset: AssetShown | None
 
 
@@ -214,8 +214,8 @@ def _shown(ctx: Context, found: Attachment) -> AttachmentShown:
     return AttachmentShown(**values | {"asset": _asset(ctx, found.codes)})
 
 
-def _codes(codes: tuple[Code, ...]) -> list[CodeShown]:
-    return [CodeShown(format=each.format, text=each.text) for each in codes]
+def _codes(codes: tuple[Code, ...]) -> list[CodeRead]:
+    return [CodeRead(format=each.format, text=each.text) for each in codes]
 
 
 def _asset(ctx: Context, codes: tuple[Code, ...]) -> AssetShown | None:

@@ -32,6 +32,10 @@ HONEST = {
 }
 
 
+def test_there_is_a_file_of_every_type_that_is_taken() -> None:
+    assert set(HONEST) == set(sniff.MEDIA)
+
+
 @pytest.mark.parametrize("media", HONEST)
 def test_an_honest_file_is_what_its_bytes_say(media: str) -> None:
     seen = sniff.look(HONEST[media])
