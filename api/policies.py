@@ -64,6 +64,10 @@ user.manage        -      -       -         -        -       -       site  -
 retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
+rule.read          -      -       -         -        site    site    site  -
+rule.draft         -      -       -         -        site    site    site  -
+rule.edit          -      -       -         -        -       site    site  -
+webhook.manage     -      -       -         -        -       site    site  -
 search.use         -      -       own       site     site    site    site  site
 list.export        -      -       -         site     site    site    site  -
 saved.edit         -      -       own       site     site    site    site  -
@@ -74,6 +78,12 @@ attachment.read    -      -       own       site     site    site    site  site
 attachment.add     -      -       own       site     site    site    site  -
 work.read          -      -       -         site     site    site    site  site
 work.record        -      -       -         site     site    site    site  -
+field.read         -      -       site      site     site    site    site  site
+field.edit         -      -       -         -        -       site    site  -
+ticket.plan        -      -       -         -        site    site    site  -
+ticket.link        -      -       -         assigned site    site    site  -
+approval.read      -      -       -         site     site    site    site  site
+approval.decide    -      -       -         site     site    site    site  -
 checklist.edit     -      -       -         -        site    site    site  -
 """
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from psycopg import Connection
 
@@ -33,6 +33,7 @@ class _Story:
     conn: Connection
     changes: deque[Change] = field(default_factory=deque)
     newest: dict[int, Ticket] = field(default_factory=dict)  # by ticket id
+    memory: dict[str, Any] = field(default_factory=dict)
 
 
 _story: ContextVar[_Story | None] = ContextVar("story", default=None)
@@ -70,7 +71,14 @@ def attempt(conn: Connection) -> Iterator[None]:
                 yield
         except BaseException:
             story.changes, story.newest = changes, newest
+            story.memory.clear()
             raise
+
+
+def memory(conn: Connection) -> dict[str, Any]:
+    """What may be kept until the outermost verb ends, by name; outside every verb nothing is."""
+    story = _story.get()
+    return story.memory if story is not None and story.conn is conn else {}
 
 
 @contextmanager

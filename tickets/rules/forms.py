@@ -91,7 +91,7 @@ def actions(data: object, depth: int) -> tuple[Action, ...]:
 
 
 def _action(data: object, depth: int) -> Action:
-    if not isinstance(data, Mapping) or data.get("do") not in ACTIONS:
+    if not isinstance(data, Mapping) or str(data.get("do")) not in ACTIONS:
         raise BadRule(f"an action is a table with do = one of {', '.join(ACTIONS)}.")
     do = str(data["do"])
     params = ACTIONS[do][1]

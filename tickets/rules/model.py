@@ -13,6 +13,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from tickets.chain import canonical
 from tickets.rules import wording
 from tickets.rules.errors import BadRule
 from tickets.rules.expressions import Expression, compiled
@@ -25,6 +26,7 @@ EVENT_KINDS = (
     "opened", "transition", "edited", "assigned", "unassigned", "comment", "evidence", "reported_again", "deadline",
     "sla_warning", "sla_breached",
 )  # fmt: skip
+LARGEST = 20_000
 MOST_ACTIONS = 20
 DEEPEST = 5  # schedules within schedules
 SHORTEST_TICK = timedelta(minutes=1)
@@ -146,6 +148,7 @@ def parse(code: object, form: Form, data: object, *, parse_actions: ParseActions
     if not isinstance(code, str) or not CODE.fullmatch(code):
         raise BadRule(f"{code!r}: a rule's code is made of a–z, 0–9 and . _ - , up to 64 characters.")
     try:
+        _refuse_unkept(data)
         found = _table(data, "the rule", RULE_KEYS if form is Form.RULE else GUARD_KEYS)
         condition = _condition(found)
         name = wording.template(found.get("name", code), "name").texts
@@ -155,6 +158,16 @@ def parse(code: object, form: Form, data: object, *, parse_actions: ParseActions
         return _rule(code, name, found, condition, parse_actions)
     except BadRule as error:
         raise BadRule(f"{code}: {error.message}") from error
+
+
+def _refuse_unkept(data: object) -> None:
+    """What JSON or the database cannot keep, or what is too much."""
+    try:
+        size = len(canonical(data))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadRule(f"a value cannot be kept: {error}.") from error
+    if size > LARGEST:
+        raise BadRule(f"a rule has at most {LARGEST} characters.")
 
 
 def description(data: Mapping[str, Any]) -> str:

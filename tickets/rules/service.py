@@ -12,11 +12,13 @@ from typing import Any
 
 from psycopg import Connection
 
+from tickets.chain import time_text
 from tickets.errors import NotAllowed
 from tickets.model import Actor, ActorKind
-from tickets.rules import endless, forms, store
-from tickets.rules.errors import BadRule, RuleConflict
+from tickets.rules import endless, forms, rehearsal, store
+from tickets.rules.errors import BadExpression, BadRule, RuleConflict, RuleWithoutEnd
 from tickets.rules.model import Form, Status
+from tickets.rules.rehearsal import Report
 from tickets.rules.store import Kept
 
 WRITERS = frozenset({"planner", "manager", "admin"})
@@ -90,6 +92,26 @@ def disable(conn: Connection, actor: Actor, rule_id: int, *, version: int | None
 def retire(conn: Connection, actor: Actor, rule_id: int, *, version: int | None = None, now: datetime) -> Kept:
     """Put the rule away; its log stays. Raises Stale, NotAllowed."""
     return _leave(conn, actor, rule_id, Status.RETIRED, version=version, now=now)
+
+
+def rehearse(conn: Connection, actor: Actor, rule_id: int, *, days: int, now: datetime) -> Report:
+    """Dry run of a kept rule; its figures are kept with it. Raises NotAllowed, BadRule, BadExpression."""
+    _permit(actor, WRITERS)
+    kept = store.lock(conn, rule_id)
+    definition = forms.parse(kept.code, kept.form, kept.definition)
+    report = rehearsal.rehearse(conn, definition, days=days, now=now)
+    figures = report.as_json() | {"version": kept.version, "at": time_text(now)}
+    store.keep_rehearsal(conn, actor, kept, figures, now=now)
+    return report
+
+
+def problem(code: str, form: Form, definition: Mapping[str, Any]) -> str | None:
+    """Why a definition cannot be used, or None."""
+    try:
+        endless.refuse([forms.parse(code, form, definition)])
+    except (BadRule, BadExpression, RuleWithoutEnd) as error:
+        return error.message
+    return None
 
 
 def revive(conn: Connection, actor: Actor, rule_id: int, *, now: datetime) -> Kept:

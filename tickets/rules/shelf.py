@@ -10,12 +10,14 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from tickets import verbs
 from tickets.rules import forms
 from tickets.rules.errors import BadExpression, BadRule
 from tickets.rules.matching import Library, library
 from tickets.rules.model import Form, Rule, Status
 
 KEPT = 32
+NAME = "rules"
 EMPTY = library([])
 SELECT = "select rule_id, code, form, version, status, definition from rules "
 
@@ -24,7 +26,20 @@ _lock = Lock()
 
 
 def current(conn: Connection) -> Library:
-    """What is in force now, this transaction's own changes included."""
+    """What is in force: asked for once a verb, this transaction's own changes included."""
+    memory = verbs.memory(conn)
+    if NAME not in memory:
+        memory[NAME] = _current(conn)
+    found: Library = memory[NAME]
+    return found
+
+
+def changed(conn: Connection) -> None:
+    """A rule was changed on this connection."""
+    verbs.memory(conn).pop(NAME, None)
+
+
+def _current(conn: Connection) -> Library:
     row = conn.execute("select mark from rule_marks").fetchone()
     if row is None:
         return EMPTY

@@ -44,7 +44,7 @@ LOOKED_UP = (
 def definitions(count: int, *, seed: int = 1) -> list[tuple[str, Mapping[str, Any]]]:
     """(code, definition) of a mixed set of rules."""
     chance = random.Random(seed)  # noqa: S311 - no secret
-    found = []
+    found: list[tuple[str, Mapping[str, Any]]] = []
     for n in range(count):
         text = chance.choice(OPEN_ENDED if n % 3 == 0 else LOOKED_UP)
         text = (

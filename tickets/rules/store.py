@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from core.errors import NotFound, Stale
 from tickets.model import Actor
 from tickets.rows import one
+from tickets.rules import shelf
 from tickets.rules.model import Form, Status
 
 
@@ -114,6 +115,7 @@ def redefine(
     note: str = "",
 ) -> None:
     """Another definition, as a new version."""
+    shelf.changed(conn)
     conn.execute(
         "update rules set definition = %s, version = version + 1, status = %s, stopped_why = '' where rule_id = %s",
         (Jsonb(dict(definition)), status.value, kept.rule_id),
@@ -124,6 +126,7 @@ def redefine(
 
 def set_status(conn: Connection, actor: Actor, kept: Kept, status: Status, *, now: datetime, note: str = "") -> None:
     """Enabled, disabled, stopped or retired."""
+    shelf.changed(conn)
     why = note if status is Status.STOPPED else ""
     conn.execute("update rules set status = %s, stopped_why = %s where rule_id = %s", (status.value, why, kept.rule_id))
     _note(conn, actor, kept.rule_id, what=status.value, version=kept.version, definition=None, note=note, now=now)
