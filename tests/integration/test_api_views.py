@@ -60,6 +60,22 @@ def test_what_people_keep(world: World) -> None:
     assert planner.delete(where).status_code == 204
 
 
+def test_many_tickets_at_once(world: World) -> None:
+    planner = world.as_("planner")
+    chosen = [{"ticket_id": ticket(world)["ticket_id"]} for _ in range(2)]
+    body: dict[str, Any] = {"tickets": [*chosen, {"ticket_id": 9999}], "changes": {"set": {"priority": 1}}}
+    rows = planner.post(f"{API}/bulk/preview", json=body).json()
+    assert [(each["after"]["priority"], each["code"]) for each in rows[:2]] == [(1, None)] * 2
+    assert (rows[2]["after"], rows[2]["code"]) == ({}, "not_found")
+    refused = problem(planner.post(f"{API}/bulk", json=body))
+    assert (refused["code"], refused["errors"][0]["ticket_id"]) == ("bulk_refused", 9999)
+    done = planner.post(f"{API}/bulk", json=body | {"how": "each"}).json()
+    undone = planner.post(f"{API}/bulk/{done['bulk_id']}/undo").json()
+    assert [each["after"]["priority"] for each in undone] == [3, 3]
+    assert problem(world.as_("engineer").post(f"{API}/bulk", json=body))["status"] == 403
+    assert problem(world.as_("stranger").post(f"{API}/bulk/{done['bulk_id']}/undo"))["status"] == 404
+
+
 @pytest.mark.parametrize(
     "query",
     ["filter=%00", "filter=[", 'filter=[{"field":1}]', "filter=NaN", "sort=x", "cursor=e30", "columns=x,,", "limit=0"],

@@ -1,0 +1,112 @@
+"""Bulk edits: a rehearsal writes nothing and foretells what happens; all or each; the way back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from psycopg import Connection
+
+from tests.integration import tickets_world
+from tests.integration.tickets_world import NOW, World
+from tickets import bulk, chain, service, store
+from tickets.bulk import AlreadyUndone, BulkRefused, Chosen, How
+from tickets.errors import InvalidFields
+from tickets.model import Ticket
+
+LATER = NOW + timedelta(minutes=5)
+
+
+@pytest.fixture
+def world(conn: Connection) -> World:
+    return tickets_world.build(conn)
+
+
+def orders(conn: Connection, world: World, number: int = 3) -> list[Ticket]:
+    return [tickets_world.order(conn, world, mode=f"mode{n}", priority=3) for n in range(number)]
+
+
+def all_of(tickets: list[Ticket]) -> list[Chosen]:
+    return [Chosen(each.ticket_id, each.version) for each in tickets]
+
+
+def state(conn: Connection) -> list[object]:
+    tables = ("tickets", "ticket_events", "notifications", "bulk_changes", "search_dirty", "sla_clocks", "pgqueuer")
+    return [
+        conn.execute(f"select count(*), md5(string_agg(x::text, '' order by x::text)) from {each} x").fetchall()  # type: ignore[arg-type]  # noqa: S608
+        for each in tables
+    ]
+
+
+def test_a_rehearsal_foretells_and_writes_nothing(conn: Connection, world: World) -> None:
+    tickets = orders(conn, world)
+    service.transition(conn, world.planner, tickets[1].ticket_id, to="cancelled", fields={"reason": "x"}, now=NOW)
+    changes = {"set": {"priority": 1}, "add_tags": ["night"], "assign": world.wang_id}
+    chosen = [Chosen(each.ticket_id) for each in tickets] + [Chosen(999)]
+    before = state(conn)
+    foretold = bulk.rehearse(conn, world.planner, chosen=chosen, changes=changes, now=LATER)
+    assert state(conn) == before
+    assert [row.code for row in foretold] == [None, "ticket_closed", None, "not_found"]
+    assert foretold[0].after["tags"] == ["night"] and foretold[0].after["assignee_id"] == world.wang_id
+    assert foretold[0].before["priority"] == 3
+    _, done = bulk.apply(conn, world.planner, chosen=chosen, changes=changes, how=How.EACH, now=LATER)
+    assert done == foretold
+
+
+def test_all_or_nothing(conn: Connection, world: World) -> None:
+    tickets = orders(conn, world)
+    service.patch(conn, world.planner, tickets[2].ticket_id, changes={"title": "Other"}, now=NOW)
+    before = store.get(conn, tickets[0].ticket_id)
+    with pytest.raises(BulkRefused) as refused, bulk.savepoint(conn):
+        bulk.apply(
+            conn, world.planner, chosen=all_of(tickets), changes={"set": {"priority": 1}}, how=How.ALL, now=LATER
+        )
+    assert [(each["ticket_id"], each["code"]) for each in refused.value.extra["errors"]] == [
+        (tickets[2].ticket_id, "stale")
+    ]
+    assert store.get(conn, tickets[0].ticket_id) == before
+
+
+def test_undo_takes_back_by_new_events_and_spares_what_changed_since(conn: Connection, world: World) -> None:
+    tickets = orders(conn, world)
+    changes = {"set": {"priority": 1, "title": "All"}, "add_tags": ["oil"], "assign": world.wang_id, "comment": "Why"}
+    bulk_id, _ = bulk.apply(conn, world.planner, chosen=all_of(tickets), changes=changes, how=How.ALL, now=LATER)
+    service.patch(conn, world.planner, tickets[1].ticket_id, changes={"title": "Mine"}, now=LATER)
+    rows = bulk.undo(conn, world.planner, bulk_id, now=LATER)
+    assert [row.refused is None for row in rows] == [True, False, True]
+    assert "changed meanwhile" in (rows[1].refused or "")
+    for was in (tickets[0], tickets[2]):
+        now = store.get(conn, was.ticket_id)
+        assert (now.priority, now.title, now.tags, now.assignee_id) == (3, was.title, (), was.assignee_id)
+        assert now.event_count > was.event_count + 4
+        assert chain.replay(store.timeline(conn, was.ticket_id)) == chain.row_of(now)
+    assert store.get(conn, tickets[1].ticket_id).title == "Mine"
+    with pytest.raises(AlreadyUndone):
+        bulk.undo(conn, world.planner, bulk_id, now=LATER)
+
+
+def test_a_hold_is_taken_back_and_a_cancelled_order_is_not(conn: Connection, world: World) -> None:
+    held, gone = orders(conn, world, 2)
+    hold = {"transition": {"to": "on_hold", "fields": {"reason": "waiting_parts"}}}
+    cancel = {"transition": {"to": "cancelled", "fields": {"reason": "twice"}}}
+    first, _ = bulk.apply(conn, world.planner, chosen=all_of([held]), changes=hold, how=How.ALL, now=NOW)
+    second, _ = bulk.apply(conn, world.planner, chosen=all_of([gone]), changes=cancel, how=How.ALL, now=NOW)
+    assert bulk.undo(conn, world.planner, first, now=LATER)[0].after["status"] == "assigned"
+    assert "cannot be taken back" in (bulk.undo(conn, world.planner, second, now=LATER)[0].refused or "")
+
+
+def test_an_engineer_gets_no_further_than_one_by_one(conn: Connection, world: World) -> None:
+    mine, theirs = orders(conn, world, 2)
+    service.assign(conn, world.planner, theirs.ticket_id, assignee_id=world.wang_id, now=NOW)
+    chosen = [Chosen(mine.ticket_id), Chosen(theirs.ticket_id)]
+    rows = bulk.rehearse(conn, world.lin, chosen=chosen, changes={"set": {"description": "x"}}, now=NOW)
+    assert [row.code for row in rows] == [None, "not_yours"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"status": "closed"}, {"set": {"version": 3}}, {"add_tags": "x"}, {"transition": "closed"}, [], None],
+)
+def test_changes_that_make_no_sense_are_refused(conn: Connection, world: World, changes: object) -> None:
+    with pytest.raises(InvalidFields):
+        bulk.rehearse(conn, world.planner, chosen=[Chosen(1)], changes=changes, now=NOW)  # type: ignore[arg-type]
