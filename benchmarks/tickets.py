@@ -4,7 +4,7 @@ python -m benchmarks.tickets [--quick] [--seed N] [--only lists,create,…]
 
 One embedded PostgreSQL with its default settings, and every call as the product makes it: as the app role, under
 row-level security, a transaction each. ``list_p95_ms`` is over many combinations of filters, first and later pages, 50
-rows each, from the call to objects, at the larger size (``.small`` at the smaller); nothing is cached between two calls.
+rows each, from the call to objects, at the larger size (``.small`` at the smaller), nothing cached between two calls.
 ``list_growth`` is large over small. ``create_s`` opens corrective orders with SLA clocks, timers, routing and 200 rules
 registered, a commit each, from four threads. ``timeline_1000_ms`` reads a ticket's 1,000 events (95th percentile).
 ``lost_updates``: writers count up in the same few tickets, each change based on a version and tried again when that

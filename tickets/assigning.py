@@ -123,17 +123,23 @@ def give(
     if ticket.assignee_id == engineer_id and ticket.status == ASSIGNED:
         return ticket
     former = ticket.assignee_user_id if ticket.assignee_id != engineer_id else None
-    ticket = settle(conn, ticket, now)
+    fresh = _is_fresh(ticket, flow, now)
+    ticket = ticket if fresh else settle(conn, ticket, now)
     changes: dict[str, Any] = {"assignee_id": engineer_id, "assignment_reasons": reasons}
     if ticket.status == ON_HOLD:
         changes["held_from"] = ASSIGNED  # the next one has to accept it first
     else:
         changes["status"] = ASSIGNED
-        changes |= enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
+        changes |= {} if fresh else enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
     details = {**details, "from": ticket.status, "to": changes.get("status", ticket.status)}
     ticket = store.save(conn, ticket, actor, now, Step("assigned", changes, details))
     _tell(conn, ticket, former, reasons, now)
     return ticket
+
+
+def _is_fresh(ticket: Ticket, flow: Lifecycle, now: datetime) -> bool:
+    """Opened this moment, its clocks just begun, and being assigned stops none of them: they need not be read."""
+    return ticket.event_count == 1 and ticket.opened_at == now and not flow.states[ASSIGNED].stops
 
 
 def _waits(conn: Connection, actor: Actor, ticket: Ticket, routing: Routing, now: datetime) -> Ticket:

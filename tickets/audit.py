@@ -12,8 +12,9 @@ from typing import Any, LiteralString
 
 from psycopg import Connection
 
-from tickets import chain, store
+from tickets import chain
 from tickets.model import Ticket
+from tickets.ticket_rows import COLUMNS, FROM, read_event, read_ticket
 
 PART = 2000
 TICKET_COLUMNS = len(Ticket.__slots__)
@@ -40,7 +41,7 @@ class Part:
 def tickets(conn: Connection, after: int = 0, *, part: int = PART) -> Part:
     """Verify the next tickets of the current site: chain, counts, and the row against its timeline."""
     rows = conn.execute(
-        f"select {store.COLUMNS}, {EVENT} {store.FROM} {JOINED}",
+        f"select {COLUMNS}, {EVENT} {FROM} {JOINED}",
         (after, part),
     ).fetchall()
     found: list[str] = []
@@ -52,8 +53,8 @@ def tickets(conn: Connection, after: int = 0, *, part: int = PART) -> Part:
 
 
 def _ticket_problems(rows: list[tuple[Any, ...]]) -> list[str]:
-    ticket = store.read_ticket(rows[0][:TICKET_COLUMNS])
-    events = [store.read_event(row[TICKET_COLUMNS:]) for row in rows if row[TICKET_COLUMNS] is not None]
+    ticket = read_ticket(rows[0][:TICKET_COLUMNS])
+    events = [read_event(row[TICKET_COLUMNS:]) for row in rows if row[TICKET_COLUMNS] is not None]
     return [f"{ticket.ref}: {problem}" for problem in chain.problems(chain.row_of(ticket), events)]
 
 

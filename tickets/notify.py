@@ -118,17 +118,20 @@ def _put(
     words: Mapping[str, Text],
     now: datetime,
 ) -> int:
-    new = 0
-    for user_id in sorted({user for user in users if user is not None}):
-        row = conn.execute(
-            """insert into notifications (user_id, ticket_id, key, kind, body, at) values (%s, %s, %s, %s, %s, %s)
-               on conflict (site_id, user_id, key) do nothing returning notification_id""",
-            (user_id, ticket_id, key, kind.value, Jsonb({name: dict(text) for name, text in words.items()}), now),
-        ).fetchone()
-        if row:
-            live.announce(conn, "notification", row[0])
-            new += 1
-    return new
+    people = sorted({user for user in users if user is not None})
+    if not people:
+        return 0
+    body = Jsonb({name: dict(text) for name, text in words.items()})
+    told = conn.execute(
+        """with told as (
+             insert into notifications (user_id, ticket_id, key, kind, body, at)
+             select unnest(%s::int[]), %s::int, %s, %s, %s::jsonb, %s::timestamptz
+             on conflict (site_id, user_id, key) do nothing returning notification_id)
+           select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'notification',
+             'id', notification_id)::text) from told""",
+        (people, ticket_id, key, kind.value, body, now, live.CHANNEL),
+    )
+    return told.rowcount
 
 
 def planners(conn: Connection) -> list[int]:

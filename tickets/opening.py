@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from tickets import assigning, clocks, definitions, store, words
 from tickets import fields as custom_fields
 from tickets.model import ASSIGNED, SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
@@ -100,14 +100,16 @@ def _report_again(conn: Connection, actor: Actor, found: Ticket, values: Mapping
 
 def _refuse_strangers(conn: Connection, asset_id: int | None, requester_id: int | None) -> None:
     """A foreign key looks past the site's policy, so ids are looked up through it first."""
-    if asset_id is not None:
-        missing = f"There is no asset {asset_id} on this site."
-        one(conn, "select 1 from assets where asset_id = %s", (asset_id,), missing=missing)
-    if requester_id is not None:
-        missing = f"There is no user {requester_id} on this site."
-        one(
-            conn,
-            "select 1 from memberships where user_id = %s and site_id = current_site()",
-            (requester_id,),
-            missing=missing,
-        )
+    if asset_id is None and requester_id is None:
+        return
+    asset, person = one(
+        conn,
+        """select %(asset)s::int is null or exists (select 1 from assets where asset_id = %(asset)s),
+             %(person)s::int is null
+               or exists (select 1 from memberships where user_id = %(person)s and site_id = current_site())""",
+        {"asset": asset_id, "person": requester_id},
+    )
+    if not asset:
+        raise NotFound(f"There is no asset {asset_id} on this site.")
+    if not person:
+        raise NotFound(f"There is no user {requester_id} on this site.")

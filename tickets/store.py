@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, LiteralString
@@ -15,14 +12,19 @@ from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from core import live
-from core.errors import Invalid, Stale
+from core.errors import Stale
 from tickets import cause, chain, verbs
 from tickets.errors import InvalidFields
-from tickets.field_types import FieldFilter
 from tickets.hooks import Change
-from tickets.model import Actor, ActorKind, Audience, Event, Step, Ticket, TicketKind, Verdict
+from tickets.listing import Filter as Filter
+from tickets.listing import Page as Page
+from tickets.listing import Which as Which
+from tickets.listing import cursor_of as cursor_of
+from tickets.listing import find as find
+from tickets.model import Actor, Audience, Event, Step, Ticket, TicketKind
 from tickets.rows import one
 from tickets.rules import guards
+from tickets.ticket_rows import EVENTS, SELECT, read_event, read_ticket
 
 PREFIX: Mapping[TicketKind, str] = {
     TicketKind.REQUEST: "REQ",
@@ -33,17 +35,7 @@ PREFIX: Mapping[TicketKind, str] = {
     TicketKind.INSPECTION: "WO",
 }
 JSON = frozenset({"fields", "assignment_reasons"})
-MOST_ID = 2**31 - 1
-FIRST_MATCHES = 500
 MOST_CHANGES, SHOWN_CHANGES = 50, 3
-COLUMNS: LiteralString = """
-  t.ticket_id, t.site_id, t.ref, t.kind, t.status, t.priority, t.title, t.description, t.asset_id, t.mode, t.channel,
-  t.requester_id, t.assignee_id, t.skill, t.opened_at, t.respond_by, t.resolve_by, t.responded_at, t.done_at,
-  t.closed_at, t.held_from, t.hold_reason, t.verdict, t.failure_code, t.fields, t.lifecycle_id, t.assignment_reasons,
-  t.version, t.event_count, t.head_hash, t.parent_id, t.merged_into, t.cost, t.downtime_s, t.safety, t.tags, e.name,
-  e.user_id"""
-FROM: LiteralString = " from tickets t left join engineers e on e.engineer_id = t.assignee_id "
-SELECT: LiteralString = "select " + COLUMNS + FROM
 APPEND: LiteralString = """
   told as (insert into ticket_events (ticket_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body,
              prev_hash, hash) select v.* from (values {}) v, written)
@@ -51,44 +43,6 @@ APPEND: LiteralString = """
          e.name, e.user_id
   from written left join engineers e on e.engineer_id = written.assignee_id"""
 EVENT: LiteralString = "(%s::int, %s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::jsonb, %s::bytea, %s::bytea)"
-FIELD_IS: LiteralString = (
-    "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "
-)
-EVENTS: LiteralString = """
-  select ticket_id, site_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body, prev_hash, hash
-  from ticket_events """
-
-
-class Which(StrEnum):
-    """Which tickets a list shows."""
-
-    ALL = "all"
-    OPEN = "open"
-    FINISHED = "finished"
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list shows; an empty or None field does not filter. ``q`` looks in ref, title and description."""
-
-    which: Which = Which.ALL
-    statuses: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    priority: int | None = None
-    assignee_id: int | None = None
-    requester_id: int | None = None
-    asset_id: int | None = None
-    mode: str | None = None
-    q: str = ""
-    fields: tuple[FieldFilter, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A part of a list, newest first; ``next`` is the cursor of the following part or None."""
-
-    items: list[Ticket]
-    next: str | None
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -286,84 +240,6 @@ def open_for(conn: Connection, asset_id: int, mode: str) -> Ticket | None:
     return read_ticket(row) if row else None
 
 
-def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
-    """Tickets that fit, newest first, at most ``limit``. Raises Invalid for a cursor that is none of ours."""
-    before = MOST_ID if cursor is None else _id_of(cursor)
-    rows = _matching(conn, wanted, before, limit + 1) if wanted.q else _rows(conn, wanted, before, limit + 1)
-    return Page(rows[:limit], cursor_of(rows[limit - 1].ticket_id) if len(rows) > limit else None)
-
-
-def _rows(
-    conn: Connection, wanted: Filter, before: int, limit: int, *, among: Sequence[int] | None = None
-) -> list[Ticket]:
-    """Planned anew each time: the best way depends on what is asked for."""
-    conditions, params = _conditions(wanted)
-    conditions.append(sql.SQL("t.ticket_id < %s"))
-    params.append(before)
-    if among is not None:
-        conditions.append(sql.SQL("t.ticket_id = any(%s)"))
-        params.append(list(among))
-    query = sql.SQL(SELECT) + sql.SQL("where ") + sql.SQL(" and ").join(conditions)
-    query += sql.SQL(" order by t.ticket_id desc limit %s")
-    return [read_ticket(row) for row in conn.execute(query, [*params, limit], prepare=False)]
-
-
-def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
-    """What holds the text, newest first, in growing parts until there is enough that fits the rest of the filter."""
-    text = "%" + wanted.q.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
-    found: list[Ticket] = []
-    most = FIRST_MATCHES
-    while len(found) < limit:
-        rows = conn.execute("select ticket_matches(%s, %s, %s)", (text, before, most)).fetchall()
-        ids = [row[0] for row in rows]
-        found += _rows(conn, wanted, before, limit - len(found), among=ids)
-        if len(ids) < most:
-            break
-        before, most = ids[-1], most * 10
-    return found
-
-
-def _conditions(wanted: Filter) -> tuple[list[sql.Composable], list[Any]]:
-    terms: list[tuple[bool, LiteralString, list[Any]]] = [
-        (wanted.which is Which.OPEN, "t.status not in ('closed', 'cancelled')", []),
-        (wanted.which is Which.FINISHED, "t.status in ('closed', 'cancelled')", []),
-        (bool(wanted.statuses), "t.status = any(%s)", [list(wanted.statuses)]),
-        (bool(wanted.kinds), "t.kind = any(%s)", [list(wanted.kinds)]),
-        (wanted.priority is not None, "t.priority = %s", [wanted.priority]),
-        (wanted.assignee_id is not None, "t.assignee_id = %s", [wanted.assignee_id]),
-        (wanted.requester_id is not None, "t.requester_id = %s", [wanted.requester_id]),
-        (wanted.asset_id is not None, "t.asset_id = %s", [wanted.asset_id]),
-        (wanted.mode is not None, "t.mode = %s", [wanted.mode]),
-    ]
-    terms += [(True, *_field_condition(each)) for each in wanted.fields]
-    chosen = [(condition, params) for active, condition, params in terms if active]
-    return [sql.SQL(condition) for condition, _ in chosen], [value for _, params in chosen for value in params]
-
-
-def _field_condition(wanted: FieldFilter) -> tuple[LiteralString, list[Any]]:
-    """By the side table: its comparisons may use an index under row-level security, those of JSON may not."""
-    if wanted.value is not None:
-        return FIELD_IS + "v.value = %s)", [wanted.key, wanted.value]
-    low = -math.inf if wanted.low is None else wanted.low
-    high = math.inf if wanted.high is None else wanted.high
-    return FIELD_IS + "v.number between %s and %s)", [wanted.key, low, high]
-
-
-def cursor_of(ticket_id: int) -> str:
-    """The cursor of the page after this ticket."""
-    return base64.urlsafe_b64encode(f"t{ticket_id}".encode()).decode().rstrip("=")
-
-
-def _id_of(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        if not text.startswith("t") or not 0 < (number := int(text[1:])) < 2**31:
-            raise ValueError(text)
-    except (ValueError, binascii.Error) as error:
-        raise Invalid("This cursor is none of ours; start the list again without it.") from error
-    return number
-
-
 def timeline(conn: Connection, ticket_id: int, *, audience: Audience | None = None, after: int = 0) -> list[Event]:
     """A ticket's events in order; ``audience`` requester leaves the internal ones out; ``after`` a seq."""
     rows = conn.execute(
@@ -417,23 +293,6 @@ def _difference(conn: Connection, ticket_id: int, given: int) -> list[dict[str, 
         }
         for version, (at, name, kind, before, after) in enumerate(rows, start=max(given, 0) + 1)
     ]
-
-
-def read_ticket(row: Sequence[Any]) -> Ticket:
-    """A ticket from the columns of SELECT."""
-    values = dict(zip(Ticket.__slots__, row, strict=True))
-    values["kind"] = TicketKind(values["kind"])
-    values["verdict"] = Verdict(values["verdict"]) if values["verdict"] else None
-    for name in chain.LISTS:
-        values[name] = tuple(values[name])
-    return Ticket(**values)
-
-
-def read_event(row: Sequence[Any]) -> Event:
-    """An event from the columns of EVENTS."""
-    ticket_id, site_id, seq, at, kind, actor_id, name, what, audience, body, prev_hash, digest = row
-    actor = Actor(ActorKind(kind), actor_id, name)
-    return Event(ticket_id, site_id, seq, at, actor, what, Audience(audience), body, prev_hash, digest)
 
 
 def _gone(ticket_id: int) -> str:

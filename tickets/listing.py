@@ -1,0 +1,147 @@
+"""Lists of tickets, newest first: what is asked for, and the way to it that stays short at a million tickets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, LiteralString
+
+from psycopg import Connection, sql
+
+from core.errors import Invalid
+from tickets.field_types import FieldFilter
+from tickets.model import TERMINAL, Ticket
+from tickets.ticket_rows import SELECT, read_ticket
+
+MOST_ID = 2**31 - 1
+FIRST_MATCHES = 500
+FIELD_IS: LiteralString = (
+    "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "
+)
+
+
+class Which(StrEnum):
+    """Which tickets a list shows."""
+
+    ALL = "all"
+    OPEN = "open"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list shows; an empty or None field does not filter. ``q`` looks in ref, title and description."""
+
+    which: Which = Which.ALL
+    statuses: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    priority: int | None = None
+    assignee_id: int | None = None
+    requester_id: int | None = None
+    asset_id: int | None = None
+    mode: str | None = None
+    q: str = ""
+    fields: tuple[FieldFilter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, newest first; ``next`` is the cursor of the following part or None."""
+
+    items: list[Ticket]
+    next: str | None
+
+
+def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
+    """Tickets that fit, newest first, at most ``limit``. Raises Invalid for a cursor that is none of ours."""
+    before = MOST_ID if cursor is None else _id_of(cursor)
+    look = _rows if not wanted.q or _is_narrow(wanted) else _matching
+    rows = look(conn, wanted, before, limit + 1)
+    return Page(rows[:limit], cursor_of(rows[limit - 1].ticket_id) if len(rows) > limit else None)
+
+
+def _rows(
+    conn: Connection, wanted: Filter, before: int, limit: int, *, among: Sequence[int] | None = None
+) -> list[Ticket]:
+    """Planned anew each time: the best way depends on what is asked for."""
+    conditions, params = _conditions(wanted)
+    conditions.append(sql.SQL("t.ticket_id < %s"))
+    params.append(before)
+    if among is not None:
+        conditions.append(sql.SQL("t.ticket_id = any(%s)"))
+        params.append(list(among))
+    elif wanted.q:
+        conditions.append(sql.SQL("(t.ref || ' ' || t.title || ' ' || t.description) ilike %s"))
+        params.append(_pattern(wanted.q))
+    query = sql.SQL(SELECT) + sql.SQL("where ") + sql.SQL(" and ").join(conditions)
+    query += sql.SQL(" order by t.ticket_id desc limit %s")
+    return [read_ticket(row) for row in conn.execute(query, [*params, limit], prepare=False)]
+
+
+def _is_narrow(wanted: Filter) -> bool:
+    """Whether the rest of the filter leaves so few that each may be read for the text."""
+    is_open = wanted.which is Which.OPEN or (wanted.statuses and not TERMINAL & set(wanted.statuses))
+    return bool(is_open or wanted.asset_id is not None or wanted.requester_id is not None)
+
+
+def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
+    """What holds the text, newest first, in growing parts until there is enough that fits the rest of the filter."""
+    found: list[Ticket] = []
+    most = FIRST_MATCHES
+    while len(found) < limit:
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (_pattern(wanted.q), before, most)).fetchall()
+        ids = [row[0] for row in rows]
+        found += _rows(conn, wanted, before, limit - len(found), among=ids)
+        if len(ids) < most:
+            break
+        before, most = ids[-1], most * 10
+    return found
+
+
+def _pattern(text: str) -> str:
+    return "%" + text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
+def _conditions(wanted: Filter) -> tuple[list[sql.Composable], list[Any]]:
+    terms: list[tuple[bool, LiteralString, list[Any]]] = [
+        (wanted.which is Which.OPEN, "t.status not in ('closed', 'cancelled')", []),
+        (wanted.which is Which.FINISHED, "t.status in ('closed', 'cancelled')", []),
+        (bool(wanted.statuses), "t.status = any(%s)", [list(wanted.statuses)]),
+        (bool(wanted.kinds), "t.kind = any(%s)", [list(wanted.kinds)]),
+        (wanted.priority is not None, "t.priority = %s", [wanted.priority]),
+        (wanted.assignee_id is not None, "t.assignee_id = %s", [wanted.assignee_id]),
+        (wanted.requester_id is not None, "t.requester_id = %s", [wanted.requester_id]),
+        (wanted.asset_id is not None, "t.asset_id = %s", [wanted.asset_id]),
+        (wanted.mode is not None, "t.mode = %s", [wanted.mode]),
+    ]
+    terms += [(True, *_field_condition(each)) for each in wanted.fields]
+    chosen = [(condition, params) for active, condition, params in terms if active]
+    return [sql.SQL(condition) for condition, _ in chosen], [value for _, params in chosen for value in params]
+
+
+def _field_condition(wanted: FieldFilter) -> tuple[LiteralString, list[Any]]:
+    """By the side table: its comparisons may use an index under row-level security, those of JSON may not."""
+    if wanted.value is not None:
+        return FIELD_IS + "v.value = %s)", [wanted.key, wanted.value]
+    low = -math.inf if wanted.low is None else wanted.low
+    high = math.inf if wanted.high is None else wanted.high
+    return FIELD_IS + "v.number between %s and %s)", [wanted.key, low, high]
+
+
+def cursor_of(ticket_id: int) -> str:
+    """The cursor of the page after this ticket."""
+    return base64.urlsafe_b64encode(f"t{ticket_id}".encode()).decode().rstrip("=")
+
+
+def _id_of(cursor: str) -> int:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        if not text.startswith("t") or not 0 < (number := int(text[1:])) < 2**31:
+            raise ValueError(text)
+    except (ValueError, binascii.Error) as error:
+        raise Invalid("This cursor is none of ours; start the list again without it.") from error
+    return number
