@@ -44,6 +44,7 @@ VERBS = {
     "tag": Verb("api.commands.tags:tag", "which tags bring which signals; rename a tag without losing history"),
     "lifecycle": Verb("api.commands.lifecycle:lifecycle", "life cycles as text: export, check, preview, publish"),
     "audit": Verb("api.commands.audit:audit", "was any ticket's history changed? names every problem"),
+    "rules": Verb("api.commands.rules:rules", "rules as text: export, check, diff, apply, test on recorded history"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

@@ -18,6 +18,7 @@ SUBVERBS = {
     "user": ("add", "password", "list"),
     "device": ("add", "certificate", "rotate", "revoke", "list", "events"),
     "source": ("add", "remove", "list"),
+    "rules": ("export", "check", "diff", "apply", "test"),
     "lifecycle": ("export", "check", "preview", "publish", "versions", "restore", "migrate"),
     "audit": ("verify",),
 }

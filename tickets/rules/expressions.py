@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import cel
-
+from tickets.rules import native
 from tickets.rules.errors import BadExpression, ExpressionFailed
 from tickets.rules.world import MISSING, WORDS, World
 
@@ -121,7 +120,7 @@ def compiled(text: str) -> Expression:
     _refuse_unbounded(tokens)
     roots = _roots(tokens)
     try:
-        program = cel.compile(text)
+        program = native.compile_text(text)
     except (ValueError, TypeError, RuntimeError) as error:
         raise BadExpression(f"This is no expression: {_sentence(str(error))}") from error
     return Expression(text, program, roots, tuple(_terms(tokens)))

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import cel
-
 from tickets.chain import COLUMNS
 from tickets.model import TERMINAL
+from tickets.rules import native
 
 HIDDEN = frozenset({"assignment_reasons", "lifecycle_id"})
 FACTS = tuple(name for name in COLUMNS if name not in HIDDEN)
@@ -119,7 +118,7 @@ class World:
     def context(self, names: Iterable[str]) -> Any:
         """The engine's context that has at least these parts; converted once."""
         if self._context is None:
-            self._context = cel.Context()
+            self._context = native.Context()
         for name in names:
             if name not in self._known:
                 self._add(name)
