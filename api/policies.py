@@ -71,6 +71,8 @@ webhook.manage     -      -       -         -        -       site    site  -
 search.use         -      -       own       site     site    site    site  site
 list.export        -      -       -         site     site    site    site  -
 bulk.edit          -      -       -         -        site    site    site  -
+report.read        -      -       -         site     site    site    site  -
+report.schedule    -      -       -         -        site    site    site  -
 saved.edit         -      -       own       site     site    site    site  -
 lifecycle.read     -      -       -         site     site    site    site  site
 lifecycle.edit     -      -       -         -        site    site    site  -

@@ -16,6 +16,7 @@ import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.jobs
 import tickets.rules.jobs
+import tickets.reports_schedule
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
@@ -30,6 +31,8 @@ JOB_MODULES = (
     tickets.audit_jobs,
     tickets.jobs,
     tickets.rules.jobs,
+    tickets.reports_schedule,
+    tickets.search,
 )  # importing them registers their handlers
 
 

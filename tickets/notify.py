@@ -33,6 +33,7 @@ class NoticeKind(StrEnum):
     CANCELLED = "cancelled"
     NEEDS_PERSON = "needs_person"
     LAG = "lag"
+    REPORT = "report"
     STOCK_LOW = "stock_low"
     RULE = "rule"
     MENTIONED = "mentioned"

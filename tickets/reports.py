@@ -18,7 +18,7 @@ from psycopg import Connection, errors, sql
 from core.errors import MillwrightError
 from tickets import reports_catalogue, views_custom, views_filter, words
 from tickets.reports_catalogue import MEASURES, Dimension, Measure
-from tickets.views_fields import Field
+from tickets.views_fields import BUILT_IN, Field
 from tickets.views_filter import Condition, Moment, Where
 
 MOST_MEASURES = 6
@@ -135,7 +135,7 @@ def _period(given: object) -> tuple[str, str]:
     return bounds[0].value[0], bounds[0].value[1]
 
 
-OPENED = views_custom.BUILT_IN["opened_at"]
+OPENED = BUILT_IN["opened_at"]
 
 
 def _limit(given: object) -> int:
@@ -239,7 +239,7 @@ def _sorted(rows: list[tuple[Any, ...]], report: Report) -> list[tuple[Any, ...]
     if not name and not any(each.is_time for each in report.dimensions):
         name = "-" + report.measures[0].name
     if name:
-        columns = [each.name for each in (*report.dimensions, *report.measures)]
+        columns = [*(each.name for each in report.dimensions), *(each.name for each in report.measures)]
         at, sign = columns.index(name.removeprefix("-")), -1 if name.startswith("-") else 1
         if at < groups:
             rows.sort(key=lambda row: row[at] or "", reverse=sign < 0)

@@ -168,7 +168,7 @@ def expression(dimension: Dimension, measure: Measure) -> sql.Composable:
     """The group of a ticket as text; null for none."""
     if dimension.field is None:
         local = LOCAL.format(basis=measure.basis)
-        return sql.SQL(CALENDAR[dimension.name][0].format(local=local))  # type: ignore[arg-type]
+        return sql.SQL(CALENDAR[dimension.name][0].format(local=local))
     if dimension.field.form is Form.SET:
         return sql.SQL("unnest(case when cardinality({0}) = 0 then array[null::text] else {0} end)").format(
             dimension.field.expression

@@ -281,8 +281,10 @@ def _typed(value: Any, form: Form) -> Any:
     if form is Form.TIME:
         return datetime.fromisoformat(value)
     wanted: tuple[type, ...] = {Form.NUMBER: (int, float), Form.FLAG: (bool,)}.get(form, (str,))
-    if not isinstance(value, wanted) or (form is Form.NUMBER and (isinstance(value, bool) or abs(value) > 2**53)):
+    if not isinstance(value, wanted) or (form is Form.NUMBER and isinstance(value, bool)):
         raise TypeError(value)
+    if isinstance(value, int | float) and abs(value) > 2**53:
+        raise ValueError(value)
     if isinstance(value, str) and "\x00" in value:
         raise ValueError(value)
     return value

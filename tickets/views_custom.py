@@ -76,4 +76,4 @@ def _expression(key: str, form: Form) -> sql.Composable:
         Form.SET: """array(select jsonb_array_elements_text(
           case jsonb_typeof(t.fields->{0}) when 'array' then t.fields->{0} else '[]' end))""",
     }
-    return sql.SQL(shapes.get(form, "(t.fields->>{0})")).format(sql.Literal(key))  # type: ignore[arg-type]
+    return sql.SQL(shapes.get(form, "(t.fields->>{0})")).format(sql.Literal(key))

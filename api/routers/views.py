@@ -29,7 +29,9 @@ routes = router("lists")
 READ = [allow("ticket.read")]
 EXPORT = [allow("list.export")]
 KEEP = [allow("saved.edit")]
-FILE = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}}
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/csv": {"schema": {"type": "string"}}}, "description": "The file."}
+}
 
 FilterText = Annotated[
     str,
