@@ -3,7 +3,7 @@ import { dehydrate, hydrate, type DehydratedState, type QueryClient } from "@tan
 
 const KEY = "millwright.kept";
 const VERSION = 1;
-const KEPT = new Set(["me", "ticket", "article", "asset", "modes", "clock"]);
+const KEPT = new Set(["me", "ticket", "work", "article", "asset", "modes", "clock"]);
 const SAVE_MS = 1500;
 const MAX_CHARS = 2_000_000;
 

@@ -8,7 +8,7 @@ export type Topic = (typeof TOPICS)[number];
 
 // What a topic touches besides itself: a ticket's change shows in the predictions' column "order".
 const ALSO: Partial<Record<Topic, string[]>> = {
-  ticket: ["prediction"],
+  ticket: ["prediction", "work", "attachment"],
   alarm: ["prediction", "asset"],
   prediction: ["asset"],
   telemetry: ["series"],

@@ -7,6 +7,7 @@ import { useSend, useStored } from "../api/send";
 import type { Asset, Me, Ticket } from "../api/types";
 import { useSpeech } from "../i18n";
 import { fullMoment, moment } from "../i18n/format";
+import { AttachmentsPanel } from "../parts/attachments";
 import { EvidenceList, Guide, Verification } from "../parts/job_parts";
 import { HealthLight, isOpen, PriorityMark, StatusChip } from "../parts/marks";
 import type { Moment } from "../parts/plot";
@@ -16,6 +17,7 @@ import { Await } from "../parts/states";
 import { Timeline } from "../parts/timeline";
 import { MoveProblem, SendProblem, TransitionPanel, useTransition } from "../parts/transition";
 import { Contributions, reasonOf } from "../parts/why";
+import { WorkDone } from "../parts/work_done";
 
 const PLOTTED = 2;
 const DISPATCHERS = ["planner", "manager", "admin"];
@@ -52,6 +54,8 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           {ticket.description && (
             <section className="panel"><h2>{t("order.description")}</h2><p className="written">{ticket.description}</p></section>
           )}
+          <WorkDone ticketId={ticket.ticket_id} />
+          <AttachmentsPanel ticketId={ticket.ticket_id} />
           <section className="panel"><h2>{t("order.guide")}</h2><Guide ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.timeline")}</h2><Timeline ticketId={ticket.ticket_id} /></section>
           <section className="panel"><h2>{t("order.comment")}</h2><CommentForm ticket={ticket} /></section>
