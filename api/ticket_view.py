@@ -9,11 +9,11 @@ from api import overview
 from api.deps import Context
 from api.policies import Grant
 from api.shapes import Moment, Output, Words
-from api.shown import AssetShown, ModeShown, mode_shown
+from api.shown import AssetShown, ModeShown, TicketShown, mode_shown
 from maintenance import queries
 from plant import assets
 from plant.model import Asset
-from tickets import clocks, service, sla, store
+from tickets import clocks, fields, service, sla, store
 from tickets.knowledge import articles
 from tickets.model import Audience, Event, Ticket, TicketKind, Verdict
 
@@ -40,11 +40,12 @@ class SlaShown(Output):
 
 
 class AllowedShown(Output):
-    """A step that the caller may take now, and the fields it asks for."""
+    """A step that the caller may take now, and the fields it asks for; ``requires_custom`` are the site's own."""
 
     to: str
     label: Words
     requires: list[str]
+    requires_custom: list[str]
 
 
 class ArticleRef(Output):
@@ -106,6 +107,7 @@ class TicketDetail(TicketItem):
     assignment_reasons: list[Words]
     evidence: list[EvidenceShown]
     verification: VerificationShown | None
+    merged_into: TicketShown | None = None
 
 
 class ActorShown(Output):
@@ -137,9 +139,12 @@ def detail(ctx: Context, ticket: Ticket) -> TicketDetail:
     asset = assets.asset(ctx.conn, ticket.asset_id) if ticket.asset_id is not None else None
     names = overview.user_names(ctx.conn, [ticket.requester_id] if ticket.requester_id is not None else [])
     row = _row(ctx, ticket, asset, names) | {"description": ticket.description, "channel": ticket.channel}
+    row["merged_into"] = None if ticket.merged_into is None else _shown(store.get(ctx.conn, ticket.merged_into))
     if ctx.grant is Grant.OWN:
+        mine = {each.key for each in fields.definitions(ctx.conn, actor=ctx.actor)}
+        seen = {name: value for name, value in ticket.fields.items() if name in mine}
         return TicketDetail(
-            **row, fields={}, allowed=[], articles=[], assignment_reasons=[], evidence=[], verification=None
+            **row, fields=seen, allowed=[], articles=[], assignment_reasons=[], evidence=[], verification=None
         )
     return TicketDetail(
         **row,
@@ -194,10 +199,16 @@ def _sla(ctx: Context, kept: clocks.Kept) -> SlaShown:
 
 
 def _allowed(ctx: Context, ticket: Ticket) -> list[AllowedShown]:
+    found = service.allowed(ctx.conn, ctx.actor, ticket)
+    custom = fields.unfilled(ctx.conn, ticket, states=[each.to for each in found])
     return [
-        AllowedShown(to=each.to, label=Words(**each.label), requires=list(each.requires))
-        for each in service.allowed(ctx.conn, ctx.actor, ticket)
+        AllowedShown(to=e.to, label=Words(**e.label), requires=list(e.requires), requires_custom=custom[e.to])
+        for e in found
     ]
+
+
+def _shown(ticket: Ticket) -> TicketShown:
+    return TicketShown(ticket_id=ticket.ticket_id, ref=ticket.ref, status=ticket.status)
 
 
 def _articles(ctx: Context, ticket: Ticket, asset: Asset | None) -> list[ArticleRef]:

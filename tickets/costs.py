@@ -1,4 +1,4 @@
-"""What a ticket costs beside labour and parts, and how long the machine stood.
+"""What a ticket costs beside labour and parts.
 
 The ticket's ``cost`` is the sum of everything, in the site's currency; each line adds to it under the row's lock.
 """
@@ -19,7 +19,6 @@ from tickets.rows import one
 from tickets.verbs import verb
 
 GREATEST = 1e8
-LONGEST_STOP_S = 10 * 366 * 86400.0
 
 
 class CostKind(StrEnum):
@@ -78,20 +77,6 @@ def add(
     )
 
 
-@verb
-def stood(conn: Connection, actor: Actor, ticket_id: int, *, seconds: float | None, now: datetime) -> Ticket:
-    """Say how long the machine stood because of this; None = not known. Raises InvalidFields, NotYours."""
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if seconds is not None and not (number and 0 <= seconds <= LONGEST_STOP_S):
-        raise words.refuse("seconds", "seconds is a number from 0 to ten years.")
-    ticket = store.lock(conn, ticket_id)
-    _permit(actor, ticket)
-    changes = {"downtime_s": None if seconds is None else float(seconds)}
-    return service.record(
-        conn, actor, ticket_id, kind="downtime", details={}, changes=changes, late=Late.TAKEN, now=now
-    )
-
-
 def of(conn: Connection, ticket_id: int) -> list[CostLine]:
     """The cost lines of a ticket, oldest first."""
     rows = conn.execute(
@@ -111,8 +96,7 @@ def _permit(actor: Actor, ticket: Ticket) -> None:
 
 
 def _check_amount(given: object) -> None:
-    number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not number or not 0 < abs(given) <= GREATEST:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < abs(given) <= GREATEST:
         raise words.refuse("amount", f"amount is a number other than 0, up to {GREATEST:g}.")
 
 

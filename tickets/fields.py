@@ -116,6 +116,15 @@ def _filter(known: Mapping[str, Definition], key: str, text: str) -> FieldFilter
     return FieldFilter(key, low=ends[0], high=ends[1])
 
 
+def unfilled(conn: Connection, ticket: Ticket, *, states: Iterable[str]) -> dict[str, list[str]]:
+    """For each state, the keys of the fields that a person still has to give to get there."""
+    asked = _asked(conn, ticket.kind)
+    return {
+        to: [each.key for each in _wanting(asked, ticket.fields) if to not in UNASKED_STATES and _needed(each, to)]
+        for to in states
+    }
+
+
 def _asked(conn: Connection, kind: TicketKind) -> list[Definition]:
     """The fields that may be required or have a default: the site's own."""
     return [each for each in _own(conn) if each.retired_at is None and each.of(kind)]

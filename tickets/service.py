@@ -120,8 +120,8 @@ def comment(
     except ValueError as error:
         raise words.refuse("audience", "audience is internal or requester.", code="choice") from error
     ticket = store.lock(conn, ticket_id)
-    if actor.part == "requester" and (ticket.requester_id != actor.actor_id or reader is Audience.INTERNAL):
-        raise NotAllowed("A requester comments on their own tickets, for the requester to read.")
+    if actor.part == "requester" and (reader is Audience.INTERNAL or not _takes_part(conn, actor, ticket)):
+        raise NotAllowed("A requester comments on tickets that they asked for or follow, for the requester to read.")
     told = device_time.of(conn, actor, ticket, at, now=now)
     if reader is Audience.REQUESTER and actor.actor_id != ticket.requester_id:
         ticket = clocks.say(conn, ticket, at=told.at, now=now)
@@ -274,6 +274,11 @@ def _columns(ticket: Ticket, flow: Lifecycle, *, to: str, fields: Mapping[str, A
     elif "response" in flow.states[to].stops and ticket.responded_at is None:
         changes["responded_at"] = now
     return changes
+
+
+def _takes_part(conn: Connection, actor: Actor, ticket: Ticket) -> bool:
+    mine = actor.actor_id is not None and ticket.requester_id == actor.actor_id
+    return mine or (actor.actor_id is not None and watchers.follows(conn, ticket.ticket_id, actor.actor_id))
 
 
 def _waits_to_close(actor: Actor, ticket: Ticket, to: str) -> bool:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 from pydantic import Field
 
 from api import ticket_view
 from api.deps import Context, Ctx, Version, router
+from api.own import readable, writable
 from api.policies import Grant, allow
 from api.shapes import Change, Code, Cursor, Id, Input, Limit, Line, Page, Prose, Ref, Whole, changes, position
 from api.ticket_view import EventShown, TicketDetail, TicketItem
-from core.errors import Forbidden, Invalid, NotFound
-from tickets import service, store
-from tickets.errors import NotYours
+from core.errors import Forbidden, Invalid
+from tickets import fields as custom_fields
+from tickets import merging, service, store
 from tickets.model import Audience, Ticket, TicketKind, Verdict
 from tickets.store import Filter, Which
 
@@ -31,6 +32,9 @@ Kinds = Annotated[str, Query(pattern="^[a-z-]{1,32}(,[a-z-]{1,32}){0,7}$", descr
 Assignee = Annotated[str, Query(pattern="^(me|[0-9]{1,9})$", description="`me` or an engineer's id.")]
 
 
+Custom = Annotated[dict[str, Any], Field(max_length=200, description="The site's own fields; see `GET /fields`.")]
+
+
 class NewTicket(Input):
     kind: TicketKind
     title: Annotated[Line, Field(examples=["Strange noise at pump P-101"])]
@@ -38,6 +42,7 @@ class NewTicket(Input):
     asset_id: Ref | None = None
     mode: Code | None = None
     priority: Priority = 3
+    fields: Annotated[Custom, Field(default_factory=dict)]
 
 
 class TicketChange(Change):
@@ -46,7 +51,7 @@ class TicketChange(Change):
     title: Line | None = None
     description: Prose | None = None
     priority: Priority | None = None
-    fields: Annotated[dict[str, Any], Field(max_length=200)] | None = None
+    fields: Custom | None = None
 
 
 class Given(Input):
@@ -61,6 +66,7 @@ class Given(Input):
 class Move(Input):
     to: Annotated[str, Field(pattern="^[a-z_]{1,32}$", examples=["accepted"])]
     fields: Given = Given()
+    custom: Annotated[Custom, Field(default_factory=dict)]
 
 
 class Assignment(Input):
@@ -77,6 +83,7 @@ class Comment(Input):
 @routes.get("/tickets", dependencies=READ)
 def list_tickets(
     ctx: Ctx,
+    request: Request,
     status: Status | None = None,
     kind: Kinds | None = None,
     assignee: Assignee | None = None,
@@ -86,7 +93,11 @@ def list_tickets(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[TicketItem]:
-    """Tickets, newest first. A requester sees the own ones."""
+    """Tickets, newest first. A requester sees the own ones.
+
+    `field.KEY=value` filters by the site's own field KEY; a number takes a range too: `2..7`, `3..`.
+    """
+    custom = {name[6:]: value for name, value in request.query_params.items() if name.startswith("field.")}
     wanted = Filter(
         which=Which.ALL if open is None else Which.OPEN if open else Which.FINISHED,
         statuses=tuple(status.split(",")) if status else (),
@@ -95,6 +106,7 @@ def list_tickets(
         requester_id=ctx.person.user_id if ctx.grant is Grant.OWN else None,
         asset_id=asset_id,
         q=q,
+        fields=custom_fields.filters(ctx.conn, custom),
     )
     found = store.find(ctx.conn, wanted, limit=limit, cursor=cursor)
     return Page(items=ticket_view.items(ctx, found.items), next=found.next)
@@ -117,13 +129,13 @@ def open_ticket(ctx: Ctx, response: Response, body: NewTicket) -> TicketDetail:
 @routes.get("/tickets/{ticket_id}", dependencies=READ, responses=ETAG)
 def get_ticket(ctx: Ctx, response: Response, ticket_id: Id) -> TicketDetail:
     """One ticket with everything its screen needs."""
-    return _answer(ctx, response, _readable(ctx, ticket_id))
+    return _answer(ctx, response, readable(ctx, ticket_id))
 
 
 @routes.patch("/tickets/{ticket_id}", dependencies=[allow("ticket.edit")], responses=ETAG)
 def change_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version, body: TicketChange) -> TicketDetail:
     """Edit title, description, priority or fields."""
-    _writable(ctx, ticket_id)
+    writable(ctx, ticket_id)
     named = changes(body)
     empty = [name for name, value in named.items() if value is None]
     if empty:
@@ -136,27 +148,33 @@ def change_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version,
 @routes.post("/tickets/{ticket_id}/transition", dependencies=[allow("ticket.transition")], responses=ETAG)
 def move_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version, body: Move) -> TicketDetail:
     """Move a ticket along its life cycle; `allowed` of the ticket says where to, and what it requires."""
-    _writable(ctx, ticket_id)
+    writable(ctx, ticket_id)
     given = body.fields.model_dump(mode="json", exclude_none=True)
-    moved = service.transition(ctx.conn, ctx.actor, ticket_id, to=body.to, version=version, fields=given, now=ctx.now)
+    moved = service.transition(
+        ctx.conn, ctx.actor, ticket_id, to=body.to, version=version, fields=given, custom=body.custom, now=ctx.now
+    )
     return _answer(ctx, response, moved)
 
 
 @routes.post("/tickets/{ticket_id}/assign", dependencies=[allow("ticket.assign")], responses=ETAG)
 def assign_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version, body: Assignment) -> TicketDetail:
     """Give a ticket to an engineer, or let routing choose."""
-    _writable(ctx, ticket_id)
+    writable(ctx, ticket_id)
     given = service.assign(ctx.conn, ctx.actor, ticket_id, assignee_id=body.engineer_id, version=version, now=ctx.now)
     return _answer(ctx, response, given)
 
 
 @routes.post("/tickets/{ticket_id}/comments", status_code=201, dependencies=[allow("ticket.comment")])
 def comment(ctx: Ctx, ticket_id: Id, body: Comment) -> EventShown:
-    """Say something: `internal` for the crew, `requester` for the requester too."""
-    before = _readable(ctx, ticket_id)
+    """Say something: `internal` for the crew, `requester` for the requester too. `@login` tells that person.
+
+    What is said on a merged ticket is said on the one that it was merged into.
+    """
+    before = readable(ctx, ticket_id)
     if ctx.grant is Grant.OWN and body.audience is Audience.INTERNAL:
         body.audience = Audience.REQUESTER
-    said = service.comment(ctx.conn, ctx.actor, ticket_id, text=body.text, audience=body.audience, now=ctx.now)
+    before = merging.standing(ctx.conn, before)
+    said = service.comment(ctx.conn, ctx.actor, before.ticket_id, text=body.text, audience=body.audience, now=ctx.now)
     events = store.timeline(ctx.conn, said.ticket_id, after=before.event_count)
     return ticket_view.event(events[-1])
 
@@ -164,28 +182,12 @@ def comment(ctx: Ctx, ticket_id: Id, body: Comment) -> EventShown:
 @routes.get("/tickets/{ticket_id}/events", dependencies=READ)
 def timeline(ctx: Ctx, ticket_id: Id, limit: Limit = 200, cursor: Cursor = None) -> Page[EventShown]:
     """The append-only timeline, oldest first; each entry holds the hash of the one before."""
-    _readable(ctx, ticket_id)
+    readable(ctx, ticket_id)
     audience = Audience.REQUESTER if ctx.grant is Grant.OWN else None
     after = position(cursor, start=0)
     found = store.timeline(ctx.conn, ticket_id, audience=audience, after=min(after, 2**31 - 1))
     following = str(found[limit - 1].seq) if len(found) > limit else None
     return Page(items=[ticket_view.event(each) for each in found[:limit]], next=following)
-
-
-def _readable(ctx: Context, ticket_id: int) -> Ticket:
-    """The ticket, if the caller may see it; somebody else's request is as good as missing."""
-    ticket = store.get(ctx.conn, ticket_id)
-    if ctx.grant is Grant.OWN and ticket.requester_id != ctx.person.user_id:
-        raise NotFound(f"There is no ticket {ticket_id} on this site.")
-    return ticket
-
-
-def _writable(ctx: Context, ticket_id: int) -> Ticket:
-    """The ticket, if the caller's right reaches it. Raises NotFound, NotYours."""
-    ticket = _readable(ctx, ticket_id)
-    if ctx.grant is Grant.ASSIGNED and (ctx.engineer_id is None or ticket.assignee_id != ctx.engineer_id):
-        raise NotYours
-    return ticket
 
 
 def _assignee(ctx: Context, wanted: str | None) -> int | None:
