@@ -88,6 +88,14 @@ ticket.link        -      -       -         assigned site    site    site  -
 approval.read      -      -       -         site     site    site    site  site
 approval.decide    -      -       -         site     site    site    site  -
 checklist.edit     -      -       -         -        site    site    site  -
+ticket.take        -      -       -         site     -       -       -     -
+ticket.hand_over   -      -       -         assigned site    site    site  -
+dispatch.read      -      -       -         site     site    site    site  site
+dispatch.plan      -      -       -         -        site    site    site  -
+calendar.make      -      -       -         own      site    site    site  -
+stock.read         -      -       -         site     site    site    site  site
+stock.use          -      -       -         assigned site    site    site  -
+stock.manage       -      -       -         -        site    site    site  -
 """
 
 

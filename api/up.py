@@ -14,6 +14,7 @@ import api.jobs
 import maintenance.jobs
 import tickets.attachment_jobs
 import tickets.audit_jobs
+import tickets.dispatch.planning
 import tickets.jobs
 import tickets.rules.jobs
 import tickets.reports_schedule
@@ -29,6 +30,7 @@ JOB_MODULES = (
     maintenance.jobs,
     tickets.attachment_jobs,
     tickets.audit_jobs,
+    tickets.dispatch.planning,
     tickets.jobs,
     tickets.rules.jobs,
     tickets.reports_schedule,

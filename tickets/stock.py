@@ -160,6 +160,14 @@ def lines(conn: Connection, ticket_id: int) -> list[Line]:
     return [Line(*row) for row in rows]
 
 
+def store_of(conn: Connection, ticket_id: int, part_id: int) -> int:
+    """Where the order has this part from; raises NotFound."""
+    found = [line.store_id for line in lines(conn, ticket_id) if line.part_id == part_id]
+    if not found:
+        raise NotFound("The order has none of this part.")
+    return found[0]
+
+
 # -- the order and the kit --------------------------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ def test_every_route_of_the_app_has_one_policy_and_every_row_of_the_table_a_rout
     opened = {path for (_, path), policy in policies.items() if policy.is_open}
     assert opened == {
         "/api/v1/session", "/api/v1/session/link", "/api/v1/clock", "/api/v1/health", "/api/v1/openapi.json",
-        "/health/live", "/health/ready", "/metrics",
+        "/health/live", "/health/ready", "/metrics", "/api/v1/calendar/{token}.ics",
     }  # fmt: skip
 
 
