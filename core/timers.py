@@ -5,6 +5,7 @@ loses one or rings it twice.
     def ring(conn, now) -> the plant time of the next, or None      one transaction a site and round
     Watch: wait until the earliest of them, LOOK_S at most ──> ring ──> …       one thread of the worker
 
+One worker leads, by a lock of its session that dies with it; another process stands by and rings while nobody leads.
 What a ring does must be recorded in its transaction, in the rows that made it due: that is what makes it happen once.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 
 import psycopg
 from psycopg import Connection
@@ -28,6 +30,13 @@ RETRY_S = 0.1
 PATIENCE_S = 30.0  # a statement that takes longer is given up
 
 
+class Role(StrEnum):
+    """LEAD: rings as soon as no other leads. STAND_BY: rings only while nobody leads."""
+
+    LEAD = "lead"
+    STAND_BY = "stand_by"
+
+
 class DuplicateTimer(ConfigError):
     """Two timers have the same name. Rename one of them."""
 
@@ -35,6 +44,11 @@ class DuplicateTimer(ConfigError):
 
 
 TIMERS: dict[str, Ring] = {}
+LOCK = 7_418_530  # of the one who rings
+TRY = {
+    Role.LEAD: "pg_try_advisory_lock(%s)",
+    Role.STAND_BY: "pg_try_advisory_xact_lock(%s)",
+}
 logger = log.get("timers")
 
 
@@ -53,7 +67,8 @@ def timer(name: str) -> Callable[[Ring], Ring]:
 class Watch:
     """Rings every timer when it is due until told to stop; a lost connection is made anew."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, role: Role = Role.LEAD) -> None:
+        self._role = role
         self._line = Line(lambda: self._connect(database), database.watch)
         self._stop = threading.Event()
 
@@ -72,6 +87,10 @@ class Watch:
             self._stop.wait(wait_s)
         self.close()
 
+    def start(self) -> None:
+        """Run in a thread that ends with the process."""
+        threading.Thread(target=self.run, name="timers", daemon=True).start()
+
     def stop(self) -> None:
         self._stop.set()
 
@@ -82,19 +101,23 @@ class Watch:
     def round(self) -> float:
         """One round over all sites and timers; returns the wall seconds to wait."""
         with self._line.tx() as conn:
-            sites = site_ids(conn)
+            sites = site_ids(conn) if self._may_ring(conn) else []
         waits = [self._ring(name, site_id) for site_id in sites for name in TIMERS]
         return min(waits, default=LOOK_S)
 
     def _ring(self, name: str, site_id: int) -> float:
         with self._line.tx() as conn:
+            if not self._may_ring(conn):
+                return LOOK_S
             use_site(conn, site_id)
-            row = conn.execute("select pg_try_advisory_xact_lock(hashtext(%s), %s)", (f"timer:{name}", site_id))
-            if not row.fetchone()[0]:  # type: ignore[index]
-                return LOOK_S  # another worker is at it
             plant = clock.load(conn)
-            following = TIMERS[name](conn, plant.now())
-            return wait(plant, following)
+            return wait(plant, TIMERS[name](conn, plant.now()))
+
+    def _may_ring(self, conn: Connection) -> bool:
+        """A leader holds its lock until its session ends, and takes it again and again at no cost (it counts); who
+        stands by holds it for a transaction."""
+        row = conn.execute(f"select {TRY[self._role]}", (LOCK,)).fetchone()
+        return bool(row and row[0])
 
     @staticmethod
     def _connect(database: Database) -> Connection:
@@ -113,7 +136,7 @@ def wait(plant: clock.Clock, following: datetime | None) -> float:
 
 def ring_all(database: Database) -> None:
     """Ring until nothing is due, in this thread. For tests and tools."""
-    watch = Watch(database)
+    watch = Watch(database, Role.STAND_BY)
     while watch.round() <= AGAIN_S:
         pass
     watch.close()

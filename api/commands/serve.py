@@ -9,6 +9,7 @@ import uvicorn
 from api import up
 from api.app import create_app
 from api.commands.parts import instance_of
+from core import timers
 from core.settings import settings
 
 
@@ -20,6 +21,7 @@ def serve(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     instance = instance_of(settings())
     up.wire()
+    timers.Watch(instance.database, timers.Role.STAND_BY).start()  # while no worker lives
     uvicorn.run(
         create_app(instance.database, settings=instance.settings),
         host=arguments.host,

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,7 +32,7 @@ from psycopg.types.json import Jsonb
 from benchmarks.drills.sla_parts import JOB, OPENED, READY, Build, Job
 from core import clock, places
 from core.database import Database, migrate
-from core.embedded import Durability, EmbeddedServer
+from core.embedded import EmbeddedServer
 from core.processes import Child, alive, python_environment, spawn, tail, tree
 from core.secrets import load_or_create
 from tickets import seed, service
@@ -54,6 +55,7 @@ FAR = timedelta(days=3)
 BACK = timedelta(hours=2)
 AT_ONCE = 80  # timers that a jump at the end makes due
 READY_S = 60.0
+UNSYNCED = {"fsync": "off", "full_page_writes": "off"}
 
 Key = tuple[int, str, str]  # ticket, clock, mark
 
@@ -77,15 +79,15 @@ class Told:
 class Plant:
     """A database, a worker and tickets whose marks fall due; nothing is left at the end of the block."""
 
-    def __init__(self, build: Build, durability: Durability) -> None:
-        self.build, self.durability = build, durability
+    def __init__(self, build: Build, settings: Mapping[str, str]) -> None:
+        self.build, self.settings = build, settings
         self.folder = Path(tempfile.mkdtemp(prefix="millwright-drill-"))
         self.folder.chmod(0o755)
         self.told = Told()
         self.kills: Counter[str] = Counter()
         self.jumps = 0
-        self.worker: Child | None = None
-        self._started = 0
+        self.parts: dict[Build, Child] = {}
+        self._started: Counter[Build] = Counter()
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
@@ -107,7 +109,7 @@ class Plant:
         more = {"track_commit_timestamp": "on", "max_wal_size": "256MB", "min_wal_size": "64MB"}
         log_file = self.folder / "database.log"
         self.server = EmbeddedServer(
-            self.folder / "database", secrets, log=log_file, settings=more, durability=self.durability
+            self.folder / "database", secrets, log=log_file, settings={**more, **self.settings}
         )
         self._ends.callback(self.server.destroy)
         self.dsns = self.server.start()
@@ -116,7 +118,7 @@ class Plant:
             row = conn.execute("insert into sites (code, name) values ('drill', 'Drill') returning site_id").fetchone()
         assert row is not None
         self.site_id = int(row[0])
-        self._ends.callback(self._end_worker)
+        self._ends.callback(self._end_parts)
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -163,23 +165,22 @@ class Plant:
                 key = "breach" if number == MARKS else f"{number / MARKS * 100:g}%"
                 self.told.due[ticket_id, name, key] = at + target * (number / MARKS)
 
-    def start_worker(self) -> None:
-        """Start it; returns when it works."""
+    def start(self, build: Build) -> None:
+        """Start a part; returns when its program is loaded."""
         job = Job(self.dsns.app, self.dsns.ingest, self.dsns.owner, self.site_id)
-        self.worker = spawn(
-            [sys.executable, "-m", "benchmarks.drills.sla_parts", self.build],
-            log=self.folder / "worker.log",
+        self.parts[build] = spawn(
+            [sys.executable, "-m", "benchmarks.drills.sla_parts", build],
+            log=self._log_of(build),
             env=python_environment({JOB: msgspec.json.encode(job).decode()}),
         )
-        self._started += 1
-        self.wait(lambda: self._log().count(READY) >= self._started, what="the worker")
+        self._started[build] += 1
+        self.wait(lambda: self._log(build).count(READY) >= self._started[build], what=f"the part {build}")
 
-    def kill_worker(self) -> None:
+    def kill(self, build: Build) -> None:
         """kill -9, and start another."""
-        assert self.worker is not None
-        self._kill(self.worker)
-        self.kills["worker"] += 1
-        self.start_worker()
+        self._kill(self.parts[build])
+        self.kills[build] += 1
+        self.start(build)
 
     def kill_database(self) -> None:
         """kill -9 of the whole server; it is started again as its supervisor does."""
@@ -187,8 +188,9 @@ class Plant:
         self._kill(self.server.child)
         self.kills["database"] += 1
         self.dsns = self.server.start()
-        if self.worker is not None and self.worker.poll() is not None:  # a control does not outlive its database
-            self.start_worker()
+        for build, part in list(self.parts.items()):
+            if part.poll() is not None:  # a control does not outlive its database
+                self.start(build)
 
     def jump(self, by: timedelta) -> None:
         """Set the plant clock forward or back."""
@@ -213,7 +215,7 @@ class Plant:
         deadline = time.monotonic() + within_s
         while not true():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: not within {within_s:.0f} s\n{tail(self.folder / 'worker.log', lines=50)}")
+                raise TimeoutError(f"{what}: not within {within_s:.0f} s\n{tail(self._log_of(self.build), lines=50)}")
             time.sleep(0.02)
 
     # -- what came of it ------------------------------------------------------------------------------------------
@@ -258,8 +260,11 @@ class Plant:
         with psycopg.connect(self.dsns.superuser, autocommit=True, connect_timeout=3) as conn:
             return conn.execute(text.encode()).fetchall()
 
-    def _log(self) -> str:
-        path = self.folder / "worker.log"
+    def _log_of(self, build: Build) -> Path:
+        return self.folder / f"{build}.log"
+
+    def _log(self, build: Build) -> str:
+        path = self._log_of(build)
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _kill(self, child: Child) -> None:
@@ -270,9 +275,9 @@ class Plant:
         child.process.wait(10)
         self.wait(lambda: not any(alive(pid) for pid in pids), what="the end of a part")
 
-    def _end_worker(self) -> None:
-        if self.worker is not None:
-            self.worker.stop((signal.SIGTERM, 10.0))
+    def _end_parts(self) -> None:
+        for part in self.parts.values():
+            part.stop((signal.SIGTERM, 10.0))
 
 
 def _percentile(values: list[float], share: float) -> float | None:
@@ -286,22 +291,24 @@ def run(
     *,
     build: Build = Build.HONEST,
     tickets: int | None = None,
-    durability: Durability = Durability.FULL,
+    settings: Mapping[str, str] = {},
 ) -> dict[str, Any]:
     """Kill and jump at random moments, let the rest fall due by jumps, and judge.
 
-    THROWAWAY is for smoke runs: kill -9 takes nothing from the disk's cache.
+    ``settings`` of the server: UNSYNCED is for smoke runs, as kill -9 takes nothing from the disk's cache.
     """
     chance = random.Random(seed_)  # noqa: S311 - a drill repeats itself
     length_s = max(kills * PER_KILL_S, 6.0)
-    with Plant(build, durability) as plant:
-        plant.start_worker()
+    with Plant(build, settings) as plant:
+        plant.start(build)
+        if build is Build.HONEST:
+            plant.start(Build.STAND_BY)
         plant.open(tickets or max(20, kills), length_s)
         plant.wait(lambda: plant.count() > 0, what="the first mark")
         moments = sorted(chance.sample(range(kills), min(max(jumps - 1, 0) // 2, kills)))
-        for number, victim in enumerate(_victims(kills, chance)):
+        for number, victim in enumerate(_victims(plant, kills, chance)):
             time.sleep(chance.uniform(*REST_S))
-            (plant.kill_worker if victim == "worker" else plant.kill_database)()
+            victim()
             if bisect.bisect_left(moments, number) != bisect.bisect_right(moments, number):
                 _back_and_forth(plant, chance)
         while plant.waiting() > AT_ONCE:
@@ -310,13 +317,17 @@ def run(
         plant.jump(FAR)
         plant.settle(within_s=30.0 if build is Build.HONEST else 3.0)
         found = plant.judge()
-        return {"kills": sum(plant.kills.values()), "jumps": plant.jumps, **found}
+        each = {f"kills.{name}": count for name, count in sorted(plant.kills.items())}
+        return {"kills": sum(plant.kills.values()), **each, "jumps": plant.jumps, **found}
 
 
-def _victims(kills: int, chance: random.Random) -> list[str]:
-    victims = ["worker", "database"] * ((kills + 1) // 2)
-    chance.shuffle(victims)
-    return victims[:kills]
+def _victims(plant: Plant, kills: int, chance: random.Random) -> list[Callable[[], None]]:
+    """Each part as often as the database, in random order."""
+    victims: list[Callable[[], None]] = [plant.kill_database]
+    victims += [partial(plant.kill, build) for build in plant.parts]
+    found = [victims[number % len(victims)] for number in range(kills)]
+    chance.shuffle(found)
+    return found
 
 
 def _back_and_forth(plant: Plant, chance: random.Random) -> None:
@@ -337,5 +348,5 @@ def _reach(plant: Plant) -> timedelta:
 def figures(kills: int, jumps: int, seed_: int) -> dict[str, float | None]:
     """The drill, and the control that must lose."""
     honest = run(kills, jumps, seed_)
-    control = run(4, 2, seed_, build=Build.MEMORY, tickets=20, durability=Durability.THROWAWAY)
+    control = run(4, 2, seed_, build=Build.MEMORY, tickets=20, settings=UNSYNCED)
     return {**honest, "control_lost": control["lost"], "control_double": control["double"]}

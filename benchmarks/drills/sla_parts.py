@@ -1,4 +1,4 @@
-"""The job worker of the SLA drill: the product's own, or a control whose timers live in memory only.
+"""The job worker of the SLA drill and who stands by for it: the product's own, or a control with timers in memory only.
 
 A drill whose control does not fail proves nothing. The defect exists only here.
 """
@@ -19,7 +19,7 @@ import msgspec
 from psycopg import Connection
 
 import tickets.jobs  # noqa: F401 - registers the timer
-from core import clock, jobs, log
+from core import clock, jobs, log, timers
 from core.database import Database
 from tickets import clocks
 
@@ -29,9 +29,11 @@ OPENED = "drill_opened"
 
 
 class Build(StrEnum):
-    """HONEST: the product. MEMORY: reads its timers once, when told that tickets were opened."""
+    """HONEST: the product. STAND_BY: the product's timers in another process. MEMORY: reads its timers once, when told
+    that tickets were opened."""
 
     HONEST = "honest"
+    STAND_BY = "stand_by"
     MEMORY = "memory"
 
 
@@ -53,6 +55,11 @@ def honest(job: Job) -> None:
         await running.run()
 
     asyncio.run(work())
+
+
+def stand_by(job: Job) -> None:
+    """Be what rings while no worker does, as the server of the API is."""
+    timers.Watch(Database(job.app, job.ingest, job.owner), timers.Role.STAND_BY).run()
 
 
 def memory(job: Job) -> None:
@@ -85,7 +92,7 @@ def _ring(conn: Connection, ticket_id: int, now: datetime, waiting: list[tuple[d
             heapq.heappush(waiting, (kept.clock.next_at, ticket_id))
 
 
-BUILDS = {Build.HONEST: honest, Build.MEMORY: memory}
+BUILDS = {Build.HONEST: honest, Build.STAND_BY: stand_by, Build.MEMORY: memory}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -6,7 +6,6 @@ import pytest
 
 from benchmarks.drills import sla
 from benchmarks.drills.sla_parts import Build
-from core.embedded import Durability
 
 KILLS, JUMPS, SEED = 4, 5, 3
 
@@ -14,12 +13,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_kills_and_jumps_of_the_clock_lose_and_double_no_timer() -> None:
-    found = sla.run(KILLS, JUMPS, SEED, durability=Durability.THROWAWAY)
+    found = sla.run(KILLS, JUMPS, SEED, settings=sla.UNSYNCED)
     assert found["kills"] == KILLS
     assert found["jumps"] >= JUMPS - 1
     assert (found["lost"], found["double"], found["early"], found["untold"]) == (0, 0, 0, 0)
 
 
 def test_timers_in_memory_are_lost() -> None:
-    found = sla.run(2, 1, SEED, build=Build.MEMORY, tickets=10, durability=Durability.THROWAWAY)
+    found = sla.run(2, 1, SEED, build=Build.MEMORY, tickets=10, settings=sla.UNSYNCED)
     assert 0 < found["lost"] < found["timers"]
