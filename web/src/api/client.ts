@@ -24,7 +24,7 @@ export class Problem extends Error {
 }
 
 export type Call = {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   body?: unknown;
   version?: number;
   idempotencyKey?: string;

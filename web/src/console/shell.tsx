@@ -21,9 +21,10 @@ const AssetPage = lazy(() => import("./asset"));
 const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
 const Sources = lazy(() => import("./sources"));
+const Rules = lazy(() => import("./rules"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "assets", "sources", "quarantine", "detectors", "system"] as const;
+const PAGES = ["predictions", "orders", "assets", "sources", "quarantine", "detectors", "rules", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
@@ -33,6 +34,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   sources: PLANNERS,
   quarantine: PLANNERS,
   detectors: CREW,
+  rules: PLANNERS,
   system: PLANNERS,
 };
 
@@ -94,6 +96,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Sources />;
     case "detectors":
       return <Detectors />;
+    case "rules":
+      return <Rules id={id} me={me} />;
     case "system":
       return <System />;
     default:
