@@ -29,14 +29,30 @@ class Requester(Output):
     name: str
 
 
+class MarkShown(Output):
+    """A warning or escalation of a clock: 80%, -1800s (before the target), +3600s; ``passed`` in this round."""
+
+    key: str
+    passed: bool
+
+
 class SlaShown(Output):
-    """``state``: running, paused, met or breached. ``remaining_s`` is target time left, negative when overdrawn."""
+    """``state``: running, paused, met or breached. ``remaining_s`` is target time left, negative when overdrawn.
+    ``why`` says what of the ticket the policy asked for; ``breaches`` counts every round of an update clock."""
 
     kind: str
     state: str
     due_at: Moment | None
     target_s: float
     remaining_s: float
+    next_at: Moment | None
+    breaches: int
+    basis: str
+    policy: str
+    policy_id: int | None
+    policy_version: int | None
+    why: list[Words]
+    marks: list[MarkShown]
 
 
 class AllowedShown(Output):
@@ -129,16 +145,22 @@ class EventShown(Output):
 
 def items(ctx: Context, tickets: Sequence[Ticket]) -> list[TicketItem]:
     """The tickets as list rows."""
-    known = {each.asset_id: each for each in assets.assets(ctx.conn)} if tickets else {}
+    known = assets.assets_of(ctx.conn, {each.asset_id for each in tickets if each.asset_id is not None})
+    kept = clocks.of_many(ctx.conn, [each.ticket_id for each in tickets])
     names = overview.user_names(ctx.conn, {each.requester_id for each in tickets if each.requester_id is not None})
-    return [TicketItem(**_row(ctx, each, known.get(each.asset_id or 0), names)) for each in tickets]
+    return [
+        TicketItem(**_row(ctx, each, known.get(each.asset_id or 0), names, kept[each.ticket_id])) for each in tickets
+    ]
 
 
 def detail(ctx: Context, ticket: Ticket) -> TicketDetail:
     """The ticket with everything; a requester sees what is meant for them."""
     asset = assets.asset(ctx.conn, ticket.asset_id) if ticket.asset_id is not None else None
     names = overview.user_names(ctx.conn, [ticket.requester_id] if ticket.requester_id is not None else [])
-    row = _row(ctx, ticket, asset, names) | {"description": ticket.description, "channel": ticket.channel}
+    row = _row(ctx, ticket, asset, names, clocks.of(ctx.conn, ticket.ticket_id)) | {
+        "description": ticket.description,
+        "channel": ticket.channel,
+    }
     row["merged_into"] = None if ticket.merged_into is None else _shown(store.get(ctx.conn, ticket.merged_into))
     if ctx.grant is Grant.OWN:
         mine = {each.key for each in fields.definitions(ctx.conn, actor=ctx.actor)}
@@ -176,7 +198,7 @@ SAME = (
 )  # fmt: skip
 
 
-def _row(ctx: Context, ticket: Ticket, asset: Asset | None, names: Any) -> dict[str, Any]:
+def _row(ctx: Context, ticket: Ticket, asset: Asset | None, names: Any, kept: Sequence[clocks.Kept]) -> dict[str, Any]:
     requester = names.get(ticket.requester_id)
     assignee = ticket.assignee_id
     return {name: getattr(ticket, name) for name in SAME} | {
@@ -184,7 +206,7 @@ def _row(ctx: Context, ticket: Ticket, asset: Asset | None, names: Any) -> dict[
         "mode": mode_shown(asset.asset_class if asset else "", ticket.mode),
         "assignee": None if assignee is None else Assignee(engineer_id=assignee, name=ticket.assignee_name),
         "requester": Requester(name=requester) if requester else None,
-        "sla": [_sla(ctx, each) for each in clocks.of(ctx.conn, ticket.ticket_id)],
+        "sla": [_sla(ctx, each) for each in kept],
     }
 
 
@@ -195,6 +217,14 @@ def _sla(ctx: Context, kept: clocks.Kept) -> SlaShown:
         due_at=kept.clock.due_at,
         target_s=kept.clock.target.total_seconds(),
         remaining_s=sla.remaining(kept.clock, ctx.now).total_seconds(),
+        next_at=kept.clock.next_at,
+        breaches=kept.clock.breaches,
+        basis=kept.clock.basis,
+        policy=kept.clock.terms.name,
+        policy_id=kept.clock.terms.policy_id,
+        policy_version=kept.clock.terms.policy_version,
+        why=[Words(**each) for each in kept.clock.terms.why],
+        marks=[MarkShown(key=each.key, passed=each.key in kept.clock.fired) for each in kept.clock.terms.marks],
     )
 
 

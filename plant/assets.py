@@ -5,7 +5,7 @@ A change of devices, signals or bindings is told to ingest by a trigger (``NOTIF
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -58,6 +58,12 @@ class MachineSpec:
 def assets(conn: Connection) -> list[Asset]:
     """Every asset of the site, by code."""
     return [Asset(*row) for row in conn.execute(ASSET + " order by code")]
+
+
+def assets_of(conn: Connection, asset_ids: Collection[int]) -> dict[int, Asset]:
+    """These assets of the site by id."""
+    rows = conn.execute(ASSET + " where asset_id = any(%s)", (list(asset_ids),)) if asset_ids else ()
+    return {row[0]: Asset(*row) for row in rows}
 
 
 def asset(conn: Connection, asset_id: int) -> Asset:
