@@ -74,13 +74,6 @@ class Settings(BaseSettings):
     webhook_networks: str = Field(
         "", description="Networks inside the plant that webhooks may reach, by commas (10.1.0.0/16); unset = none."
     )
-    attachments_dir: Path | None = Field(None, description="Where files of tickets are kept; unset = in data_dir.")
-    attachment_image_mb: float = Field(25.0, description="Largest picture, in MB.", gt=0)
-    attachment_audio_mb: float = Field(50.0, description="Largest sound, in MB.", gt=0)
-    attachment_video_mb: float = Field(300.0, description="Largest video, in MB.", gt=0)
-    attachment_document_mb: float = Field(25.0, description="Largest PDF or text, in MB.", gt=0)
-    attachment_megapixels: float = Field(64.0, description="Most pixels of a picture, in millions.", gt=0)
-    labour_rate: float = Field(0.0, description="Cost of an hour of work, where the engineer has no rate.", ge=0)
     statement_timeout_s: float = Field(30.0, description="Longest database statement, in seconds.", gt=0)
     instance_factor: float = Field(1.0, description="Speed of the plant clock at first start (1 = live).", gt=0)
 

@@ -101,7 +101,11 @@ class Hooks:
     def become(self, other: Hooks) -> None:
         """Hold what the other holds."""
         self.close_guard = other.close_guard
-        self.on_closed[:], self.on_transition[:], self.on_event[:] = other.on_closed, other.on_transition, other.on_event
+        self.on_closed[:], self.on_transition[:], self.on_event[:] = (
+            other.on_closed,
+            other.on_transition,
+            other.on_event,
+        )
 
     def clear(self) -> None:
         """Forget everything registered."""
