@@ -22,14 +22,21 @@ const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
 const Sources = lazy(() => import("./sources"));
 const Rules = lazy(() => import("./rules"));
+const Dispatch = lazy(() => import("./dispatch"));
+const Stock = lazy(() => import("./stock"));
+const Reports = lazy(() => import("./reports"));
+const Found = lazy(() => import("./search"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "assets", "sources", "quarantine", "detectors", "rules", "system"] as const;
+const PAGES = ["predictions", "orders", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "rules", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
   predictions: CREW,
   orders: [...CREW, "requester"],
+  dispatch: CREW,
+  stock: CREW,
+  reports: [...PLANNERS, "engineer"],
   assets: CREW,
   sources: PLANNERS,
   quarantine: PLANNERS,
@@ -90,12 +97,20 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;
     case "assets":
       return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
+    case "reports":
+      return <Reports />;
+    case "search":
+      return <Found text={route.search.get("q") ?? ""} />;
     case "quarantine":
       return <Quarantine />;
     case "sources":
       return <Sources />;
     case "detectors":
       return <Detectors />;
+    case "dispatch":
+      return <Dispatch me={me} />;
+    case "stock":
+      return <Stock me={me} />;
     case "rules":
       return <Rules id={id} me={me} />;
     case "system":
@@ -139,7 +154,7 @@ function Search() {
   useEffect(() => setText(asked), [asked]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    go(text.trim() ? `/orders?which=all&q=${encodeURIComponent(text.trim())}` : "/orders");
+    go(text.trim() ? `/search?q=${encodeURIComponent(text.trim())}` : "/orders");
   };
   return (
     <form role="search" className="search" onSubmit={submit}>

@@ -1,0 +1,73 @@
+// Plans and stock: what the API says of them, and the hooks that read it.
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { call, query } from "./client";
+import type { Words } from "./rules";
+import type { Page } from "./types";
+
+export type PlanStatus = "planning" | "draft" | "accepted" | "superseded" | "discarded" | "failed";
+export type Plan = {
+  plan_id: number; status: PlanStatus; cause: string; maker: string | null; reason: string; cost: number | null;
+  greedy_cost: number | null; moved: number; left_over: { ticket_id: number; ref: string; why: Words }[]; made_at: string;
+};
+export type Visit = {
+  visit_id: number; ticket_id: number; ref: string; title: string; priority: number; engineer_id: number; engineer: string;
+  starts: string; ends: string; frozen: boolean; change: "new" | "same" | "moved"; reasons: Words[];
+};
+export type PlanDetail = Plan & { visits: Visit[] };
+export type Level = {
+  store_id: number; store: string; part_id: number; code: string; name: string; unit: string; price: number;
+  on_hand: number; reserved: number; free: number; minimum: number; target: number; asked_for: number;
+};
+export type Purchase = {
+  request_id: number; code: string; name: string; quantity: number; status: string; made_at: string; expected_at: string | null;
+};
+
+/** The plans, asked for every second while one is being made. */
+export function usePlans() {
+  return useQuery({
+    queryKey: ["plan", "list"],
+    queryFn: ({ signal }) => call<Page<Plan>>("/plans", { signal }),
+    refetchInterval: (found) => (found.state.data?.items.some((plan) => plan.status === "planning") ? 1000 : 30_000),
+  });
+}
+
+export function usePlan(planId: number | null, status: string) {
+  return useQuery({
+    queryKey: ["plan", "one", planId, status],
+    queryFn: ({ signal }) => call<PlanDetail>(`/plans/${planId}`, { signal }),
+    enabled: planId !== null,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export function useLevels() {
+  return useQuery({ queryKey: ["stock", "levels"], queryFn: ({ signal }) => call<Page<Level>>("/stock", { signal }), refetchInterval: 30_000 });
+}
+
+export function usePurchases(settled: boolean) {
+  return useQuery({
+    queryKey: ["stock", "purchases", settled],
+    queryFn: ({ signal }) => call<Page<Purchase>>(`/purchase-requests${query({ settled })}`, { signal }),
+  });
+}
+
+/** What stands, or a newer draft (or one being made), which is what a planner looks at. */
+export function current(plans: Plan[]): Plan | null {
+  const shown = plans.filter((plan) => ["planning", "draft", "accepted"].includes(plan.status));
+  return shown.reduce<Plan | null>((newest, plan) => (newest === null || plan.plan_id > newest.plan_id ? plan : newest), null);
+}
+
+/** Visits by person, and the days that they lie on, as the site's clock shows them. */
+export function board(visits: Visit[], zone: string): { days: string[]; people: [number, string, Map<string, Visit[]>][] } {
+  const day = new Intl.DateTimeFormat("en-CA", { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" });
+  const people = new Map<number, [number, string, Map<string, Visit[]>]>();
+  const days = new Set<string>();
+  for (const visit of visits) {
+    const on = day.format(new Date(visit.starts));
+    days.add(on);
+    const row = people.get(visit.engineer_id) ?? [visit.engineer_id, visit.engineer, new Map<string, Visit[]>()];
+    row[2].set(on, [...(row[2].get(on) ?? []), visit]);
+    people.set(visit.engineer_id, row);
+  }
+  return { days: [...days].sort(), people: [...people.values()].sort((one, other) => one[1].localeCompare(other[1])) };
+}

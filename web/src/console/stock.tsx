@@ -1,0 +1,92 @@
+// Stock: what is where, what of it is promised, and what is asked for.
+import { useState } from "react";
+import { Button, TextInput } from "@mantine/core";
+import { call, Problem } from "../api/client";
+import { useLevels, usePurchases, type Level, type Purchase } from "../api/dispatch";
+import { queryClient } from "../api/queries";
+import type { Me } from "../api/types";
+import { useSpeech } from "../i18n";
+import { number } from "../i18n/format";
+import { Age } from "../parts/marks";
+import { Await, Empty } from "../parts/states";
+import { toast } from "../parts/toasts";
+import { ROW } from "./list_keys";
+
+export default function Stock({ me }: { me: Me }) {
+  const { t } = useSpeech();
+  const levels = useLevels();
+  const purchases = usePurchases(false);
+  const [text, setText] = useState("");
+  const wanted = text.trim().toLowerCase();
+  return (
+    <>
+      <div className="page-head"><div><h1>{t("stock.title")}</h1><p>{t("stock.lead")}</p></div></div>
+      <Await query={purchases}>{(found) => (found.items.length === 0 ? null : <Asked items={found.items} mayKeep={me.role !== "engineer" && me.role !== "agent"} />)}</Await>
+      <TextInput label={t("stock.find")} value={text} onChange={(event) => setText(event.target.value)} mb="sm" style={{ maxWidth: 360 }} />
+      <Await query={levels}>
+        {(found) => {
+          const items = found.items.filter((each) => `${each.code} ${each.name}`.toLowerCase().includes(wanted));
+          return items.length === 0 ? <div className="panel"><Empty title={t("stock.none")} hint={t("stock.noneHint")} /></div> : <Levels items={items} />;
+        }}
+      </Await>
+    </>
+  );
+}
+
+function Levels({ items }: { items: Level[] }) {
+  const speech = useSpeech();
+  const { t } = speech;
+  return (
+    <div className="scroll" tabIndex={0} role="region" aria-label={t("stock.title")}>
+      <table className="list">
+        <thead>
+          <tr>
+            <th scope="col">{t("stock.part")}</th><th scope="col">{t("stock.store")}</th>
+            <th scope="col" className="num">{t("stock.onHand")}</th><th scope="col" className="num">{t("stock.reserved")}</th>
+            <th scope="col" className="num">{t("stock.free")}</th><th scope="col" className="num">{t("stock.minimum")}</th>
+            <th scope="col">{t("stock.state")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((each) => (
+            <tr key={`${each.store_id}.${each.part_id}`}>
+              <td><strong>{each.code}</strong> {each.name}</td><td>{each.store}</td>
+              <td className="num">{number(each.on_hand, speech)} {each.unit}</td><td className="num">{number(each.reserved, speech)}</td>
+              <td className="num">{number(each.free, speech)}</td><td className="num">{number(each.minimum, speech)}</td>
+              <td>{each.free < each.minimum ? `▼ ${t("stock.short")}` : t("stock.enough")}{each.asked_for > 0 && ` · ${t("stock.asked", { n: number(each.asked_for, speech) })}`}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Asked({ items, mayKeep }: { items: Purchase[]; mayKeep: boolean }) {
+  const speech = useSpeech();
+  const { t, code } = speech;
+  return (
+    <section className="panel" style={{ marginBottom: 16 }}>
+      <h2>{t("stock.purchases")}</h2>
+      <ul>
+        {items.map((each) => (
+          <li key={each.request_id}>
+            <strong>{each.code}</strong> {each.name}: {number(each.quantity, speech)} · {code("purchaseStatus", each.status)} · <Age at={each.made_at} />{" "}
+            {mayKeep && each.status === "open" && <Button size="compact-xs" variant="default" onClick={() => void settle(each, "ordered")} {...{ [ROW]: "" }}>{t("stock.order")}</Button>}{" "}
+            {mayKeep && <Button size="compact-xs" variant="default" onClick={() => void settle(each, "received")}>{t("stock.receive")}</Button>}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+async function settle(wanted: Purchase, status: string): Promise<void> {
+  try {
+    await call(`/purchase-requests/${wanted.request_id}`, { method: "PATCH", body: { status } });
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    toast(error.detail || error.message);
+  }
+  await queryClient.invalidateQueries({ queryKey: ["stock"] });
+}
