@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from pathlib import Path
 
 MEMORY_BYTES = 2 << 30  # of address space: fonts are mapped, not read
 CPU_S = 25
@@ -35,7 +36,9 @@ def main(folder: str, fonts: list[str]) -> None:
     said = sys.stdin.buffer.read().decode()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    made = typst.compile(TEMPLATE.encode(), root=folder, font_paths=fonts, sys_inputs={"said": said}, format="pdf")
+    source: Path | str | bytes = TEMPLATE.encode()
+    folders: list[Path | str | bytes] = [Path(each) for each in fonts]
+    made = typst.compile(source, root=Path(folder), font_paths=folders, sys_inputs={"said": said}, format="pdf")
     sys.stdout.buffer.write(made)
 
 
