@@ -64,6 +64,8 @@ user.manage        -      -       -         -        -       -       site  -
 retention.read     -      -       -         -        site    site    site  -
 retention.edit     -      -       -         -        -       site    site  -
 system.read        -      -       -         -        site    site    site  -
+sla.read           -      -       -         -        site    site    site  -
+sla.edit           -      -       -         -        -       site    site  -
 rule.read          -      -       -         -        site    site    site  -
 rule.draft         -      -       -         -        site    site    site  -
 rule.edit          -      -       -         -        -       site    site  -

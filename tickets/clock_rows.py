@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, LiteralString
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from tickets import policies, sla_policy
@@ -45,42 +45,52 @@ def of_many(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, list[Kept]
     return found
 
 
-def write(conn: Connection, ticket_id: int, kept: Kept) -> None:
-    """Write a new or changed clock."""
+def write(conn: Connection, ticket_id: int, clocks: Sequence[Kept]) -> None:
+    """Write new or changed clocks of a ticket in one statement."""
+    if not clocks:
+        return
+    rows = sql.SQL(", ").join([ROW] * len(clocks))
+    conn.execute(WRITE.format(rows), [value for kept in clocks for value in _values(ticket_id, kept)])
+
+
+ROW = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * 19))
+WRITE = sql.SQL(
+    """insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,
+         policy_version, basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, generation,
+         round, breaches)
+       values {}
+       on conflict (ticket_id, kind) do update set calendar_id = excluded.calendar_id,
+         calendar_version = excluded.calendar_version, target_s = excluded.target_s, terms = excluded.terms,
+         policy_id = excluded.policy_id, policy_version = excluded.policy_version, basis = excluded.basis,
+         used_s = excluded.used_s, running_since = excluded.running_since, due_at = excluded.due_at,
+         next_at = excluded.next_at, fired = excluded.fired, breached_at = excluded.breached_at,
+         stopped_at = excluded.stopped_at, generation = excluded.generation, round = excluded.round,
+         breaches = excluded.breaches"""
+)
+
+
+def _values(ticket_id: int, kept: Kept) -> tuple[Any, ...]:
     clock = kept.clock
-    conn.execute(
-        """insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,
-             policy_version, basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, generation,
-             round, breaches)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict (ticket_id, kind) do update set calendar_id = excluded.calendar_id,
-             calendar_version = excluded.calendar_version, target_s = excluded.target_s, terms = excluded.terms,
-             policy_id = excluded.policy_id, policy_version = excluded.policy_version, basis = excluded.basis,
-             used_s = excluded.used_s, running_since = excluded.running_since, due_at = excluded.due_at,
-             next_at = excluded.next_at, fired = excluded.fired, breached_at = excluded.breached_at,
-             stopped_at = excluded.stopped_at, generation = excluded.generation, round = excluded.round,
-             breaches = excluded.breaches""",
-        (
-            ticket_id,
-            clock.kind.value,
-            kept.dated.calendar_id,
-            kept.dated.version,
-            clock.target.total_seconds(),
-            Jsonb(sla_policy.terms_row(clock.terms)),
-            clock.terms.policy_id,
-            clock.terms.policy_version,
-            clock.basis.value,
-            clock.used.total_seconds(),
-            clock.running_since,
-            clock.due_at,
-            clock.next_at,
-            sorted(clock.fired),
-            clock.breached_at,
-            clock.stopped_at,
-            clock.generation,
-            clock.round,
-            clock.breaches,
-        ),
+    return (
+        ticket_id,
+        clock.kind.value,
+        kept.dated.calendar_id,
+        kept.dated.version,
+        clock.target.total_seconds(),
+        Jsonb(sla_policy.terms_row(clock.terms)),
+        clock.terms.policy_id,
+        clock.terms.policy_version,
+        clock.basis.value,
+        clock.used.total_seconds(),
+        clock.running_since,
+        clock.due_at,
+        clock.next_at,
+        sorted(clock.fired),
+        clock.breached_at,
+        clock.stopped_at,
+        clock.generation,
+        clock.round,
+        clock.breaches,
     )
 
 

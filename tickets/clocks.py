@@ -88,8 +88,7 @@ def due_columns(clocks: Iterable[Kept]) -> dict[str, datetime]:
 
 def keep(conn: Connection, ticket_id: int, clocks: Iterable[Kept]) -> None:
     """Write new or changed clocks."""
-    for kept in clocks:
-        clock_rows.write(conn, ticket_id, kept)
+    clock_rows.write(conn, ticket_id, list(clocks))
 
 
 # -- time passes ------------------------------------------------------------------------------------------------------

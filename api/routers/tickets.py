@@ -11,7 +11,7 @@ from api import ticket_view
 from api.deps import Context, Ctx, Version, router
 from api.own import readable, writable
 from api.policies import Grant, allow
-from api.shapes import Change, Code, Cursor, Id, Input, Limit, Line, Page, Prose, Ref, Whole, changes, position
+from api.shapes import Change, Code, Cursor, Id, Input, Limit, Line, Page, Prose, Ref, When, Whole, changes, position
 from api.ticket_view import EventShown, TicketDetail, TicketItem
 from core.errors import Forbidden, Invalid
 from tickets import fields as custom_fields
@@ -29,6 +29,9 @@ ETAG: dict[int | str, dict[str, Any]] = {
 Priority = Annotated[Whole, Field(ge=1, le=5, description="1 = most urgent")]
 Status = Annotated[str, Query(pattern="^[a-z_]{1,32}(,[a-z_]{1,32}){0,15}$", description="One or more, by commas.")]
 Kinds = Annotated[str, Query(pattern="^[a-z-]{1,32}(,[a-z-]{1,32}){0,7}$", description="One or more, by commas.")]
+DeviceTime = Annotated[
+    When | None, Field(description="When it was done, by the plant time of a device that was offline; null: now.")
+]
 Assignee = Annotated[str, Query(pattern="^(me|[0-9]{1,9})$", description="`me` or an engineer's id.")]
 
 
@@ -66,6 +69,7 @@ class Given(Input):
 class Move(Input):
     to: Annotated[str, Field(pattern="^[a-z_]{1,32}$", examples=["accepted"])]
     fields: Given = Given()
+    at: DeviceTime = None
     custom: Annotated[Custom, Field(default_factory=dict)]
 
 
@@ -78,6 +82,7 @@ class Assignment(Input):
 class Comment(Input):
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
     audience: Audience = Audience.INTERNAL
+    at: DeviceTime = None
 
 
 @routes.get("/tickets", dependencies=READ)
@@ -151,7 +156,15 @@ def move_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version, b
     writable(ctx, ticket_id)
     given = body.fields.model_dump(mode="json", exclude_none=True)
     moved = service.transition(
-        ctx.conn, ctx.actor, ticket_id, to=body.to, version=version, fields=given, custom=body.custom, now=ctx.now
+        ctx.conn,
+        ctx.actor,
+        ticket_id,
+        to=body.to,
+        version=version,
+        fields=given,
+        custom=body.custom,
+        at=body.at,
+        now=ctx.now,
     )
     return _answer(ctx, response, moved)
 
@@ -174,7 +187,9 @@ def comment(ctx: Ctx, ticket_id: Id, body: Comment) -> EventShown:
     if ctx.grant is Grant.OWN and body.audience is Audience.INTERNAL:
         body.audience = Audience.REQUESTER
     before = merging.standing(ctx.conn, before)
-    said = service.comment(ctx.conn, ctx.actor, before.ticket_id, text=body.text, audience=body.audience, now=ctx.now)
+    said = service.comment(
+        ctx.conn, ctx.actor, before.ticket_id, text=body.text, audience=body.audience, at=body.at, now=ctx.now
+    )
     events = store.timeline(ctx.conn, said.ticket_id, after=before.event_count)
     return ticket_view.event(events[-1])
 
