@@ -117,6 +117,7 @@ export type TicketStatus =
   | "verifying"
   | "reopened"
   | "closed"
+  | "approved"
   | "cancelled";
 
 export type Sla = {
@@ -127,7 +128,7 @@ export type Sla = {
   remaining_s: number | null;
 };
 
-export type Allowed = { to: TicketStatus; requires: string[]; label: Words };
+export type Allowed = { to: TicketStatus; requires: string[]; requires_custom?: string[]; label: Words };
 export type Evidence = {
   at?: string;
   kind?: string;
@@ -181,6 +182,7 @@ export type Ticket = TicketItem & {
   assignment_reasons: Words[];
   evidence: Evidence[];
   verification: Verification | null;
+  merged_into?: TicketRef | null;
 };
 
 export type TicketEvent = {

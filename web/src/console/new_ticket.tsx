@@ -1,10 +1,13 @@
 // A ticket by hand: three things to say, nothing lost when sending fails.
 import { useState, type FormEvent } from "react";
 import { Button, NativeSelect, Select, Textarea, TextInput } from "@mantine/core";
+import { useCustomFields, type CustomValues } from "../api/kinds";
 import { useAssets } from "../api/queries";
 import { useSend, useStored } from "../api/send";
 import type { Me, Ticket, TicketKind } from "../api/types";
 import { useSpeech } from "../i18n";
+import { CustomInputs } from "../parts/custom_fields";
+import { Duplicates } from "../parts/duplicates";
 import { toast } from "../parts/toasts";
 import { SendProblem } from "../parts/transition";
 import { go } from "../router";
@@ -12,7 +15,7 @@ import { go } from "../router";
 const KINDS: TicketKind[] = ["corrective", "incident", "inspection", "request"];
 const REPORTED: TicketKind[] = ["incident", "request"]; // what a requester opens; a planner makes orders of them
 const PRIORITIES = [1, 2, 3, 4, 5];
-type Draft = { kind: string; title: string; description: string; asset: string; priority: string };
+type Draft = { kind: string; title: string; description: string; asset: string; priority: string; fields?: CustomValues };
 const BLANK: Draft = { kind: "corrective", title: "", description: "", asset: "", priority: "3" };
 
 export default function NewTicket({ me }: { me: Me }) {
@@ -21,6 +24,7 @@ export default function NewTicket({ me }: { me: Me }) {
   const kinds = reports ? REPORTED : KINDS;
   const assets = useAssets(me.role !== "requester");
   const [draft, setDraft] = useStored<Draft>("draft.new", { ...BLANK, kind: kinds[0]! });
+  const fields = useCustomFields(draft.kind);
   const [tried, setTried] = useState(false);
   const set = (name: keyof Draft) => (value: string) => setDraft({ ...draft, [name]: value });
   const sender = useSend<Ticket>("new", (ticket) => {
@@ -39,7 +43,7 @@ export default function NewTicket({ me }: { me: Me }) {
       <div className="page-head"><h1>{t("new.title")}</h1></div>
       <form className="panel stack" style={{ maxWidth: 640 }} onSubmit={submit} noValidate>
         <NativeSelect
-          label={t("new.kind")} value={draft.kind} onChange={(event) => set("kind")(event.currentTarget.value)}
+          label={t("new.kind")} value={draft.kind} onChange={(event) => setDraft({ ...draft, kind: event.currentTarget.value, fields: {} })}
           data={kinds.map((value) => ({ value, label: code("kind", value) }))}
         />
         <TextInput
@@ -60,9 +64,17 @@ export default function NewTicket({ me }: { me: Me }) {
           label={t("new.priority")} value={draft.priority} onChange={(event) => set("priority")(event.currentTarget.value)}
           data={PRIORITIES.map((value) => ({ value: String(value), label: code("priority", value) }))}
         />
+        <CustomInputs
+          fields={(fields.data ?? []).filter((one) => one.field_id !== null)} values={draft.fields ?? {}} required={(one) => one.required === "open"}
+          set={(values) => setDraft({ ...draft, fields: values })}
+        />
         <div><Button type="submit" loading={sender.sending}>{t("new.submit")}</Button></div>
         <SendProblem sender={sender} />
       </form>
+      <Duplicates
+        title={draft.title} description={draft.description} assetId={draft.asset ? Number(draft.asset) : undefined}
+        joined={() => setDraft({ ...BLANK, kind: kinds[0]! })}
+      />
     </>
   );
 }
@@ -74,5 +86,12 @@ function outgoing(draft: Draft) {
     description: draft.description.trim(),
     asset_id: draft.asset ? Number(draft.asset) : undefined,
     priority: Number(draft.priority),
+    fields: filled(draft.fields ?? {}),
   };
+}
+
+/** Only what was filled in: a field that another kind had stays behind. */
+function filled(values: CustomValues): CustomValues | undefined {
+  const kept = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return kept.length ? Object.fromEntries(kept) : undefined;
 }

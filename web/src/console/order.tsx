@@ -7,7 +7,10 @@ import { useSend, useStored } from "../api/send";
 import type { Asset, Me, Ticket } from "../api/types";
 import { useSpeech } from "../i18n";
 import { fullMoment, moment } from "../i18n/format";
+import { Approvals, RequestToOrder } from "../parts/approval";
 import { AttachmentsPanel } from "../parts/attachments";
+import { CustomFields } from "../parts/custom_fields";
+import { Family, MergedAway } from "../parts/family";
 import { EvidenceList, Guide, Verification } from "../parts/job_parts";
 import { HealthLight, isOpen, PriorityMark, StatusChip } from "../parts/marks";
 import type { Moment } from "../parts/plot";
@@ -47,6 +50,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           </p>
         </div>
       </div>
+      <MergedAway ticket={ticket} />
       <div className="split">
         <div>
           {ticket.verification && <section className="panel"><h2>{t("verify.title")}</h2><Verification ticket={ticket} /></section>}
@@ -62,9 +66,13 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
         </div>
         <div>
           <section className="panel"><h2>{t("order.actions")}</h2><TransitionPanel ticket={ticket} /></section>
+          <RequestToOrder ticket={ticket} me={me} />
+          <Approvals ticket={ticket} />
           <section className="panel"><h2>{t("sla.title")}</h2><SlaClocks ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.assignee")}</h2><Assignment ticket={ticket} me={me} /></section>
           <section className="panel"><h2>{t("order.facts")}</h2><Facts ticket={ticket} asset={asset.data} /></section>
+          <CustomFields ticket={ticket} me={me} />
+          <Family ticket={ticket} me={me} />
         </div>
       </div>
     </>

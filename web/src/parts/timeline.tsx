@@ -73,6 +73,8 @@ export function saying(event: TicketEvent, engineers: Engineer[], speech: Speech
   return [
     assignee(after, engineers),
     ...["text", "sentence", "detail"].map((name) => words(inner[name], speech)),
+    origin(inner.origin),
+    relation(event, inner, speech),
     [speech.code("verdict", text(inner.verdict)), inner.failure_code ? modeName(text(inner.failure_code), speech) : ""].filter(Boolean).join(" · "),
     words(inner.note, speech),
     reason(inner.reason, speech),
@@ -81,6 +83,18 @@ export function saying(event: TicketEvent, engineers: Engineer[], speech: Speech
     event.kind === "deadline" && typeof after.resolve_by === "string" ? fullMoment(after.resolve_by, speech) : "",
     event.kind.startsWith("sla") ? speech.code("sla", text(inner.clock)) : "",
   ].filter(Boolean);
+}
+
+/** Where a comment that was carried over was said first. */
+function origin(value: unknown): string {
+  return isObject(value) ? `— ${text(value.by)}, ${text(value.ref)}` : "";
+}
+
+/** The other ticket that an event speaks of. */
+function relation(event: TicketEvent, inner: Body, speech: Speech): string {
+  const other = text(inner.ref ?? inner.into ?? inner.part ?? inner.parent);
+  if (event.kind === "linked" || event.kind === "unlinked") return `${speech.code("near", text(inner.how))} ${other}`;
+  return ["taken_over", "merged", "order_moved", "part_added", "parent"].includes(event.kind) ? other : "";
 }
 
 function assignee(after: Body, engineers: Engineer[]): string {

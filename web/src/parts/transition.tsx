@@ -3,14 +3,17 @@ import { useState, type FormEvent } from "react";
 import { Button } from "@mantine/core";
 import { Problem } from "../api/client";
 import { queryClient, ticketQuery } from "../api/queries";
+import { useCustomFields, type CustomValues } from "../api/kinds";
 import { useSend, useStored, type Sender } from "../api/send";
 import type { Allowed, Ticket } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { Conflict } from "./conflict";
+import { CustomInputs } from "./custom_fields";
 import { asked, codeOf, Field, outgoing, type Values } from "./fields";
 
 // Moves that the machine or the dispatcher make; people use other doors for them.
 const NOT_BUTTONS = new Set(["verifying", "new"]);
+const CUSTOM = "fields.";
 const FORWARD = ["accepted", "arrived", "done", "closed"];
 
 export function steps(ticket: Ticket): Allowed[] {
@@ -22,6 +25,17 @@ export function steps(ticket: Ticket): Allowed[] {
 /** Whether a step is the normal way on; to close what is still being checked is an exception. */
 function forward(ticket: Ticket, step: Allowed): boolean {
   return FORWARD.includes(step.to) && ticket.status !== "verifying";
+}
+
+/** Whether a step opens a form. */
+export function asksFor(step: Allowed): boolean {
+  return step.requires.length > 0 || customOf(step).length > 0;
+}
+
+/** The site's own fields that a step asks for: by the field's definition, or by the life cycle. */
+export function customOf(step: Allowed): string[] {
+  const named = step.requires.filter((name) => name.startsWith(CUSTOM)).map((name) => name.slice(CUSTOM.length));
+  return [...new Set([...(step.requires_custom ?? []), ...named])];
 }
 
 /** The word on a step's button, as the life cycle names it. */
@@ -43,7 +57,7 @@ export function useTransition(ticket: Ticket, onSaved?: (answer: Ticket) => void
     setBefore(ticket);
     return sender.send(`/tickets/${ticket.ticket_id}/${verb}`, body, ticket.version);
   };
-  const move = (to: string, fields: Values) => sendTo("transition", { to, fields });
+  const move = (to: string, fields: Values, custom: CustomValues = {}) => sendTo("transition", { to, fields, custom });
   const stale = sender.problem?.status === 412;
   const take = async () => {
     await queryClient.invalidateQueries({ queryKey: ["ticket"] });
@@ -63,7 +77,7 @@ export function TransitionPanel({ ticket }: { ticket: Ticket }) {
   const choices = steps(ticket);
   const chosen = choices.find((one) => one.to === open);
   const press = (one: Allowed) => {
-    if (one.requires.length > 0) setOpen(open === one.to ? null : one.to);
+    if (asksFor(one)) setOpen(open === one.to ? null : one.to);
     else void mover.move(one.to, {});
   };
   return (
@@ -73,7 +87,7 @@ export function TransitionPanel({ ticket }: { ticket: Ticket }) {
         {choices.map((one, rank) => (
           <Button
             key={one.to} variant={rank === 0 && forward(ticket, one) ? "filled" : "default"}
-            aria-expanded={one.requires.length > 0 ? open === one.to : undefined}
+            aria-expanded={asksFor(one) ? open === one.to : undefined}
             loading={mover.sending && mover.waiting !== null && open === null} onClick={() => press(one)}
           >
             {stepLabel(one, speech)}
@@ -93,12 +107,13 @@ export function TransitionForm({ ticket, step, mover, cancel, saved }: {
   const { t } = speech;
   const [values, setValues] = useStored<Values>(`draft.${ticket.ticket_id}.${step.to}`, firstValues(ticket));
   const [tried, setTried] = useState(false);
-  const names = asked(step.requires, values);
+  const [custom, setCustom] = useState<CustomValues>({});
+  const names = asked(step.requires, values).filter((name) => !name.startsWith(CUSTOM));
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
     if (names.some((name) => !values[name]?.trim())) return;
-    const answer = await mover.move(step.to, outgoing(names, values));
+    const answer = await mover.move(step.to, outgoing(names, values), custom);
     if (!answer) return;
     setValues({});
     saved?.();
@@ -112,12 +127,27 @@ export function TransitionForm({ ticket, step, mover, cancel, saved }: {
           error={tried && !values[name]?.trim() ? t("field.required") : undefined}
         />
       ))}
+      <StepFields ticket={ticket} step={step} values={custom} set={setCustom} />
       <div className="row">
         <Button type="submit" loading={mover.sending}>{stepLabel(step, speech)}</Button>
         <Button variant="default" onClick={cancel}>{t("app.cancel")}</Button>
       </div>
     </form>
   );
+}
+
+/** The inputs of the site's own fields that a step asks for. */
+export function StepFields({ ticket, step, values, set }: {
+  ticket: Ticket; step: Allowed; values: CustomValues; set: (values: CustomValues) => void;
+}) {
+  const keys = customOf(step);
+  const fields = useCustomFields(keys.length ? ticket.kind : null);
+  const wanted = (fields.data ?? []).filter((field) => keys.includes(field.key));
+  return <CustomInputs fields={wanted} values={{ ...ticket.fields, ...values }} set={(next) => set(only(keys, next))} required={() => true} />;
+}
+
+function only(keys: string[], values: CustomValues): CustomValues {
+  return Object.fromEntries(keys.filter((key) => key in values).map((key) => [key, values[key]]));
 }
 
 export function firstValues(ticket: Ticket): Values {

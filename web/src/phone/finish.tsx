@@ -1,6 +1,7 @@
 // The closing form: verdict, fault, note. Three answers by thumb; nothing typed is ever lost.
 import { useState, type FormEvent } from "react";
 import { Button, NativeSelect, Textarea } from "@mantine/core";
+import type { CustomValues } from "../api/kinds";
 import { useTicket } from "../api/queries";
 import { useStored } from "../api/send";
 import type { Ticket } from "../api/types";
@@ -8,7 +9,7 @@ import { useSpeech } from "../i18n";
 import { asked, outgoing, useFailureChoices, VERDICTS, type Values } from "../parts/fields";
 import { Await } from "../parts/states";
 import { toast } from "../parts/toasts";
-import { firstValues, MoveProblem, useTransition } from "../parts/transition";
+import { firstValues, MoveProblem, StepFields, useTransition } from "../parts/transition";
 import { go } from "../router";
 
 const PHRASES = ["replaced", "cleaned", "adjusted", "lubricated", "tightened", "checked"] as const;
@@ -25,17 +26,20 @@ function FinishForm({ ticket }: { ticket: Ticket }) {
   const [tried, setTried] = useState(false);
   const mover = useTransition(ticket, (answer) => {
     setValues({});
+    setCustom({});
     toast(t(answer?.status === "closed" ? "my.doneClosed" : "my.done"));
     go(`/my/${ticket.ticket_id}`, "replace");
   });
-  const requires = ticket.allowed.find((one) => one.to === "done")?.requires ?? CLOSING;
-  const names = asked(requires, values);
+  const [custom, setCustom] = useStored<CustomValues>(`draft.${ticket.ticket_id}.done.fields`, {});
+  const step = ticket.allowed.find((one) => one.to === "done");
+  const requires = step?.requires ?? CLOSING;
+  const names = asked(requires, values).filter((name) => !name.startsWith("fields."));
   const set = (name: string, value: string) => setValues({ ...values, [name]: value });
   const missing = (name: string) => (tried && names.includes(name) && !values[name]?.trim() ? t("field.required") : undefined);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (names.every((name) => values[name]?.trim())) void mover.move("done", outgoing(names, values));
+    if (names.every((name) => values[name]?.trim())) void mover.move("done", outgoing(names, values), custom);
   };
   return (
     <form className="stack finish" onSubmit={submit} noValidate>
@@ -62,6 +66,7 @@ function FinishForm({ ticket }: { ticket: Ticket }) {
           ))}
         </div>
       </div>
+      {step && <StepFields ticket={ticket} step={step} values={custom} set={setCustom} />}
       <div className="action-bar">
         <MoveProblem mover={mover} ticket={ticket} />
         <div className="action-row">
