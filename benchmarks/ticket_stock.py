@@ -34,6 +34,9 @@ KINDS = (
     ("incident", 7),
     ("sensor-fault", 1),
 )
+DRAWN_KINDS = [name for name, weight in KINDS for _ in range(weight)]
+DRAWN_PRIORITIES = [1] * 2 + [2] * 13 + [3] * 50 + [4] * 25 + [5] * 10
+TEXTS = 20_000
 OPEN_STATES = ("new", "assigned", "accepted", "arrived", "on_hold", "done", "verifying", "reopened")
 SKILLS = ("mechanical", "electrical", "instrumentation", "lubrication")
 THINGS = (
@@ -98,6 +101,7 @@ class Stock:
     chance: random.Random
     tickets: int = 0
     last: dict[tuple[str, int], int] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
     standing: set[int] = field(default_factory=set)  # faults that have their one open order
 
 
@@ -158,6 +162,7 @@ def check(database: Database, stock: Stock, *, sample: int = 200) -> None:
 
 def _copy(conn: Connection, stock: Stock, upto: int) -> None:
     begin = stock.tickets + 1
+    stock.texts = stock.texts or [" ".join(stock.chance.choices(WORDS, k=12)) for _ in range(TEXTS)]
     with psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True) as other:
         other.execute("set session_replication_role = replica")
         rows = _tickets(stock, begin, upto)
@@ -219,7 +224,7 @@ def _line(values: tuple[Any, ...]) -> str:
 
 def _after(stock: Stock, ticket_id: int) -> dict[str, Any]:
     chance, site = stock.chance, stock.site
-    kind = chance.choices([name for name, _ in KINDS], [weight for _, weight in KINDS])[0]
+    kind = chance.choice(DRAWN_KINDS)
     at = BEGIN + timedelta(seconds=20 * ticket_id)
     is_open = chance.random() < OPEN_SHARE
     status = (
@@ -233,9 +238,9 @@ def _after(stock: Stock, ticket_id: int) -> dict[str, Any]:
         "ref": _ref(stock, PREFIX.get(kind, "WO"), at.year),
         "kind": TicketKind(kind).value,
         "status": status,
-        "priority": chance.choices((1, 2, 3, 4, 5), (2, 13, 50, 25, 10))[0],
+        "priority": chance.choice(DRAWN_PRIORITIES),
         "title": f"{chance.choice(FAULTS)} {chance.choice(THINGS)} {fault % ASSETS:04d}",
-        "description": " ".join(chance.choices(WORDS, k=12)),
+        "description": chance.choice(stock.texts),
         "asset_id": site.assets[fault % ASSETS],
         "mode": MODES[fault // ASSETS] if known else None,
         "channel": "web",

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from api.commands import lifecycle as command
 from core.database import Database
-from core.errors import NotFound, Stale
+from core.errors import Invalid, NotFound, Stale
+from core.settings import Settings
 from tests.api_world import API, World, living, problem
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, order, walk
@@ -142,6 +144,44 @@ def test_a_published_version_cannot_be_rewritten(database: Database, site: int) 
     for statement in ("update lifecycles set definition = '{}'", "delete from lifecycles"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), database.tx(site_id=site) as conn:
             conn.execute(statement)
+
+
+# -- as text ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_verb_exports_checks_previews_and_publishes(
+    database: Database,
+    site: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chosen = Settings(data_dir=tmp_path, database_url=database.app_dsn)
+    monkeypatch.setattr(command, "settings", lambda: chosen)
+    file = tmp_path / "preventive.toml"
+
+    def run(*words: str) -> tuple[int, str]:
+        code = command.lifecycle([*words])
+        return code, capsys.readouterr().out
+
+    code, text = run("export", "--kind", "preventive")
+    assert code == 0 and lifecycle_text.read(text) == shipped()
+    file.write_text(text.replace('to = "arrived"', 'to = "nowhere"', 1))
+    code, text = run("check", str(file))
+    assert code == 1 and "there is no state 'nowhere'" in text and "'arrived' cannot be reached" not in text
+    file.write_text(lifecycle_text.to_json(without_arrived()))
+    assert run("check", str(file))[0] == 0
+    with database.tx(site_id=site) as conn:
+        plant = tickets_world.build(conn)
+        walk(conn, plant.lin, order(conn, plant), "accepted", "arrived")
+    code, text = run("preview", str(file), "--kind", "preventive")
+    assert code == 0 and "1 open in arrived (version 0): the state is gone" in text
+    assert "version 1" in run("publish", str(file), "--kind", "preventive", "--note", "shorter")[1]
+    assert "1 open tickets" in run("migrate", "--kind", "preventive", "--state", "arrived=accepted")[1]
+    assert "shorter" in run("versions", "--kind", "preventive")[1]
+    assert "version 2 is version 0 again" in run("restore", "0", "--kind", "preventive")[1]
+    with pytest.raises(Invalid, match="OLD=NEW"):
+        run("migrate", "--kind", "preventive", "--state", "arrived")
 
 
 # -- over the API -----------------------------------------------------------------------------------------------------
