@@ -229,9 +229,20 @@ def _ticket(conn: Connection, actor: Actor, ticket_id: int, quantity: float) -> 
         return ticket
     if actor.part != "engineer":
         raise NotAllowed("Only planners and the assigned engineer book parts.")
-    if actor.actor_id is None or ticket.assignee_user_id != actor.actor_id:
+    if actor.actor_id is None or (ticket.assignee_user_id != actor.actor_id and not _was_theirs(conn, ticket, actor)):
         raise NotYours
     return ticket
+
+
+def _was_theirs(conn: Connection, ticket: Ticket, actor: Actor) -> bool:
+    """What somebody used before the order went to another is booked when their phone comes back."""
+    row = conn.execute(
+        """select 1 from ticket_events v join engineers e on e.user_id = %s
+           where v.ticket_id = %s and v.kind = 'assigned' and v.body->'after'->>'assignee_id' = e.engineer_id::text
+           limit 1""",
+        (actor.actor_id, ticket.ticket_id),
+    ).fetchone()
+    return row is not None
 
 
 def _refuse_odd(quantity: float) -> None:

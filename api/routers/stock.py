@@ -122,6 +122,9 @@ class Booking(Input):
     part_id: Ref
     store_id: Ref | None = None
     quantity: Quantity
+    client_id: Annotated[
+        str | None, Field(max_length=64, description="The phone's own; repeats are told by the key.")
+    ] = None
 
 
 class KitLineShown(Output):

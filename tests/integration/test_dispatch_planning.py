@@ -83,6 +83,18 @@ def test_a_job_delivered_twice_makes_one_plan(conn: Connection, plant: Site) -> 
     assert len(planning.visits(conn, plan.plan_id)) == 6
 
 
+def test_whoever_waits_for_a_plan_that_fails_is_told(
+    conn: Connection, plant: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(planning.run, "make", broken)
+    plan = made(conn)
+    assert plan.status == "failed"
+    assert "log" in plan.reason
+
+
 def test_what_the_site_says_is_in_the_problem(conn: Connection, plant: Site) -> None:
     first, second, third = (each.ticket_id for each in plant.orders[:3])
     window = (NOW + 5 * HOUR, NOW + 9 * HOUR)

@@ -97,6 +97,13 @@ def test_who_may_book(conn: Connection) -> None:
         stock.consume(conn, at.world.requester, at.ticket.ticket_id, part_id=at.bearing, quantity=1, now=NOW)
 
 
+def test_who_had_the_order_books_what_they_used_when_their_phone_comes_back(conn: Connection) -> None:
+    at = shop(conn)
+    service.assign(conn, at.world.planner, at.ticket.ticket_id, assignee_id=at.world.wang_id, now=NOW)
+    stock.consume(conn, at.world.lin, at.ticket.ticket_id, part_id=at.bearing, quantity=1, now=NOW)
+    assert level(conn, at) == (9, 0)
+
+
 def test_eight_writers_never_take_more_than_there_is(database: Database, site: int) -> None:
     with database.tx(site_id=site) as conn:
         at = shop(conn, stock_of=20)

@@ -12,8 +12,10 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from core import jobs, live
+from core import jobs, live, log
+from core.database import savepoint
 from core.errors import Conflict, Forbidden, MillwrightError
+from core.jobs import LOST
 from tickets import service, store
 from tickets.dispatch import drawing, people, replan, run
 from tickets.dispatch.board import Board
@@ -32,6 +34,7 @@ COLUMNS: LiteralString = """
     made_at, accepted_at from plans """
 SECONDS = {"plan": 18.0}
 REPLAN_S = 5.0
+logger = log.get("dispatch")
 LONGEST_S = 172_800
 GIVEN = ("new", "assigned", "accepted", "reopened")  # a visit under way stays with who is there
 
@@ -93,10 +96,22 @@ def make(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # n
     )
     if status != "planning":
         return
-    drawn = drawing.draw(conn, origin=origin)
-    before = drawn.standing if cause != "plan" and drawn.standing_id is not None else None
-    made = run.make(drawn.problem, before=before, seconds=seconds)
-    _keep(conn, payload["plan_id"], drawn, made)
+    try:
+        with savepoint(conn):
+            drawn = drawing.draw(conn, origin=origin)
+            before = drawn.standing if cause != "plan" and drawn.standing_id is not None else None
+            _keep(conn, payload["plan_id"], drawn, run.make(drawn.problem, before=before, seconds=seconds))
+    except LOST:
+        raise  # tried again once the database is back
+    except Exception as error:  # noqa: BLE001 - whoever waits for the plan has to be told, not left waiting
+        logger.warning("a plan failed", plan=payload["plan_id"], error=repr(error))
+        _fail(conn, payload["plan_id"])
+
+
+def _fail(conn: Connection, plan_id: int) -> None:
+    reason = "The plan could not be made; the log says why."
+    conn.execute("update plans set status = 'failed', reason = %s where plan_id = %s", (reason, plan_id))
+    live.announce(conn, "plan", plan_id)
 
 
 def get(conn: Connection, plan_id: int) -> PlanRow:

@@ -51,6 +51,18 @@ export function usePurchases(settled: boolean) {
   });
 }
 
+export type PartLine = {
+  store_id: number; store: string; part_id: number; code: string; name: string; unit: string; reserved: number; consumed: number; amount: number;
+};
+
+export function useParts(ticketId: number) {
+  return useQuery({
+    queryKey: ["work", ticketId, "parts"], // sent entries of this order make it stale
+    queryFn: ({ signal }) => call<Page<PartLine>>(`/tickets/${ticketId}/parts`, { signal }),
+    placeholderData: keepPreviousData,
+  });
+}
+
 /** What stands, or a newer draft (or one being made), which is what a planner looks at. */
 export function current(plans: Plan[]): Plan | null {
   const shown = plans.filter((plan) => ["planning", "draft", "accepted"].includes(plan.status));

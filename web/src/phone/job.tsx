@@ -17,6 +17,7 @@ import { MoveProblem, stepLabel, steps, TransitionForm, useTransition } from "..
 import { Contributions, reasonOf } from "../parts/why";
 import { go } from "../router";
 import { markSeen } from "./notices";
+import { PartsPanel } from "./parts";
 import { WorkPanels } from "./work";
 
 const SHOWN_SIGNALS = 6;
@@ -49,6 +50,7 @@ function Job({ ticket, me }: { ticket: Ticket; me: Me }) {
       )}
       <Why ticket={ticket} asset={asset.data} />
       {!["new", "assigned"].includes(ticket.status) && <WorkPanels ticket={ticket} me={me} />}
+      {me.engineer_id !== null && ticket.status !== "new" && <PartsPanel ticket={ticket} />}
       {asset.data && asset.data.signals.length > 0 && <Signals ticket={ticket} asset={asset.data} />}
       <section className="panel"><h2>{t("my.guide")}</h2><Guide ticket={ticket} /></section>
       <details className="panel fold">
