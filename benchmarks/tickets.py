@@ -8,7 +8,8 @@ rows each, from the call to objects, at the larger size (``.small`` at the small
 ``list_growth`` is large over small. ``create_s`` opens corrective orders with SLA clocks, timers, routing and 200 rules
 registered, a commit each, from four threads. ``timeline_1000_ms`` reads a ticket's 1,000 events (95th percentile).
 ``lost_updates``: writers count up in the same few tickets, each change based on a version and tried again when that
-is stale; ``lost_updates.control`` does the same by plain UPDATE and must lose.
+is stale; ``lost_updates.control`` does the same by plain UPDATE and must lose. ``root_100_changed_ms`` is the audit's
+root over 100 changed tickets beside all the others, ``verified_tickets_s`` how many `millwright audit verify` checks.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ from core.database import Database, migrate
 from core.embedded import EmbeddedServer
 from core.errors import Stale
 from core.secrets import load_or_create
-from tickets import service, store
+from tickets import audit, roots, service, store
 from tickets.model import SYSTEM, Actor, ActorKind, TicketKind
 from tickets.rules import speed
 from tickets.store import Filter, Which
 
 Figures = dict[str, float | None]
-PARTS = ("lists", "create", "timeline", "writers", "rules")
+PARTS = ("lists", "create", "timeline", "writers", "rules", "audit")
 SIZES, QUICK_SIZES = (100_000, 1_000_000), (5_000, 50_000)
 GOALS = {
     "list_p95_ms": "<= 50",
@@ -56,7 +57,7 @@ GOALS = {
     "lost_updates.control": ">= 1",
     "rule_events_s": ">= 1000",
 }
-THREADS, WRITERS, SHARED, RULES = 4, 8, 10, 200
+THREADS, WRITERS, SHARED, RULES, CHANGED = 4, 8, 10, 200, 100
 NOW = BEGIN + timedelta(days=300)
 PLANNER = Actor(ActorKind.PERSON, None, "Pat", "planner")
 MANAGER = Actor(ActorKind.PERSON, None, "Max", "manager")
@@ -97,6 +98,7 @@ def main(argv: list[str] | None = None) -> int:
             "timeline": lambda: timeline(found, turns=20 if chosen.quick else 100),
             "writers": lambda: writers(found, each=50 if chosen.quick else 1000),
             "rules": lambda: rules(found, events=500 if chosen.quick else 5000),
+            "audit": lambda: audit_figures(found, verified=10_000 if chosen.quick else 100_000),
         }
         for name, part in parts.items():
             if name in wanted:
@@ -335,6 +337,32 @@ def rules(rig: Rig, *, events: int) -> Figures:
     """Events a second through the engine with 200 rules."""
     with rig.database.tx(site_id=rig.site.site_id) as conn:
         return {"rule_events_s": round(speed.rule_events_s(conn, rules=RULES, events=events), 1)}
+
+
+def audit_figures(rig: Rig, *, verified: int) -> Figures:
+    """The first root covers every ticket; a later one what changed since, however many there are."""
+    began = time.perf_counter()
+    with rig.database.tx(site_id=rig.site.site_id) as conn:
+        covered = roots.extend(conn, NOW)
+    first_s = time.perf_counter() - began
+    for number in range(CHANGED):
+        _open(rig, number)
+    began = time.perf_counter()
+    with rig.database.tx(site_id=rig.site.site_id) as conn:
+        roots.extend(conn, NOW)
+    later_ms = (time.perf_counter() - began) * 1000
+    began, after, seen = time.perf_counter(), 0, 0
+    while seen < verified:
+        with rig.database.tx(site_id=rig.site.site_id) as conn:
+            part = audit.tickets(conn, after)
+        assert part.problems == ()
+        after, seen = part.last_id or 0, seen + part.tickets
+    return {
+        "root_first_s": round(first_s, 2),
+        "root_first_tickets": covered,
+        "root_100_changed_ms": round(later_ms, 1),
+        "verified_tickets_s": round(seen / (time.perf_counter() - began)),
+    }
 
 
 def _request(rig: Rig) -> int:
