@@ -126,6 +126,10 @@ export type Sla = {
   due_at: string | null;
   target_s: number | null;
   remaining_s: number | null;
+  breaches?: number;
+  basis?: string;
+  policy?: string;
+  why?: Words[];
 };
 
 export type Allowed = { to: TicketStatus; requires: string[]; requires_custom?: string[]; label: Words };

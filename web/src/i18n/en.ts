@@ -390,6 +390,7 @@ export const en = {
 
   "sla.title": "Deadlines",
   "sla.response": "Accept",
+  "sla.update": "Next word to the requester",
   "sla.resolution": "Finish",
   "sla.running": "running",
   "sla.paused": "paused",
@@ -400,6 +401,9 @@ export const en = {
   "sla.stopped": "stopped with {span} left",
   "sla.none": "No deadline.",
   "sla.by": "by {time}",
+  "sla.why": "{policy}: {why}",
+  "sla.forecast": "set by the forecast",
+  "sla.breaches": "missed {count} times",
 
   "verify.title": "Repair check by telemetry",
   "verify.explain": "The order closes by itself when the machine's own signals are back to normal in the same operating state. If they are not, it comes back with the plot.",
@@ -430,6 +434,9 @@ export const en = {
   "event.notified": "was told",
   "event.sla_warning": "deadline is near",
   "event.sla_breached": "deadline is missed",
+  "event.sla_escalated": "deadline was missed long ago",
+  "event.sla_withdrawn": "deadline was kept after all",
+  "event.sla_policy": "another SLA policy counts",
   "event.reported": "reported it",
   "event.hash": "Fingerprint of this entry",
   "event.empty": "Nothing has happened yet.",

@@ -392,6 +392,7 @@ export const zh: Record<Key, string> = {
 
   "sla.title": "时限",
   "sla.response": "接单",
+  "sla.update": "回复报修人",
   "sla.resolution": "完成",
   "sla.running": "计时中",
   "sla.paused": "已暂停",
@@ -402,6 +403,9 @@ export const zh: Record<Key, string> = {
   "sla.stopped": "暂停，剩余 {span}",
   "sla.none": "无时限。",
   "sla.by": "{time} 前",
+  "sla.why": "{policy}：{why}",
+  "sla.forecast": "由预测设定",
+  "sla.breaches": "已超时 {count} 次",
 
   "verify.title": "用遥测核实维修",
   "verify.explain": "当设备自身信号在相同工况下恢复正常时，工单自动关闭；否则附曲线退回。",
@@ -432,6 +436,9 @@ export const zh: Record<Key, string> = {
   "event.notified": "收到通知",
   "event.sla_warning": "时限将至",
   "event.sla_breached": "已超时限",
+  "event.sla_escalated": "超时升级",
+  "event.sla_withdrawn": "实未超时",
+  "event.sla_policy": "适用其他时限政策",
   "event.reported": "报告了问题",
   "event.hash": "此条记录的指纹",
   "event.empty": "尚无记录。",

@@ -65,11 +65,21 @@ export function SlaClocks({ ticket }: { ticket: TicketItem }) {
               <span>{sla.state === "met" ? "" : reading.words}</span>
               {reading.dueMs !== null && <span>{speech.t("sla.by", { time: moment(reading.dueMs, now, speech) })}</span>}
             </div>
+            <p className="small soft">{why(sla, speech)}</p>
           </li>
         );
       })}
     </ul>
   );
+}
+
+/** Which policy counts, and what of the ticket it asked for. */
+function why(sla: Sla, speech: Speech): string {
+  const reasons = (sla.why ?? []).map((each) => speech.say(each)).join(", ");
+  const policy = sla.policy ? speech.t("sla.why", { policy: sla.policy, why: reasons }) : "";
+  const forecast = sla.basis === "forecast" ? speech.t("sla.forecast") : "";
+  const missed = (sla.breaches ?? 0) > 1 ? speech.t("sla.breaches", { count: String(sla.breaches) }) : "";
+  return [forecast || policy, missed].filter(Boolean).join(" · ");
 }
 
 function Meter({ sla, now }: { sla: Sla; now: number }) {
