@@ -51,6 +51,13 @@ def salvage(problem: Problem, before: Plan) -> Board:
     return board
 
 
+def patched(problem: Problem, before: Plan) -> Plan:
+    """What still holds, and the rest put in wherever it fits without moving anything."""
+    board = salvage(problem, before)
+    board.fill()
+    return finished(board)
+
+
 def loosen(board: Board, before: Plan, *, share: float = SHARE) -> set[int]:
     """Let a neighbourhood of what is not in move again, within the share of jobs that may; returns whom.
 
@@ -95,12 +102,10 @@ def replan(problem: Problem, before: Plan, *, better: Callable[[Board], Board], 
     ``better`` improves a board without touching what is kept.
     """
     board = salvage(problem, before)
-    simple = board.copy()
-    simple.fill()
     loosen(board, before, share=share)
     board.fill()
     board = better(board)
-    plans = [finished(board), finished(simple)]
+    plans = [finished(board), patched(problem, before)]
     fitting = [plan for plan in plans if moved_share(before, plan) <= share and not violations(problem, plan)]
     return min(fitting or [plans[1]], key=lambda plan: cost(problem, plan))
 

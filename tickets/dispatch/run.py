@@ -17,9 +17,9 @@ from math import ceil
 import msgspec
 
 from tickets.dispatch.check import violations
-from tickets.dispatch.greedy import finished, greedy
+from tickets.dispatch.greedy import greedy
 from tickets.dispatch.model import Plan, Problem, cost
-from tickets.dispatch.replan import SHARE, moved_share, salvage
+from tickets.dispatch.replan import SHARE, moved_share, patched
 from tickets.dispatch.worker import Task
 
 GRACE_S = 4.0  # to start Python, to finish the last round and to write
@@ -109,6 +109,4 @@ def _parsed(line: bytes) -> Plan | None:
 def _fallback(problem: Problem, before: Plan | None) -> Plan:
     if before is None:
         return greedy(problem)
-    board = salvage(problem, before)
-    board.fill()
-    return finished(board)
+    return patched(problem, before)

@@ -37,6 +37,7 @@ def main() -> int:
     if task.before is None:
         optimise.optimised(task.problem, seconds=task.seconds, seed=task.seed, heard=_say)
     else:
+        _write(replan.patched(task.problem, task.before))  # at once, lest the deadline find nothing
         _write(
             replan.replan(
                 task.problem,
