@@ -16,8 +16,8 @@ import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.dispatch.planning
 import tickets.jobs
-import tickets.rules.jobs
 import tickets.reports_schedule
+import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
