@@ -2,7 +2,7 @@
 
 A phone keeps what was done without a network and sends it later, with the time at which the finger touched the glass.
 That time may not lie in the future, not further back than DAYS, and not before what the same person did on the ticket
-before, or before the ticket was given to them.
+before, or before the ticket was given to them. Within SKEW of the arrival it is as good as the arrival.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tickets.chain import time_text
 from tickets.model import Actor, Ticket
 
 DAYS = 7
-SKEW = timedelta(minutes=2)  # so far may a phone's clock be ahead
+SKEW = timedelta(minutes=2)  # so far may two clocks be apart
 
 
 class Doubt(StrEnum):
@@ -40,18 +40,17 @@ class Told:
 
 def of(conn: Connection, actor: Actor, ticket: Ticket, given: datetime | None, *, now: datetime) -> Told:
     """When a step that arrives ``now`` was made, if its device says ``given``."""
-    if given is None:
+    if given is None or abs(given - now) <= SKEW:
         return Told(now)
     doubt = judge(given, now=now, floor=_floor(conn, actor, ticket))
     if doubt is not None:
         return Told(now, {"device_doubt": {"at": time_text(given), "why": doubt.value}})
-    at = min(given, now)
-    return Told(at, {"device_at": time_text(at)})
+    return Told(given, {"device_at": time_text(given)})
 
 
 def judge(given: datetime, *, now: datetime, floor: datetime) -> Doubt | None:
     """What speaks against a device's time; None = it may be true. Pure."""
-    if given > now + SKEW:
+    if given > now:
         return Doubt.FUTURE
     if given < now - timedelta(days=DAYS):
         return Doubt.OLD

@@ -319,6 +319,14 @@ def test_a_device_time_that_cannot_be_true_counts_as_the_arrival_with_a_note(
     assert clock_of(conn, done, ClockKind.RESOLUTION).stopped_at == NOW + 90 * MINUTE
 
 
+def test_clocks_that_are_hardly_apart_are_the_same(conn: Connection, world: World) -> None:
+    accepted = service.transition(
+        conn, world.lin, order(conn, world).ticket_id, to="accepted", at=NOW - MINUTE, now=NOW + MINUTE / 2
+    )
+    assert accepted.responded_at == NOW + MINUTE / 2
+    assert not {"device_at", "device_doubt"} & store.timeline(conn, accepted.ticket_id)[-1].body.keys()
+
+
 def test_a_word_said_offline_restarts_the_update_clock_when_it_was_said(conn: Connection, world: World) -> None:
     policy(conn, "talk", response_s=None, resolution_s=None, update_s=3600)
     ticket = asked(conn, world)

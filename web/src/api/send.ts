@@ -1,8 +1,16 @@
 // Sending without losing input: an attempt that got no answer keeps its body and its idempotency key until it does.
 import { useCallback, useState } from "react";
 import { call, newKey, Problem } from "./client";
+import { plantNow } from "./clock";
 
-type Attempt = { key: string; path: string; body: unknown; version?: number };
+/** `at`: when it was done, in plant time; a repeated attempt keeps it, so that offline work counts when it was done. */
+type Attempt = { key: string; path: string; body: unknown; version?: number; at?: string };
+
+const DATED = /\/tickets\/\d+\/(transition|comments)$/;
+
+function dated(one: Attempt): unknown {
+  return one.at && DATED.test(one.path) ? { ...(one.body as object), at: one.at } : one.body;
+}
 
 export type Sender<T> = {
   send: (path: string, body: unknown, version?: number) => Promise<T | undefined>;
@@ -25,7 +33,7 @@ export function useSend<T>(draft: string, onSaved?: (answer: T) => void | Promis
       setWaiting(one);
       try {
         const answer = await call<T>(one.path, {
-          method: "POST", body: one.body, version: one.version, idempotencyKey: one.key,
+          method: "POST", body: dated(one), version: one.version, idempotencyKey: one.key,
         });
         setWaiting(null);
         setProblem(null);
@@ -46,7 +54,8 @@ export function useSend<T>(draft: string, onSaved?: (answer: T) => void | Promis
 
   const send = (path: string, body: unknown, version?: number) => {
     const same = waiting && waiting.path === path && JSON.stringify(waiting.body) === JSON.stringify(body);
-    return attempt(same ? waiting : { key: newKey(), path, body, version });
+    const at = new Date(plantNow()).toISOString();
+    return attempt(same ? waiting : { key: newKey(), path, body, version, at });
   };
   const clear = () => {
     setWaiting(null);
