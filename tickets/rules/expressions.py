@@ -1,7 +1,6 @@
 """Expressions in CEL: checked, compiled once, evaluated over a bounded world. Pure.
 
-    text ──read──> tokens ──refuse what has no bound──> Expression(program, roots, terms)
-    terms: parts of a top-level `a && b` that compare a path with literals; they sift rules before CEL is asked
+    text ──read──> tokens ──refuse what has no bound──> Expression(program, roots, sieve)
 
 CEL has loops only as macros over a list, so that without macros inside macros the work is bounded by the text times the
 list. The engine has no cost limit of its own: length, depth and nesting are limited here, before it sees the text.
@@ -10,16 +9,16 @@ list. The engine has no cost limit of its own: length, depth and nesting are lim
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from tickets.rules import native
 from tickets.rules.errors import BadExpression, ExpressionFailed
-from tickets.rules.world import MISSING, WORDS, World
+from tickets.rules.sift import CONSTANTS, All, Token, sieve
+from tickets.rules.world import WORDS, World
 
 LONGEST = 2_000
 MOST_TOKENS = 400
@@ -52,8 +51,6 @@ FUNCTIONS: Mapping[str, str] = {
     "filter": "size(ticket.tags.filter(t, t != 'x')) > 1",
     "map": "ticket.tags.map(t, size(t))",
 }
-CONSTANTS: Mapping[str, Any] = {"true": True, "false": False, "null": None}
-SIFTED = frozenset({"ticket", "before", "event", "actor", "fields"})  # parts that cost nothing to look into
 TOKEN = re.compile(
     r"""(?P<space>\s+)
       | (?P<raw>[rR](?:"[^"\n]*"|'[^'\n]*'))
@@ -65,26 +62,6 @@ TOKEN = re.compile(
 )
 
 
-class Token(NamedTuple):
-    kind: str
-    text: str
-
-
-class Term(NamedTuple):
-    """``path`` is one of ``values``, or the whole expression is false."""
-
-    path: tuple[str, ...]
-    values: frozenset[Any]
-
-    def admits(self, world: World) -> bool:
-        """False only if the term is false for certain."""
-        found = world.look(self.path)
-        try:
-            return found is MISSING or found in self.values
-        except TypeError:  # a list or an object: CEL decides
-            return True
-
-
 @dataclass(frozen=True, slots=True)
 class Expression:
     """A compiled expression. ``roots`` are the parts of the world that it looks into."""
@@ -92,7 +69,7 @@ class Expression:
     text: str
     program: Any
     roots: frozenset[str]
-    terms: tuple[Term, ...]
+    sieve: All
 
     def value(self, world: World) -> Any:
         """What it comes to. Raises ExpressionFailed with a sentence."""
@@ -105,7 +82,7 @@ class Expression:
 
     def holds(self, world: World) -> bool:
         """Whether it is true. Raises ExpressionFailed, also for what is neither true nor false."""
-        if not all(term.admits(world) for term in self.terms):
+        if not self.sieve.admits(world):
             return False
         found = self.value(world)
         if not isinstance(found, bool):
@@ -123,7 +100,7 @@ def compiled(text: str) -> Expression:
         program = native.compile_text(text)
     except (ValueError, TypeError, RuntimeError) as error:
         raise BadExpression(f"This is no expression: {_sentence(str(error))}") from error
-    return Expression(text, program, roots, tuple(_terms(tokens)))
+    return Expression(text, program, roots, sieve(tokens))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -222,69 +199,6 @@ def _loop_names(tokens: list[Token]) -> set[str]:
 def _nearest(word: str, known: Mapping[str, Any] | tuple[str, ...] | frozenset[str]) -> str:
     near = difflib.get_close_matches(word, list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(sorted(known))}."
-
-
-# -- terms ------------------------------------------------------------------------------------------------------------
-
-
-def _terms(tokens: list[Token]) -> Iterator[Term]:
-    """The parts of a top-level conjunction that are `path == literal`, `literal == path` or `path in [literals]`."""
-    for part in _conjunction(tokens):
-        found = _equality(part) or _equality(_turned(part)) or _membership(part)
-        if found is not None and found.path[0] in SIFTED and len(found.path) > 1:
-            yield found
-
-
-def _conjunction(tokens: list[Token]) -> list[list[Token]]:
-    parts: list[list[Token]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token.text in ("(", "[")) - (token.text in (")", "]")) if token.kind == "sign" else 0
-        if depth == 0 and token.kind == "sign" and token.text in ("||", "?"):
-            return []
-        if depth == 0 and token == ("sign", "&&"):
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts
-
-
-def _turned(part: list[Token]) -> list[Token]:
-    return [*part[2:], part[1], part[0]] if len(part) > 2 and part[1] == ("sign", "==") else []
-
-
-def _equality(part: list[Token]) -> Term | None:
-    if len(part) < 3 or part[-2] != ("sign", "=="):
-        return None
-    path, value = _path(part[:-2]), _literal(part[-1])
-    return None if path is None or value is MISSING else Term(path, frozenset({value}))
-
-
-def _membership(part: list[Token]) -> Term | None:
-    names = [i for i, token in enumerate(part) if token == ("word", "in")]
-    if len(names) != 1 or part[-1] != ("sign", "]") or part[names[0] + 1] != ("sign", "["):
-        return None
-    path, listed = _path(part[: names[0]]), part[names[0] + 2 : -1]
-    values = [_literal(token) for token in listed[::2]]
-    if path is None or MISSING in values or any(token != ("sign", ",") for token in listed[1::2]):
-        return None
-    return Term(path, frozenset(values)) if len(listed) % 2 else None
-
-
-def _path(part: list[Token]) -> tuple[str, ...] | None:
-    words, dots = part[::2], part[1::2]
-    good = len(part) % 2 == 1 and all(w.kind == "word" for w in words) and all(d == ("sign", ".") for d in dots)
-    return tuple(word.text for word in words) if good else None
-
-
-def _literal(token: Token) -> Any:
-    if token.kind == "word" and token.text in CONSTANTS:
-        return CONSTANTS[token.text]
-    if token.kind == "number" and not token.text.startswith("0x"):
-        return json.loads(token.text)
-    if token.kind == "string" and "\\" not in token.text:
-        return token.text[1:-1]
-    return MISSING
 
 
 # -- sentences --------------------------------------------------------------------------------------------------------

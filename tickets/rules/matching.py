@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from tickets.rules.errors import ExpressionFailed
-from tickets.rules.expressions import Term
 from tickets.rules.model import Form, Rule, Status
+from tickets.rules.sift import Equal, keys
 from tickets.rules.world import MISSING, World
 
 ANY = "*"
@@ -36,7 +36,7 @@ class _Shelf:
     always: list[Ranked] = field(default_factory=list)
     by_value: dict[tuple[str, ...], dict[Any, list[Ranked]]] = field(default_factory=lambda: defaultdict(dict))
 
-    def put(self, ranked: Ranked, key: Term | None) -> None:
+    def put(self, ranked: Ranked, key: Equal | None) -> None:
         if key is None:
             self.always.append(ranked)
             return
@@ -113,13 +113,12 @@ def _commonness(rules: Iterable[Rule]) -> dict[tuple[str, ...], int]:
     return counts
 
 
-def _keys(rule: Rule) -> list[Term]:
+def _keys(rule: Rule) -> list[Equal]:
     condition = rule.definition.condition
-    return (
-        [] if condition is None else [term for term in condition.terms if term.path[0] in ("ticket", "fields", "actor")]
-    )
+    found = () if condition is None else keys(condition.sieve)
+    return [key for key in found if key.path[0] in ("ticket", "fields", "actor")]
 
 
-def _key(rule: Rule, commonness: dict[tuple[str, ...], int]) -> Term | None:
+def _key(rule: Rule, commonness: dict[tuple[str, ...], int]) -> Equal | None:
     """The equality with the fewest values; among those, of the path that most rules name."""
     return min(_keys(rule), key=lambda term: (len(term.values), -commonness[term.path]), default=None)
