@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from core.errors import MillwrightError
 
+Number = tuple[str, int]  # epoch and seq of a message
+
 
 class Reason(StrEnum):
     """Reason code of a quarantine entry; stable, documented in ``docs/telemetry.md``."""
@@ -118,11 +120,12 @@ SENTENCES: Mapping[Reason, Mapping[str, str]] = {
 
 
 class DecodeError(MillwrightError):
-    """A message that cannot be read: ``reason`` says why in a word, the message in a sentence."""
+    """A message that cannot be read: ``reason`` says why in a word, the message in a sentence, ``number`` which one it
+    is, where that could be read."""
 
     code = "undecodable"
     status = 422
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str, number: Number | None = None) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.number = reason, number

@@ -6,7 +6,6 @@ from core.registry import load
 from edge.codecs import columns
 from edge.delivery import Delivery, Fault, Message, Origin, Raw
 from edge.reasons import DecodeError, Reason
-from ingest.resolve import KEEP_BYTES
 from ingest.signatures import Keys, must_sign, opened
 
 SUSPECT = frozenset({Reason.BAD_SIGNATURE, Reason.UNSIGNED})  # a device's key may be newer than what we know
@@ -25,10 +24,11 @@ def read(delivery: Delivery, *, site_id: int, keys: Keys) -> Message:
             payload, source=delivery.source, tag=raw.tag, heard_us=delivery.heard_us
         )
     except DecodeError as error:
-        return Message((), (Fault(raw.tag or "", error.reason, error.message, raw.payload[:KEEP_BYTES]),))
+        fault = Fault(raw.tag or "", error.reason, error.message, raw.payload)
+        return Message((), (fault,), *(error.number or (None, None)))
     except Exception as error:  # noqa: BLE001 - a codec's own mistake must cost one message, not the plant's data
         detail = f"{raw.codec}: {type(error).__name__}: {error}"
-        return Message((), (Fault(raw.tag or "", Reason.POISON, detail, raw.payload[:KEEP_BYTES]),))
+        return Message((), (Fault(raw.tag or "", Reason.POISON, detail, raw.payload),))
     return message
 
 

@@ -49,9 +49,14 @@ def decode(payload: bytes, *, source: str, tag: str | None, heard_us: int) -> Me
     epoch, series = _names(names)
     if (epoch is None) != (seq == 0) or seq >= MAX_T0_US:
         raise DecodeError(Reason.BAD_SEQUENCE, f"epoch {str(epoch)[:80]!a} with seq {seq}.")
+    number = None if epoch is None else (epoch, seq)
     if len(series) != len(heads):
-        raise DecodeError(Reason.WRONG_LENGTH, f"{len(series)} names for {len(heads)} series.")
-    at_us, values, quality = _columns(payload, body, flags, heads)
+        raise DecodeError(Reason.WRONG_LENGTH, f"{len(series)} names for {len(heads)} series.", number)
+    try:
+        at_us, values, quality = _columns(payload, body, flags, heads)
+    except DecodeError as error:
+        error.number = number
+        raise
     found = []
     end = 0
     for (name, unit), length in zip(series, heads["count"].tolist(), strict=True):

@@ -17,8 +17,9 @@ from itertools import chain
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
-from edge.codecs.salvage import salvage
+from edge.codecs.salvage import check_keys, number_of, salvage
 from edge.delivery import Lane, Message, reading
 from edge.reasons import DecodeError, Reason
 from edge.topics import clean_tag
@@ -42,7 +43,7 @@ class _Sample(msgspec.Struct, gc=False):
     t_ms: int | None = None
     t_s: int | None = None
     u: str | None = None
-    q: str = "good"
+    q: str | UnsetType = UNSET
     epoch: str | None = None
     seq: int | None = None
 
@@ -60,7 +61,7 @@ class _Batch(msgspec.Struct, gc=False, omit_defaults=True):
     d: list[_Series]
     epoch: str | None = None
     seq: int | None = None
-    hist: bool = False
+    hist: bool | UnsetType = UNSET
 
 
 class _Unfit(Exception):
@@ -77,8 +78,21 @@ def decode(payload: bytes, *, source: str, tag: str | None, heard_us: int) -> Me
 
     A sample without time gets ``heard_us`` and quality *uncertain*. Raises DecodeError.
     """
-    if len(payload) > MAX_BYTES:
-        raise DecodeError(Reason.TOO_LARGE, f"{len(payload)} bytes; the most is {MAX_BYTES}.")
+    try:
+        if len(payload) > MAX_BYTES:
+            raise DecodeError(Reason.TOO_LARGE, f"{len(payload)} bytes; the most is {MAX_BYTES}.")
+        return _decoded(payload, source, tag, heard_us)
+    except DecodeError as error:
+        error.number = error.number or number_of(payload)
+        raise
+
+
+def kept(payload: bytes, *, source: str) -> Message:
+    """A batch that we kept ourselves, however large. Raises DecodeError."""
+    return _decoded(payload, source, None, 0)
+
+
+def _decoded(payload: bytes, source: str, tag: str | None, heard_us: int) -> Message:
     try:
         if not payload.isascii():
             payload.decode()
@@ -92,7 +106,7 @@ def encode(message: Message) -> bytes:
     if message.faults:
         raise DecodeError(Reason.MALFORMED, "A message with faults cannot be sent on.")
     series = [_columns(each) for each in message.readings]
-    return _encode(_Batch(series, message.epoch, message.seq, hist=message.lane is Lane.HISTORY))
+    return _encode(_Batch(series, message.epoch, message.seq, True if message.lane is Lane.HISTORY else UNSET))
 
 
 def _columns(each: Reading) -> _Series:
@@ -107,8 +121,24 @@ def _batch(payload: bytes, source: str) -> Message:
         readings = _readings(heard.d, source)
     except (msgspec.DecodeError, RecursionError, OverflowError, _Unfit) as error:
         return salvage(payload, source=source, hint=str(error))
+    if payload.count(b":") != (keys := _colons(heard)):
+        _doubt(payload, keys, [heard.epoch, *(text for each in heard.d for text in (each.s, each.u))])
     _check_sequence(heard.epoch, heard.seq)
-    return Message(readings, (), heard.epoch, heard.seq, Lane.HISTORY if heard.hist else Lane.LIVE)
+    return Message(readings, (), heard.epoch, heard.seq, Lane.HISTORY if heard.hist is True else Lane.LIVE)
+
+
+def _colons(heard: _Batch) -> int:
+    """As many as a batch has whose every key was read, once: a second ``d`` would make more."""
+    units = sum([each.u is not None for each in heard.d]) + sum([each.q is not None for each in heard.d])
+    head = 1 + (heard.epoch is not None) + (heard.seq is not None) + (heard.hist is not UNSET)
+    return head + 4 * len(heard.d) + units
+
+
+def _doubt(payload: bytes, keys: int, texts: list[str | None]) -> None:
+    """More colons than keys that were read: of texts, of keys that nobody reads, or of a key that comes twice."""
+    within = sum([text.count(":") for text in texts if text is not None])
+    if b"\\" in payload or payload.count(b":") != keys + within:
+        check_keys(payload)
 
 
 def _readings(heard: list[_Series], source: str) -> tuple[Reading, ...]:
@@ -172,15 +202,23 @@ def _sample(payload: bytes, source: str, tag: str, heard_us: int) -> Message:
         heard = _decode_sample(payload)
     except (msgspec.DecodeError, RecursionError) as error:
         raise _why(payload, str(error)) from None
+    if payload.count(b":") != (keys := _sample_colons(heard)):
+        _doubt(payload, keys, [heard.epoch, heard.u])
     _check_sequence(heard.epoch, heard.seq)
-    quality = _QUALITY.get(heard.q)
+    quality = Quality.GOOD if heard.q is UNSET else _QUALITY.get(heard.q)
     if quality is None:
-        raise DecodeError(Reason.MALFORMED, f"q is {heard.q[:40]!a}, not good, uncertain or bad.")
+        raise DecodeError(Reason.MALFORMED, f"q is {str(heard.q)[:40]!a}, not good, uncertain or bad.")
     value = _value(heard.v, quality, payload)
     at_us = _time(heard)
     if at_us is None:
         at_us, quality = heard_us, max(quality, Quality.UNCERTAIN)
     return Message((reading(source, tag, at_us, value, quality, heard.u),), (), heard.epoch, heard.seq)
+
+
+def _sample_colons(heard: _Sample) -> int:
+    given = [heard.t_us, heard.t_ms, heard.t_s, heard.u, heard.epoch, heard.seq]
+    times = 0 if heard.t is None else 1 + heard.t.count(":")
+    return 1 + len(given) - given.count(None) + (heard.q is not UNSET) + times
 
 
 def _value(heard: float | None, quality: Quality, payload: bytes) -> float:

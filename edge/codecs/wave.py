@@ -77,11 +77,15 @@ def decode(payload: bytes, *, source: str, tag: str | None, heard_us: int) -> Me
         raise DecodeError(Reason.MALFORMED, f"No waveform of version {VERSION}, or one with unknown flags.")
     flags = Flag(bits)
     unit, epoch, inner = _names(payload, lengths)
-    _check(at_us, rate_hz, scale, count, flags)
     _check_number(epoch, seq, flags)
-    samples = _samples(memoryview(payload)[HEAD.size + sum(lengths) :], count, flags, scale)
-    wave = Wave(source, clean_tag(tag or inner), at_us, rate_hz, samples, scale, unit or None)
     numbered = Flag.NUMBERED in flags
+    try:
+        _check(at_us, rate_hz, scale, count, flags)
+        samples = _samples(memoryview(payload)[HEAD.size + sum(lengths) :], count, flags, scale)
+        wave = Wave(source, clean_tag(tag or inner), at_us, rate_hz, samples, scale, unit or None)
+    except DecodeError as error:
+        error.number = (epoch, seq) if numbered else None
+        raise
     lane = Lane.HISTORY if Flag.HISTORY in flags else Lane.LIVE
     return Message((), (), epoch if numbered else None, seq if numbered else None, lane, (wave,))
 

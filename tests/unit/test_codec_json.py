@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge import topics
 from edge.codecs.json import decode, parse_time
@@ -189,6 +192,113 @@ def test_a_bad_sample_in_a_batch_may_have_no_value() -> None:
     message = decode(_batch(b'{"s":"a","t0":0,"dt":[0],"v":[null],"q":[2]}'), source="gw", tag=None, heard_us=NOW)
     assert message.faults == ()
     assert math.isnan(message.readings[0].values[0])
+
+
+COLUMNS = {"dt": (b"[0,1,2]", b"0.5", Reason.BAD_TIME), "q": (b"[0,1,2]", b"3", Reason.MALFORMED)}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_bad_entry_costs_its_own_sample_alone_and_keeps_all_that_was_said_of_it(name: str) -> None:
+    column, bad, reason = COLUMNS[name]
+    wrong = column.replace(b",1,", b"," + bad + b",")
+    series = {key: wrong if key == name else good for key, (good, _, _) in COLUMNS.items()}
+    text = (
+        b'{"s":"a","u":"mm/s","t0":10,"v":[1,2.5,3],'
+        + b",".join(b'"%s":%s' % (k.encode(), c) for k, c in series.items())
+        + b"}"
+    )
+    message = decode(_batch(text, b'"hist":true,'), source="gw", tag=None, heard_us=NOW)
+    np.testing.assert_array_equal(message.readings[0].values, [1, 3])
+    np.testing.assert_array_equal(message.readings[0].at_us, [10, 12])
+    (fault,) = message.faults
+    assert (fault.reason, fault.readings) == (reason, 1)
+    part = {"s": "a", "u": "mm/s", "t0": 10, "dt": [1], "v": [2.5], "q": [1]} | {name: [json.loads(bad)]}
+    assert json.loads(fault.payload) == {"hist": True, "d": [part], "i": [1]}
+
+
+def test_a_bad_value_keeps_its_time_and_its_place() -> None:
+    message = decode(_batch(b'{"s":"a","t0":10,"dt":[0,7],"v":[1,"warm"]}'), source="gw", tag=None, heard_us=NOW)
+    kept = json.loads(message.faults[0].payload)
+    assert kept == {"d": [{"s": "a", "t0": 10, "dt": [7], "v": ["warm"]}], "i": [1]}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 5, 2.5, None, True]), st.sampled_from([1.5, 2, "x", None]), st.integers(-1, 3)
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_every_sample_of_a_series_is_stored_or_kept(rows: list[tuple[object, object, int]]) -> None:
+    dt, values, codes = (list(column) for column in zip(*rows, strict=True))
+    body = json.dumps({"d": [{"s": "a", "t0": 0, "dt": dt, "v": values, "q": codes}]}).encode()
+    message = decode(body, source="gw", tag=None, heard_us=NOW)
+    good = sum(len(each.at_us) for each in message.readings)
+    assert good + sum(fault.readings for fault in message.faults) == len(rows)
+    kept = [series for fault in message.faults for series in json.loads(fault.payload)["d"]]
+    found = sorted(repr(row) for series in kept for row in zip(series["dt"], series["v"], series["q"], strict=True))
+    bad = [row for row in rows if not _fits(*row)]
+    assert found == sorted(map(repr, bad))
+
+
+def _fits(offset: object, value: object, code: int) -> bool:
+    return type(offset) is int and 0 <= code <= 2 and (isinstance(value, int | float) or (value is None and code == 2))
+
+
+def test_what_is_refused_is_kept_whole_however_long() -> None:
+    series = {"s": "a", "t0": 0, "dt": list(range(20_000)), "v": [1.25] * 20_001}
+    body = json.dumps({"d": [series]}).encode()
+    (fault,) = decode(body, source="gw", tag=None, heard_us=NOW).faults
+    assert (fault.reason, fault.readings) == (Reason.WRONG_LENGTH, 20_001)
+    assert json.loads(fault.payload) == {"d": [series]}
+
+
+SINGLE = b'{"v":1,"t_s":1,"epoch":"a","seq":7}'
+TWICE = [
+    (b'{"epoch":"a","seq":7,"d":[' + GOOD + b'],"d":[]}', None, ("a", 7)),
+    (b'{"epoch":"a","seq":7,"\\u0064":[' + GOOD + b'],"d":[]}', None, ("a", 7)),
+    (b'{"epoch":"a","seq":7,"d":[{"s":"g:x","t0":0,"dt":[0],"v":[1],"v":[2]}]}', None, ("a", 7)),
+    (b'{"epoch":"a","seq":7,"seq":8,"d":[' + GOOD + b"]}", None, None),
+    (b'{"d":[{"s":"g","t0":0,"dt":[0],"v":[1.5],"u":"bar","u":"mm/s","q":[9]}]}', None, None),
+    (b'{"v":1,"v":2,"t":"2026-01-01T00:00:00Z"}', "t", None),
+    (b'{"v":1,"u":"\\u003a","v":2,"epoch":"a","seq":7}', "t", ("a", 7)),
+    (SINGLE[:-1] + b',"t_s":2}', "t", ("a", 7)),
+]
+
+
+@pytest.mark.parametrize(("payload", "tag", "number"), TWICE)
+def test_a_key_that_comes_twice_is_refused_since_one_of_the_two_would_be_lost(
+    payload: bytes, tag: str | None, number: tuple[str, int] | None
+) -> None:
+    with pytest.raises(DecodeError, match="twice") as caught:
+        decode(payload, source="gw", tag=tag, heard_us=NOW)
+    assert (caught.value.reason, caught.value.number) == (Reason.MALFORMED, number)
+
+
+def test_colons_in_texts_and_keys_that_nobody_reads_are_no_doubt() -> None:
+    batch = b'{"v":1,"x":{"d":1,"y":"a:b"},"d":[{"s":"ns=2:a","u":null,"t0":0,"dt":[0],"v":[1],"note":"::"}]}'
+    assert decode(batch, source="gw", tag=None, heard_us=NOW).readings[0].tag == "ns=2:a"
+    assert _sample(b'{"v":1,"t":"2026-01-01T00:00:00+00:00","u":"a:b","x":":","x":1}') == (NOW, 1.0, Quality.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("payload", "tag"),
+    [
+        (b'{"epoch":"a","seq":7,"d":{}}', None),
+        (b'{"epoch":"a","seq":7,"hist":1,"d":[]}', None),
+        (b'{"epoch":"a","seq":7,"d":[],"x":"\xff"}', None),
+        (b'{"epoch":"a","seq":7,"d":[]}' + b" " * (1 << 20), None),
+        (b'{"v":1,"q":"fine","epoch":"a","seq":7}', "t"),
+        (b'{"v":"warm","epoch":"a","seq":7}', "t"),
+        (b'{"v":1,"t":"yesterday","epoch":"a","seq":7}', "t"),
+    ],
+)
+def test_what_is_refused_whole_still_says_its_number(payload: bytes, tag: str | None) -> None:
+    with pytest.raises(DecodeError) as caught:
+        decode(payload, source="gw", tag=tag, heard_us=NOW)
+    assert caught.value.number == ("a", 7)
 
 
 def test_hist_is_the_lane_of_history() -> None:
