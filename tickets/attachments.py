@@ -21,7 +21,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from tickets import images, service, sniff, store, words
-from tickets.file_errors import FileTooLarge, FileTypeRefused
+from tickets.file_errors import FileTooLarge, FileTypeRefused, TooManyFiles
 from tickets.files import Files, digest_of, written_at
 from tickets.images import Code, Picture
 from tickets.model import Actor, Audience, Late
@@ -31,6 +31,7 @@ from tickets.verbs import verb
 
 GRACE = timedelta(days=1)
 MOST_COLLECTED = 500  # a round
+MOST_FILES = 500  # a ticket
 LONGEST_NAME = 200
 SELECT: LiteralString = """
   select attachment_id, ticket_id, digest, name, media, kind, bytes, width, height, audience, note, codes, user_id,
@@ -162,12 +163,15 @@ def attach(
 ) -> tuple[Attachment, bool]:
     """Keep a received file with a ticket; returns it, and whether it is new there. It is taken in every state.
 
-    The event ``attached`` holds the content's sha256, so that the chain covers it. Raises NotFound, InvalidFields.
+    The event ``attached`` holds the content's sha256, so that the chain covers it. Raises NotFound, InvalidFields,
+    TooManyFiles.
     """
     ticket = store.lock(conn, ticket_id)
     found = _same(conn, ticket_id, received.digest, audience)
     if found is not None:
         return found, False
+    if len(of(conn, ticket_id)) >= MOST_FILES:
+        raise TooManyFiles
     _place(conn, files, ticket.site_id, received)
     named = clean_name(name, received.seen)
     note = words.text("note", note, longest=2000, needed=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Invalid, MillwrightError
+from core.errors import Conflict, Invalid, MillwrightError
 
 
 class FileTypeRefused(MillwrightError):
@@ -35,6 +35,12 @@ class FileDamaged(Invalid):
     """The file is cut off or damaged. Send it again from where it was made."""
 
     code = "file_damaged"
+
+
+class TooManyFiles(Conflict):
+    """The ticket has as many files as a ticket may have. Open another one for the rest, and link them."""
+
+    code = "too_many_files"
 
 
 class FileEmpty(Invalid):

@@ -174,6 +174,13 @@ def _refuse_overlap(conn: Connection, engineer_id: int, began_at: datetime, minu
         raise Overlap(f"A part of this time is entered on {row[0]} already. Correct the one or the other.")
 
 
+def set_rate(conn: Connection, engineer_id: int, rate: float | None) -> None:
+    """What an hour of this engineer costs from now on; None: as the setting says. Raises NotFound."""
+    missing = f"There is no engineer {engineer_id} on this site."
+    query = "update engineers set hourly_rate = %s where engineer_id = %s returning engineer_id"
+    one(conn, query, (rate, engineer_id), missing=missing)
+
+
 def _minutes(minutes: int) -> int:
     if not 1 <= minutes <= LONGEST_MIN:
         raise words.refuse("minutes", f"minutes is a whole number from 1 to {LONGEST_MIN}.")

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from api.deps import Context, Ctx, router
 from api.own import readable
 from api.policies import allow
-from api.shapes import Code, Id, Input, Line, Moment, Output, Page, Ref, When, Whole, Words
+from api.shapes import Code, Id, Input, Line, Moment, Number, Output, Page, Ref, When, Whole, Words
 from core.errors import Invalid
 from tickets import checklist, checklist_store, checklists, labour, signatures, store
 from tickets.checklist import ItemType, Need, OnFailure, Outcome, PhotoRule, Relation
@@ -112,6 +112,12 @@ class LabourIn(Input):
     began_at: When
     minutes: Minutes
     note: Remark = ""
+
+
+class Rate(Input):
+    """null: as the setting `labour_rate` says."""
+
+    hourly_rate: Annotated[Number, Field(ge=0, le=1_000_000)] | None
 
 
 class DowntimeIn(Input):
@@ -272,6 +278,12 @@ def add_labour(ctx: Ctx, request: Request, ticket_id: Id, body: LabourIn) -> Lab
         now=ctx.now,
     )
     return _labour(made)
+
+
+@routes.put("/engineers/{engineer_id}/rate", status_code=204, dependencies=[allow("engineer.manage")])
+def set_rate(ctx: Ctx, engineer_id: Id, body: Rate) -> None:
+    """What an hour of this engineer costs from now on; what was entered keeps its cost."""
+    labour.set_rate(ctx.conn, engineer_id, body.hourly_rate)
 
 
 @routes.post("/labour/{labour_id}/void", dependencies=RECORD)

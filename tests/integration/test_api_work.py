@@ -85,6 +85,10 @@ def test_done_names_the_open_lines_over_the_api(world: World, inspection: dict[s
 
 def test_time_downtime_and_a_signature_are_shown_with_the_work(world: World, inspection: dict[str, Any]) -> None:
     ident, client = inspection["ticket_id"], world.as_("engineer")
+    mine = client.get(f"{API}/me").json()["engineer_id"]
+    rated = world.as_("planner").put(f"{API}/engineers/{mine}/rate", json={"hourly_rate": 48})
+    assert (rated.status_code, rated.text) == (204, "")
+    assert client.put(f"{API}/engineers/{mine}/rate", json={"hourly_rate": 90}).status_code == 403
     worked = {"client_id": "w-000001", "began_at": SOON, "minutes": 25, "note": "Greased"}
     made = post(world, f"/tickets/{ident}/labour", worked)
     assert (made.status_code, made.json()["engineer"]) == (201, "Engineer")
@@ -95,7 +99,7 @@ def test_time_downtime_and_a_signature_are_shown_with_the_work(world: World, ins
     signed = post(world, f"/tickets/{ident}/signatures", {**body, "seen": seen})
     assert signed.status_code == 201, signed.text
     work = client.get(f"{API}/tickets/{ident}/work").json()
-    assert (work["downtime_s"], [each["minutes"] for each in work["labour"]]) == (3600, [25])
+    assert (work["downtime_s"], work["cost"], [each["minutes"] for each in work["labour"]]) == (3600, 20, [25])
     assert [(each["holds"], each["since"]) for each in work["signatures"]] == [(True, 1)]
     voided = post(world, f"/labour/{made.json()['labour_id']}/void", {"reason": "wrong order"})
     assert voided.json()["voided_at"] is not None

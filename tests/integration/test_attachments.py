@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import zxingcpp
 from PIL import Image
 
 from api.uploads import files_of
@@ -21,6 +24,9 @@ from core.embedded import EmbeddedServer
 from tests import file_kit as kit
 from tests.api_world import API, World, cloned, living, problem, ticket
 from tickets import attachments, image_child, label_image, store
+from tickets.attachments import Limits
+from tickets.files import Files
+from tickets.model import Audience
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +194,40 @@ def test_a_code_in_a_photo_names_the_asset_of_this_site_alone(world: World) -> N
     kept = add(world, ticket(world)["ticket_id"], kit.coded(label_image.matrix(address))).json()
     assert kept["asset"]["code"] == "P-101"
     assert problem(client.post(f"{API}/attachments/scan", content=kit.PDF))["code"] == "file_type_refused"
+
+
+def test_a_data_matrix_on_a_plate_is_read(world: World) -> None:
+    made: Any = zxingcpp.create_barcode("M-77", zxingcpp.BarcodeFormat.DataMatrix)
+    drawn = [[bool(pixel < 128) for pixel in row] for row in np.asarray(made.to_image(scale=1, add_quiet_zones=False))]
+    assert world.as_("planner").post(f"{API}/assets", json={"code": "M-77", "name": "Motor"}).status_code == 201
+    told = world.as_("engineer").post(f"{API}/attachments/scan", content=kit.coded(drawn)).json()
+    assert (told["codes"][0]["text"], told["asset"]["code"]) == ("M-77", "M-77")
+
+
+def test_many_who_send_the_same_at_once_make_one_file(world: World) -> None:
+    tickets, data = [ticket(world)["ticket_id"] for _ in range(2)], kit.picture("PNG", colour="olive")
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda turn: add(world, tickets[turn % 2], data), range(6)))
+    assert sorted(each.status_code for each in answers) == [200, 200, 200, 200, 201, 201]
+    assert len({each.json()["attachment_id"] for each in answers}) == 2
+    assert sum(name.endswith(answers[0].json()["sha256"]) for name in stored(world)) == 1
+
+
+def test_a_transaction_that_fails_leaves_a_file_to_collect_and_no_row(world: World, tmp_path: Path) -> None:
+    files, made = Files(tmp_path), ticket(world)
+    path = files.incoming()
+    path.write_bytes(b"Nobody else sends this.")
+    received = attachments.receive(path, Limits(10**6, 10**6, 10**6, 10**6, 10**6))
+    with pytest.raises(ZeroDivisionError), world.database.tx(site_id=world.alpha) as conn:
+        actor, now = store.timeline(conn, made["ticket_id"])[0].actor, store.get(conn, made["ticket_id"]).opened_at
+        attachments.attach(
+            conn, actor, made["ticket_id"], files=files, received=received, name="", audience=Audience.INTERNAL, now=now
+        )
+        raise ZeroDivisionError
+    assert files.path(world.alpha, received.digest).exists()
+    with world.database.tx(site_id=world.alpha) as conn:
+        assert attachments.of(conn, made["ticket_id"]) == []
+        assert attachments.collect(conn, files, wall_now=wall_now() + timedelta(days=2)) == 1
 
 
 def test_what_no_row_names_is_collected_after_a_while(world: World) -> None:
