@@ -55,7 +55,7 @@ def seed_site(conn: Connection) -> None:
             """insert into sla_policies (code, name, position, kind, priority, calendar_id, response_s, update_s,
                  resolution_s) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (site_id, code) do nothing""",
             (
-                *(f"{kind}-{priority}", name, place, kind, priority, calendars[calendar]),
+                *(f"{kind.replace('*', 'any')}-{priority}", name, place, kind, priority, calendars[calendar]),
                 *(int(response_h * HOUR), update_h and int(update_h * HOUR), int(resolution_h * HOUR)),
             ),
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from api.routers.sla import PolicyWanted
 from core import jobs
 from core.embedded import EmbeddedServer
 from tests.api_world import API, World, cloned, living, problem, seeded, ticket
@@ -98,6 +99,17 @@ def test_a_policy_is_previewed_made_changed_for_open_tickets_and_retired(world: 
     assert number not in [each["sla_policy_id"] for each in planner.get(SLA).json()]
     assert clocks(world, opened["ticket_id"])["response"]["target_s"] == 600  # what was promised stands
     assert len(planner.get(f"{SLA}/{number}/versions").json()) == 3
+
+
+def test_what_is_shipped_can_be_put_back_as_it_was_read(world: World) -> None:
+    for shown in world.as_("manager").get(SLA).json():
+        body = {name: value for name, value in shown.items() if name in PolicyWanted.model_fields}
+        path, etag = f"{SLA}/{shown['sla_policy_id']}", f'"{shown["version"]}"'
+        again = world.as_("manager").put(path, json=body, headers={"if-match": etag})
+        assert again.status_code == 200, again.text
+        assert {**again.json(), "marks": []} == {**shown, "marks": []} | {
+            name: again.json()[name] for name in ("version", "changed_at", "changed_by")
+        }
 
 
 def test_the_order_names_every_policy_once(world: World) -> None:

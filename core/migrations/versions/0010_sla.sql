@@ -88,7 +88,7 @@ alter table sla_policies
   add column active     boolean not null default true,
   add column changed_at timestamptz not null default now(), -- plant time
   add column changed_by text not null default '';
-update sla_policies set code = kind || '-' || priority,
+update sla_policies set code = replace(kind, '*', 'any') || '-' || priority,
   name = case kind when '*' then 'Priority ' || priority else initcap(kind) || ', priority ' || priority end,
   position = case kind when '*' then 1000 else 100 end + priority,
   marks = jsonb_build_array(jsonb_build_object('fraction', warn_fraction), '{"offset_s": 0}'::jsonb);
