@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -185,6 +186,34 @@ def test_a_rule_without_end_that_nobody_could_foresee_is_stopped_and_named(
     before = len(store.find(conn, store.Filter(), limit=200).items)
     incident(conn, world)
     assert len(store.find(conn, store.Filter(), limit=200).items) == before + 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_set_of_rules_ends(conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Random rules that wake each other: bounded depth, once a ticket and chain, and timelines that hold."""
+    monkeypatch.setattr(endless, "refuse", lambda _: None)
+    chance = random.Random(seed)
+    for n in range(12):
+        on = chance.sample(["opened", "edited", "tagged", "comment", "*"], 2)
+        then = [chance.choice(DEEDS)(n) for _ in range(chance.randint(1, 2))]
+        enabled(conn, f"r{n}", rule(*on, then=then, limits={"per_minute": 6}))
+    ticket = incident(conn, world)
+    seen = runs.listed(conn, limit=10_000)
+    assert 0 < len(seen) < 12 * 20
+    assert max(run.depth for run in seen) <= 10
+    done = [(run.rule_id, run.ticket_id) for run in seen if run.outcome is Outcome.DONE and run.depth == 0]
+    assert done
+    for event in store.timeline(conn, ticket.ticket_id):
+        assert len(event.body.get("cause", {"rules": []})["rules"]) <= 11
+    assert store.verify_site(conn) == {}
+
+
+DEEDS: list[Callable[[int], dict[str, Any]]] = [
+    lambda n: {"do": "tag", "add": [f"t{n}"], "remove": [f"t{n - 1}", f"t{n + 1}"]},
+    lambda n: {"do": "comment", "text": f"{n}"},
+    lambda n: {"do": "set", "values": {"priority": n % 5 + 1}},
+    lambda n: {"do": "create", "kind": "incident", "title": f"{n}", "asset": "none"},
+]
 
 
 def test_a_rule_keeps_its_limits(conn: Connection, world: World) -> None:

@@ -13,10 +13,11 @@ from tests.integration.tickets_world import NOW, World, build, user, walk
 from tickets import approvals, lifecycle, links, service, store
 from tickets.hooks import only
 from tickets.model import SYSTEM, Actor, ActorKind, Step, Ticket
-from tickets.rules import engine, exchange, forms, guards, rehearsal
+from tickets.rules import engine, exchange, forms, guards, rehearsal, runs
 from tickets.rules import service as rules
 from tickets.rules.errors import GuardUnclear, NeedsApproval
 from tickets.rules.model import Form
+from tickets.rules.runs import Outcome
 
 DEAR = {
     "name": {"en": "Spending above 1,000", "zh": "超过一千的支出"},
@@ -184,6 +185,14 @@ def test_a_guard_that_cannot_be_judged_refuses_with_a_sentence(conn: Connection,
         conn, world.planner, ticket.ticket_id, to="cancelled", fields={"reason": "not needed"}, now=NOW
     )
     assert cancelled.status == "cancelled"  # giving up is always free
+
+
+def test_a_guard_with_nobody_to_ask_still_holds_and_fails_no_verb(conn: Connection, world: World) -> None:
+    rule_id = guard(conn, Actor(ActorKind.PERSON, None, "Mia", "manager"))
+    ticket = request(conn, world, cost=50_000)
+    (run,) = runs.listed(conn, rule_id=rule_id)
+    assert run.outcome in (Outcome.FAILED, Outcome.DONE)
+    assert guards.holds(conn, ticket, to="assigned", actor=SYSTEM, now=NOW)
 
 
 def test_a_part_of_a_dear_order_is_a_ticket_of_its_own(conn: Connection, world: World, manager: Actor) -> None:

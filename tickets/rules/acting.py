@@ -72,9 +72,10 @@ def perform(
                 done.append({"do": action.do, **DOERS[action.do](act, action.args)})
     except REFUSALS as error:
         place = actions[len(done)].do if len(done) < len(actions) else "at the end"
-        return Result(Outcome.FAILED, f"{place}: {_sentence(error)}", [])
+        return Result(Outcome.FAILED, f"{place}: {sentence(error)}", [])
     return Result(Outcome.DONE, "", done)
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
+    """What a person is told of a refusal."""
     return error.message if isinstance(error, MillwrightError) else " ".join(str(error).split())[:300]

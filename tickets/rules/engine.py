@@ -15,7 +15,7 @@ from psycopg import Connection
 
 import tickets.rules.actions  # noqa: F401 - fills the table of actions
 from core.errors import NotFound
-from tickets import approvals, notify, store
+from tickets import approvals, notify, store, verbs
 from tickets.hooks import Change
 from tickets.model import SYSTEM, Ticket
 from tickets.notify import NoticeKind
@@ -133,27 +133,35 @@ def _is_kept(conn: Connection, rule: Rule, outcome: Outcome, now: datetime) -> b
 
 
 def _demand(conn: Connection, guard: Rule, world: World, ticket: Ticket) -> None:
-    """Ask for the approval that the guard will want, as soon as its condition holds."""
-    need = guard.definition.need
+    """Ask for the approval that the guard will want as soon as its condition holds; a refusal is a line in the log."""
+    began = time.perf_counter()
+    begun = chain.of(None, ref=ticket.ref, seq=world.happening.seq)
     try:
         amount = guards.wanted(guard, world)
+        if amount is None or guards.asked(conn, ticket.ticket_id, guard, amount):
+            return
+        with verbs.attempt(conn):
+            _ask(conn, guard, world, amount)
+        result = Result(Outcome.DONE, "", [{"do": "approve", "amount": amount}])
     except ExpressionFailed as error:
-        if not runs.told_lately(conn, guard, Outcome.ERROR, world.now):
-            root = f"{ticket.ref}#{world.happening.seq}"
-            runs.note(conn, guard, world, outcome=Outcome.ERROR, sentence=error.message, root=root, depth=0, took_us=0)
-        return
-    if amount is None or need is None or guards.asked(conn, ticket.ticket_id, guard, amount):
-        return
-    name, up_to = guard.definition.name, f"{amount:,.0f}"
+        result = Result(Outcome.ERROR, error.message, [])
+    except acting.REFUSALS as error:
+        result = Result(Outcome.FAILED, acting.sentence(error), [])
+    if result.outcome is Outcome.DONE or not runs.told_lately(conn, guard, result.outcome, world.now):
+        _note(conn, guard, world, result, begun, began)
+
+
+def _ask(conn: Connection, guard: Rule, world: World, amount: float) -> None:
+    need, name, up_to = guard.definition.need, guard.definition.name, f"{amount:,.0f}"
     why = {
         "en": name["en"] + (f" (up to {up_to})" if amount else ""),
         "zh": name["zh"] + (f"（不超过 {up_to}）" if amount else ""),
     }
     approvals.demand(
         conn,
-        ticket.ticket_id,
+        world.ticket_id,
         why=why,
-        role=need.role,
+        role=need.role if need else "manager",
         key=guards.key_of(guard, amount),
         actor=acting.actor_of(guard),
         now=world.now,
