@@ -114,6 +114,16 @@ def test_another_site_finds_nothing_and_the_index_is_out_of_reach(database: Data
             conn.execute(f"select * from {table}")  # type: ignore[arg-type]  # noqa: S608
 
 
+def test_the_newest_and_the_older_ones_add_up(conn: Connection, world: World) -> None:
+    made = [tickets_world.order(conn, world, mode=f"m{n}", title="Gland").ticket_id for n in range(6)]
+    search.keep_up(conn, {}, NOW)
+    query = "select object_id from search_find('ticket', %s::tsquery, null, %s, %s)"
+    for nearby in (0, 1, 3, 100):
+        for most in (1, 4, 9):
+            found = [row[0] for row in conn.execute(query, ("gland:*", most, nearby))]
+            assert found == sorted(made, reverse=True)[:most], (nearby, most)
+
+
 def test_a_backlog_is_indexed_in_bites(conn: Connection, world: World) -> None:
     search.keep_up(conn, {}, NOW)
     seed.seed_site(conn)

@@ -50,11 +50,12 @@ create function search_learn(words text[], grams text[]) returns void -- grams: 
   on conflict do nothing
 $$;
 
--- planned anew for every query: how rare its words are decides between the index of terms and the newest first
-create function search_find(what text, wanted tsquery, requester int, most int)
+-- The newest first: a common word is found among the newest `nearby` ids and never read to its end; for what is rarer
+-- the index of terms is asked. Planned anew for every question, since its words decide the plan.
+create function search_find(what text, wanted tsquery, requester int, most int, nearby int default 3000)
   returns table (object_id int, rank real) language plpgsql stable security definer
   set search_path = pg_catalog, public as $$
-declare here int := current_site();
+declare here int := current_site(); bound int; found_rows bigint;
 begin
   if here is null then return; end if;
   if requester is not null then
@@ -62,11 +63,21 @@ begin
       'select d.object_id, ts_rank(d.public_terms, $2, 1) from search_documents d
        where d.site_id = $1 and d.requester_id = $3 and d.kind = $5 and d.public_terms @@ $2
        order by d.object_id desc limit $4' using here, wanted, requester, most, what;
-  else
+    return;
+  end if;
+  select max(d.object_id) - nearby into bound from search_documents d where d.site_id = here and d.kind = what;
+  return query execute
+    'select d.object_id, ts_rank(d.terms, $2, 1) from search_documents d
+     where d.site_id = $1 and d.kind = $4 and d.object_id > $5 and d.terms @@ $2
+     order by d.object_id desc limit $3' using here, wanted, most, what, bound;
+  get diagnostics found_rows = row_count;
+  if found_rows < most then
     return query execute
-      'select d.object_id, ts_rank(d.terms, $2, 1) from search_documents d
-       where d.site_id = $1 and d.kind = $4 and d.terms @@ $2
-       order by d.object_id desc limit $3' using here, wanted, most, what;
+      'with fitting as materialized (
+         select d.object_id, d.terms, d.kind from search_documents d where d.site_id = $1 and d.terms @@ $2)
+       select d.object_id, ts_rank(d.terms, $2, 1) from fitting d
+       where d.kind = $4 and d.object_id <= $5 order by d.object_id desc limit $3'
+      using here, wanted, most - found_rows, what, bound;
   end if;
 end $$;
 
@@ -83,9 +94,9 @@ begin
 end $$;
 
 revoke all on function search_put(int[], text, int[], text[], text[]), search_drop(int[], text),
-  search_learn(text[], text[]), search_find(text, tsquery, int, int), search_near(text[], int) from public;
+  search_learn(text[], text[]), search_find(text, tsquery, int, int, int), search_near(text[], int) from public;
 grant execute on function search_put(int[], text, int[], text[], text[]), search_drop(int[], text),
-  search_learn(text[], text[]), search_find(text, tsquery, int, int), search_near(text[], int) to millwright_app;
+  search_learn(text[], text[]), search_find(text, tsquery, int, int, int), search_near(text[], int) to millwright_app;
 
 -- what makes a document stale
 create function search_touch_new() returns trigger language plpgsql as $$
@@ -148,7 +159,6 @@ create index tickets_opened on tickets (site_id, opened_at, ticket_id);
 create index tickets_closed on tickets (site_id, closed_at) where closed_at is not null;
 create index tickets_open_due on tickets (site_id, resolve_by, ticket_id) where status not in ('closed', 'cancelled');
 create index tickets_open_priority on tickets (site_id, priority, ticket_id) where status not in ('closed', 'cancelled');
-create index tickets_requester on tickets (requester_id, ticket_id) where requester_id is not null;
 
 -- what people keep: views of the list, reports, dashboards
 create table saved (
