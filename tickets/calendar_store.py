@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from core.errors import Stale
 from tickets import calendars, policies, words
 from tickets.policies import Dated, Listed
-from tickets.policy_store import Version
+from tickets.policy_store import Version, refuse_never
 from tickets.rows import one
 
 MOST_HOLIDAYS = 1000
@@ -91,7 +91,8 @@ def create(conn: Connection, wanted: Wanted, *, by: str, now: datetime) -> Calen
 
 def change(conn: Connection, calendar_id: int, wanted: Wanted, *, version: int, by: str, now: datetime) -> CalendarRow:
     """Other hours from now on: a clock that runs keeps the version it began on. Raises Stale, BadCalendar."""
-    wanted.parsed()
+    for each in draft(conn, calendar_id, wanted):
+        refuse_never(each, now)
     (current,) = one(
         conn,
         "select version from calendars where calendar_id = %s for update",

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.errors import NotFound, Stale
-from tickets import policies, sla_policy, words
+from tickets import calendars, policies, sla_policy, words
 from tickets.model import TicketKind
 from tickets.policies import Dated, Listed
 from tickets.rows import one
@@ -80,6 +80,7 @@ def versions(conn: Connection, policy_id: int) -> list[Version]:
 def create(conn: Connection, wanted: Mapping[str, Any], *, by: str, now: datetime) -> PolicyRow:
     """A new policy, asked before all others. Raises InvalidFields."""
     checked = check(conn, wanted)
+    _refuse_never(conn, checked, now)
     if conn.execute("select 1 from sla_policies where code = %s", (checked["code"],)).fetchone():
         raise words.refuse("code", f"There is a policy {checked['code']!r} already.", code="taken")
     (policy_id,) = one(
@@ -99,6 +100,7 @@ def change(
     """Other terms, from now on; its code stays. What clocks were promised stays too. Raises Stale, InvalidFields."""
     _lock(conn, policy_id, version)
     checked = check(conn, wanted)
+    _refuse_never(conn, checked, now)
     conn.execute(
         """update sla_policies set name = %s, kind = %s, priority = %s, calendar_id = %s, response_s = %s,
              update_s = %s, resolution_s = %s, conditions = %s, marks = %s, pauses = %s, active = true, changed_at = %s,
@@ -155,6 +157,19 @@ def _check_targets(found: Mapping[str, Any]) -> None:
             raise words.refuse(name, f"{name} is a number of seconds up to {sla_policy.LONGEST_TARGET_S}.")
     if all(target is None for target in targets.values()):
         raise words.refuse("resolution_s", "A policy promises at least one of response, update and resolution.")
+
+
+def _refuse_never(conn: Connection, checked: Mapping[str, Any], now: datetime) -> None:
+    """A target that never comes due on its calendar would keep tickets from being opened. Raises BadCalendar."""
+    policy = policies.of_row({**checked, "sla_policy_id": 0, "version": 0})
+    refuse_never(Listed(policy, _dated(conn, checked["calendar_id"])), now)
+
+
+def refuse_never(listed: Listed, now: datetime) -> None:
+    """Raises BadCalendar when a target or mark of the policy never comes due on its calendar."""
+    for kind, target in listed.policy.targets.items():
+        marks = [mark.after(target) for mark in listed.policy.marks.get(kind, ())]
+        calendars.due(listed.dated.calendar, now, max([target, *marks]))
 
 
 def draft(conn: Connection, policy_id: int | None, wanted: Mapping[str, Any] | None) -> list[Listed]:

@@ -130,6 +130,7 @@ def test_the_order_names_every_policy_once(world: World) -> None:
         {"marks": [{"fraction": 0.5}, {"fraction": 0.5}]},
         {"marks": [{"fraction": 0.5, "whom": ["everybody"]}]},
         {"response_s": 10**12},
+        {"calendar_id": 1, "resolution_s": 4 * 366 * 86_400},  # office hours: it would be due in 18 years
         {"colour": "red"},
     ],
 )
