@@ -69,6 +69,17 @@ def move(conn: Connection, source: str, tag: str | None = None, *, to_source: st
     return len(moving)
 
 
+def is_known(conn: Connection, source: str) -> bool:
+    """Whether a device or a source of this name is there, or was ever heard."""
+    row = conn.execute(
+        """select exists (select from devices where name = %(name)s)
+             or exists (select from sources where name = %(name)s)
+             or exists (select from source_status where source = %(name)s)""",
+        {"name": source},
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def unbind(conn: Connection, source: str, tag: str) -> None:
     """The tag brings nothing any more; its signal and samples stay. Raises TagNotBound."""
     if conn.execute("delete from bindings where source = %s and tag = %s", (source, tag)).rowcount == 0:

@@ -12,8 +12,15 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from core.errors import Conflict, NotFound
+from plant import names
 
 SOURCE: LiteralString = "select name, kind, url, config, enabled from sources"
+
+
+class DeviceName(Conflict):
+    """A registered device has this name, and their data would be taken for each other's. Choose another name."""
+
+    code = "device_name"
 
 
 class SourceExists(Conflict):
@@ -56,7 +63,8 @@ class CodeStretch:
 
 
 def put(conn: Connection, *, name: str, kind: str, url: str, config: Mapping[str, Any]) -> None:
-    """Add a source to the current site, or change the one of this name."""
+    """Add a source to the current site, or change the one of this name. Raises Invalid, DeviceName."""
+    _refuse_name(conn, name)
     conn.execute(
         """insert into sources (name, kind, url, config) values (%s, %s, %s, %s)
            on conflict (site_id, name) do update set kind = excluded.kind, url = excluded.url,
@@ -66,7 +74,8 @@ def put(conn: Connection, *, name: str, kind: str, url: str, config: Mapping[str
 
 
 def add(conn: Connection, *, name: str, kind: str, url: str, config: Mapping[str, Any]) -> None:
-    """Add a source. Raises SourceExists."""
+    """Add a source. Raises Invalid, DeviceName, SourceExists."""
+    _refuse_name(conn, name)
     row = conn.execute(
         """insert into sources (name, kind, url, config) values (%s, %s, %s, %s)
            on conflict (site_id, name) do nothing returning 1""",
@@ -135,9 +144,10 @@ def trust(conn: Connection, name: str, fingerprint: str) -> None:
 
 
 def remove(conn: Connection, name: str) -> None:
-    """Forget a source; its samples and bindings stay. Raises NotFound."""
+    """Forget a source and how it does; its samples and bindings stay. Raises NotFound."""
     if conn.execute("delete from sources where name = %s", (name,)).rowcount == 0:
         raise _unknown(name)
+    conn.execute("delete from source_status where source = %s", (name,))
     conn.execute("delete from tag_proposals where source = %s and accepted_at is null", (name,))
 
 
@@ -149,6 +159,12 @@ def codes_of(conn: Connection, signal_id: int, *, most: int = 20) -> list[CodeSt
                where signal_id = %s and signal_status.site_id = bindings.site_id order by from_at desc limit %s""",
             (signal_id, most),
         ).fetchall()
+
+
+def _refuse_name(conn: Connection, name: str) -> None:
+    names.source(name)
+    if conn.execute("select 1 from devices where name = %s and revoked_at is null", (name,)).fetchone():
+        raise DeviceName(f"A registered device is called {name!r}. Choose another name for the source.")
 
 
 def _unknown(name: str) -> NotFound:

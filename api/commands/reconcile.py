@@ -12,10 +12,11 @@ from typing import Any
 from api import pipeline
 from api.commands.parts import instance_of
 from api.commands.people import site_of
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.settings import settings
 from ingest import reconcile as books
 from ingest.reconcile import Account
+from plant import bindings
 
 COLUMNS = ("sent", "stored", "quarantined", "twins", "dropped", "repeated", "difference")
 
@@ -34,6 +35,8 @@ def reconcile(argv: list[str]) -> int:
     with database.tx() as conn:
         site_id = site_of(conn, chosen.site)
     with database.tx(site_id=site_id) as conn:
+        if chosen.source is not None and not bindings.is_known(conn, chosen.source):
+            raise NotFound(f"There is no source {chosen.source!r} on this site. See `millwright reconcile` without it.")
         found = books.accounts(conn, source=chosen.source, since=_time(chosen.since))
         dropped = pipeline.dropped(conn)
     sys.stdout.write(_json(found, dropped) if chosen.json else _table(found, dropped))

@@ -19,7 +19,7 @@ from core.errors import Invalid
 from core.settings import settings
 from edge.kinds import kinds
 from edge.sources import opcua
-from plant import proposals, sources
+from plant import names, proposals, sources
 from plant.proposals import Proposal
 
 BROWSE_S = 120.0
@@ -85,6 +85,7 @@ def _add_arguments(add: argparse.ArgumentParser) -> None:
     add.add_argument("--user-certificate", type=Path, metavar="FILE", help="sign in with a certificate (.der or .pem)")
     add.add_argument("--user-key", type=Path, metavar="FILE", help="its private key (.pem)")
     add.add_argument("--set", action="append", default=[], metavar="KEY=JSON", help="any further key of the kind")
+    add.add_argument("--replace", action="store_true", help="change the source of this name")
     add.set_defaults(run=_add)
 
 
@@ -99,11 +100,13 @@ def _accept_arguments(accept: argparse.ArgumentParser) -> None:
 
 
 def _add(desk: Desk, arguments: argparse.Namespace) -> None:
+    names.source(arguments.name)
     config = config_of(arguments)
     if arguments.user:
         config |= {"user": arguments.user, "password_file": _password(desk, arguments)}
     doors.check(arguments.kind, arguments.url, config)
-    sources.put(desk.conn, name=arguments.name, kind=arguments.kind, url=arguments.url, config=config)
+    keep = sources.put if arguments.replace else sources.add
+    keep(desk.conn, name=arguments.name, kind=arguments.kind, url=arguments.url, config=config)
     say(f"{arguments.name}: {len(config.get('nodes', []))} nodes; unbound tags wait in the console under Quarantine")
     if "security" in config:
         say(f"Next: `millwright source trust {arguments.name}`, then `millwright source browse {arguments.name}`")

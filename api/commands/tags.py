@@ -8,9 +8,9 @@ from psycopg import Connection
 
 from api.commands.parts import instance_of, say
 from api.commands.people import site_of
-from core.errors import NotFound
+from core.errors import Invalid, NotFound
 from core.settings import settings
-from plant import assets, bindings
+from plant import assets, bindings, names
 
 
 def tag(argv: list[str]) -> int:
@@ -52,12 +52,21 @@ def _list(conn: Connection, asked: argparse.Namespace) -> None:
 
 
 def _bind(conn: Connection, asked: argparse.Namespace) -> None:
-    assets.bind(conn, source=asked.source, tag=asked.tag, signal_id=signal_of(conn, asked.signal), unit=asked.unit)
-    say(f"{asked.source} {asked.tag} brings {asked.signal}; what waits in quarantine is released")
+    source, tag_name = names.source(asked.source), names.tag(asked.tag)
+    assets.bind(conn, source=source, tag=tag_name, signal_id=signal_of(conn, asked.signal), unit=asked.unit)
+    say(f"{source} {tag_name} brings {asked.signal}; what waits in quarantine is released")
+    if not bindings.is_known(conn, source):
+        say(f"Nothing is registered as {source!r} yet: data come once it is (`millwright device add`, `source add`)")
 
 
 def _move(conn: Connection, asked: argparse.Namespace) -> None:
-    count = bindings.move(conn, asked.source, asked.tag, to_source=asked.to_source or asked.source, to_tag=asked.to_tag)
+    if asked.to_source is None and asked.to_tag is None:
+        raise Invalid("Say the new name: --to-source, --to-tag, or both.")
+    if asked.tag is None and asked.to_tag is not None:
+        raise Invalid("Name the tag that becomes --to-tag: all tags of a source cannot have one name.")
+    to_source = names.source(asked.to_source or asked.source)
+    to_tag = None if asked.to_tag is None else names.tag(asked.to_tag)
+    count = bindings.move(conn, asked.source, asked.tag, to_source=to_source, to_tag=to_tag)
     say(f"{count} tags have their new name; their signals, samples and detectors go on as before")
 
 

@@ -10,10 +10,12 @@ import pytest
 from psycopg import Connection
 
 from api import sources as doors
+from api.commands import tags
 from api.commands.sources import config_of
 from core.errors import Invalid, MillwrightError, NotFound
 from edge.sources import opcua
 from plant import sources
+from plant.assets import register_device
 
 
 def told(*nodes: str, allow_none: bool = False, security: str | None = None, **more: object) -> argparse.Namespace:
@@ -79,3 +81,41 @@ def test_a_password_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert path.read_text() == "secret"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("name", ["线 1", "n" * 70, "", "a b", "a/b"])
+def test_a_name_that_no_topic_can_carry_is_refused(conn: Connection, name: str) -> None:
+    with pytest.raises(Invalid, match="cannot name a source"):
+        sources.add(conn, name=name, kind="opcua", url="opc.tcp://127.0.0.1:4840", config={})
+
+
+def test_a_source_does_not_take_a_living_device_s_name(conn: Connection, site: int) -> None:
+    register_device(conn, "press-7", secret_hash="x")
+    with pytest.raises(sources.DeviceName):
+        sources.put(conn, name="press-7", kind="opcua", url="opc.tcp://127.0.0.1:4840", config={})
+
+
+def test_a_forgotten_source_is_not_lost_for_ever(conn: Connection, superuser: Connection, site: int) -> None:
+    sources.add(conn, name="line-3", kind="opcua", url="opc.tcp://127.0.0.1:4840", config={})
+    superuser.execute(
+        "insert into source_status (site_id, source, state, detail) values (%s, 'line-3', 'lost', 'refused')", (site,)
+    )
+    assert sources.standings(conn)["line-3"].state == "lost"
+    sources.remove(conn, "line-3")
+    assert sources.standings(conn) == {}
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["move", "press-7"], "Say the new name"),
+        (["move", "press-7", "--to-tag", "x"], "Name the tag"),
+        (["move", "press-7", "a", "--to-source", "源 1"], "cannot name a source"),
+        (["move", "press-7", "a", "--to-tag", "a\nb"], "cannot name a tag"),
+        (["bind", "press-7", "a\tb", "P-1/x"], "cannot name a tag"),
+    ],
+)
+def test_a_tag_verb_says_what_it_cannot_do(conn: Connection, argv: list[str], said: str) -> None:
+    asked = tags._parser().parse_args(argv)
+    with pytest.raises(Invalid, match=said):
+        tags._ACTIONS[asked.verb](conn, asked)

@@ -4,6 +4,8 @@ alter table source_status drop constraint source_status_state_check;
 alter table source_status add constraint source_status_state_check
   check (state in ('heard', 'connected', 'lost', 'misconfigured'));
 
+grant delete on source_status to millwright_app; -- of a source that is forgotten
+
 -- tags that a source offers (OPC UA browse, Sparkplug births), each with a guess where it belongs
 create table tag_proposals (
   proposal_id  bigint generated always as identity primary key,
