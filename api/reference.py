@@ -31,7 +31,7 @@ Written by `make docs` from the classes. Every error of the API is an RFC 9457 p
 
 `code` is stable; programs should look at it and at nothing else. `detail` is a sentence to act on. `instance` names the
 request: the same id stands in the server's log and in the header `X-Request-Id`. Some errors say more: `errors` (which
-fields), `current` and `difference` (the present state and who changed what since, with 412), `Retry-After` (with 429 and
+fields), `current` and `difference` (the present state, who changed what since, with 412), `Retry-After` (with 429 and
 503). A command prints the sentence alone.
 An error that has no code of its own has the code of the HTTP status: `no_such_route`, `method_not_allowed`, `http`.
 """

@@ -148,6 +148,7 @@ def lists(rig: Rig, small: int, large: int, *, turns: int) -> Figures:
         figures[f"list_p95_ms{suffix}"] = round(found[size], 2)
         figures[f"list_p50_ms{suffix}"] = round(statistics.median(whole), 2)
         figures[f"list_max_ms{suffix}"] = round(max(whole), 2)
+        figures[f"list_plain_p95_ms{suffix}"] = round(_p95([each for each, asked in times if not asked.q]), 2)
         figures[f"list_text_p95_ms{suffix}"] = round(_p95([each for each, asked in times if asked.q]), 2)
         _show_slowest(times)
     figures["list_growth"] = round(found[large] / found[small], 2)

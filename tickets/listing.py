@@ -18,7 +18,9 @@ from tickets.model import TERMINAL, Ticket
 from tickets.ticket_rows import SELECT, read_ticket
 
 MOST_ID = 2**31 - 1
-FIRST_MATCHES = 500
+MATCHES = 20_000
+LOOKED_AT, COMMON = 4000, 0.01
+SORTING: LiteralString = "select set_config('enable_sort', %s, true)"
 FIELD_IS: LiteralString = (
     "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "
 )
@@ -89,17 +91,39 @@ def _is_narrow(wanted: Filter) -> bool:
 
 
 def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
-    """What holds the text, newest first, in growing parts until there is enough that fits the rest of the filter."""
+    """What is common is met soon by reading the newest first; what is rare comes from the text index, in parts."""
+    if _is_common(conn, wanted.q, before):
+        return _in_order(conn, wanted, before, limit)
     found: list[Ticket] = []
-    most = FIRST_MATCHES
     while len(found) < limit:
-        rows = conn.execute("select ticket_matches(%s, %s, %s)", (_pattern(wanted.q), before, most)).fetchall()
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (_pattern(wanted.q), before, MATCHES)).fetchall()
         ids = [row[0] for row in rows]
         found += _rows(conn, wanted, before, limit - len(found), among=ids)
-        if len(ids) < most:
+        if len(ids) < MATCHES:
             break
-        before, most = ids[-1], most * 10
+        before = ids[-1]
     return found
+
+
+def _in_order(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
+    """Read backwards until there are enough: the planner thinks any text rare, and would read and sort everything."""
+    conn.execute(SORTING, ("off",))
+    found = _rows(conn, wanted, before, limit)
+    conn.execute(SORTING, ("on",))
+    return found
+
+
+def _is_common(conn: Connection, text: str, before: int) -> bool:
+    """Whether one ticket in a hundred holds it, by the newest few thousand before this one."""
+    row = conn.execute(
+        """select count(*) filter (where hit), count(*) from (
+             select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s
+             order by ticket_id desc limit %s) newest""",
+        (_pattern(text), before, LOOKED_AT),
+        prepare=False,
+    ).fetchone()
+    hits, seen = row or (0, 0)
+    return bool(seen < LOOKED_AT or hits >= seen * COMMON)
 
 
 def _pattern(text: str) -> str:

@@ -17,10 +17,13 @@ def world(conn: Connection, site: int) -> World:
     return tickets_world.build(conn)
 
 
+@pytest.mark.parametrize("looked_at", [5, 5000], ids=["by the index", "by reading backwards"])
 def test_text_and_filters_agree_whichever_way_is_taken(
-    conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch
+    conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
 ) -> None:
-    monkeypatch.setattr(listing, "FIRST_MATCHES", 2)  # several parts
+    monkeypatch.setattr(listing, "MATCHES", 2)  # several parts
+    monkeypatch.setattr(listing, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(listing, "COMMON", 1.1)  # nothing is
     for n in range(12):
         order(conn, world, mode=f"m{n}", title=f"轴承 {'odd' if n % 2 else 'even'} 100% {n}", priority=1 + n % 3)
 
