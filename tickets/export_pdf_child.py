@@ -1,6 +1,6 @@
 """Sets one table as PDF: JSON on standard input, the file on standard output. Run by path, isolated, with limits.
 
-The text of the report is no markup: it comes in as data, and the folder that typst may read from is empty.
+The text of the report is no markup: it comes in as data. The folder that typst may read from holds its template alone.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def main(folder: str, fonts: list[str]) -> None:
     said = sys.stdin.buffer.read().decode()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    source: Path | str | bytes = TEMPLATE.encode()
-    folders: list[Path | str | bytes] = [Path(each) for each in fonts]
-    made = typst.compile(source, root=Path(folder), font_paths=folders, sys_inputs={"said": said}, format="pdf")
+    page = Path(folder, "report.typ")
+    page.write_text(TEMPLATE, encoding="utf-8")
+    made = typst.compile(
+        page, root=Path(folder), font_paths=[Path(each) for each in fonts], sys_inputs={"said": said}, format="pdf"
+    )
     sys.stdout.buffer.write(made)
 
 
