@@ -69,7 +69,7 @@ def _states(sources: list[Health]) -> list[Check]:
     remedies = {
         "silent": "Look at the device, its power and its network; its order says which tags are without data.",
         "lost": "Check the server's address, its certificate and the network: `millwright source list`.",
-        "misconfigured": "Correct it: `millwright source add` with the same name replaces it.",
+        "misconfigured": "Correct it: `millwright source add --replace` with the same name.",
     }
     found = []
     for state, remedy in remedies.items():

@@ -39,7 +39,7 @@ function Table({ items, bind }: { items: QuarantineRow[]; bind: (row: Quarantine
   const { t, say, code } = speech;
   return (
     <div className="scroll">
-      <table className="list">
+      <table className="list cards">
         <thead>
           <tr>
             <th scope="col">{t("quarantine.reason")}</th>
@@ -54,12 +54,12 @@ function Table({ items, bind }: { items: QuarantineRow[]; bind: (row: Quarantine
         <tbody>
           {items.map((row) => (
             <tr key={row.quarantine_id}>
-              <td style={{ maxWidth: 300 }}><strong>{code("reason", row.reason)}</strong>{row.detail && <div className="soft">{say(row.detail)}</div>}</td>
-              <td className="nowrap">{row.source}</td>
-              <td style={{ overflowWrap: "anywhere", minWidth: 150 }}>{row.tag || "–"}</td>
-              <td className="num">{number(row.count, speech)}</td>
-              <td><Age at={row.last_at} time="wall" /></td>
-              <td style={{ maxWidth: 280 }}><Sample value={row.sample} /></td>
+              <th scope="row" style={{ maxWidth: 300 }}><strong>{code("reason", row.reason)}</strong>{row.detail && <div className="soft">{say(row.detail)}</div>}</th>
+              <td className="nowrap" data-label={t("quarantine.source")}>{row.source}</td>
+              <td style={{ overflowWrap: "anywhere", minWidth: 150 }} data-label={t("quarantine.tag")}>{row.tag || "–"}</td>
+              <td className="num" data-label={t("quarantine.count")}>{number(row.count, speech)}</td>
+              <td data-label={t("quarantine.last")}><Age at={row.last_at} time="wall" /></td>
+              <td style={{ maxWidth: 280 }} data-label={t("quarantine.sample")}><Sample value={row.sample} /></td>
               <td>
                 <div className="row" style={{ justifyContent: "flex-end", flexWrap: "nowrap" }}>
                   {row.bindable && <Button size="xs" onClick={() => bind(row)} {...{ [ROW]: "" }}>{t("quarantine.bind")}</Button>}

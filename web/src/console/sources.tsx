@@ -201,7 +201,11 @@ function Accounts({ rows }: { rows: Account[] }) {
         <ul className="plain-list">
           {bad.map((row) => (
             <li key={row.source}>
-              <ToneMark tone="watch">{t("sources.addsNot", { source: row.source, n: number(row.difference, speech), sent: number(row.sent, speech) })}</ToneMark>
+              <ToneMark tone="watch">
+                {row.difference === 0
+                  ? t("sources.holes", { source: row.source })
+                  : t("sources.addsNot", { source: row.source, n: number(row.difference, speech), sent: number(row.sent, speech) })}
+              </ToneMark>
               {row.missing.map((hole) => (
                 <div key={`${hole.epoch}.${hole.low}`} className="small soft">
                   {t("sources.hole", { low: number(hole.low, speech), high: number(hole.high, speech), epoch: hole.epoch })}

@@ -724,6 +724,7 @@ export const zh: Record<Key, string> = {
   "sources.balanceLead": "把发送的读数与已存储、隔离、识别为重复和丢弃的读数逐一核对。",
   "sources.check": "立即核对",
   "sources.adds": "全部对上：共发送 {n} 个读数，无一遗漏。",
+  "sources.holes": "{source}：以下消息从未到达，其中有多少读数无从得知。",
   "sources.addsNot": "{source}：{sent} 个读数中缺 {n} 个。",
   "sources.hole": "批次 {epoch} 的消息 {low} 至 {high}",
   "sourceState.new": "从未收到",
