@@ -14,16 +14,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from core import log, registry
 from core.errors import MillwrightError
-from edge import config, envelope, pulse, topics
-from edge.batches import batches, tagged
+from edge import config, envelope, pulse, refusals, topics
+from edge.batches import Heard, batches, tagged
 from edge.batches import check as check_heard
-from edge.codecs import columns, health, wave
-from edge.delivery import Delivery, Lane, Message, Origin, Raw
+from edge.codecs import columns, faults, health, wave
+from edge.delivery import Delivery, Fault, Lane, Message, Origin, Raw
 from edge.inbox import Inbox
 from edge.pace import Pace
 from edge.reasons import DecodeError, Reason
@@ -40,14 +40,7 @@ HEALTH_EVERY_S = 10.0
 DROP_EVERY_S = 0.2
 RETRY_S = 1.0
 TURN_S = 0.05
-
-
-@dataclass(slots=True)
-class Counts:
-    """Since the start: samples spooled, and readings that could not be read."""
-
-    samples: int = 0
-    refused: int = 0
+Refused = tuple[Delivery, Fault]
 
 
 def check(path: Path) -> config.Gateway:
@@ -60,7 +53,8 @@ class Gateway:
 
     def __init__(self, chosen: config.Gateway) -> None:
         self.chosen = chosen
-        self.counts = Counts()
+        self.samples = 0  # spooled since the start, without what was refused
+        self._refusals = refusals.Refusals()
         self.inbox = Inbox(most_messages=INBOX_MESSAGES)
         self.spool = self._spool()
         self.sender = self._sender(chosen.broker)
@@ -127,17 +121,28 @@ class Gateway:
 
     def _keep(self, deliveries: Sequence[Delivery], stop: threading.Event) -> None:
         """Spool, then ack. While the disk is full or broken the deliveries wait, and so do their sources."""
-        messages = self._messages(deliveries)
-        readings = [(lane, each) for lane, message in messages for each in message.readings]
+        refused: list[Refused] = []
+        messages = self._messages(deliveries, refused)
+        if self._keep_heard(messages, refused, stop) and self._keep_refused(refused, stop):
+            for delivery in deliveries:
+                delivery.ack()
+
+    def _keep_heard(
+        self, messages: Sequence[tuple[Delivery, Message]], refused: list[Refused], stop: threading.Event
+    ) -> bool:
+        readings = [(message.lane, each) for _, message in messages for each in message.readings]
         for lane, batch in batches(readings, self.chosen.batch_samples):
             if not self._keep_batch(lane, batch, stop):
-                return
-        for lane, message in messages:
+                return False
+        for delivery, message in messages:
             for each in message.waves:
-                if not self._keep_wave(lane, each, stop):
-                    return
-        for delivery in deliveries:
-            delivery.ack()
+                try:
+                    if not self._keep_wave(message.lane, each, stop):
+                        return False
+                except DecodeError as error:
+                    named = replace(delivery, origin=Origin.CONFIGURED)  # its tag has the device's name by now
+                    refused.append((delivery, refusals.part(named, each, message.lane, error)))
+        return True
 
     def _keep_batch(self, lane: Lane, readings: tuple[Reading, ...], stop: threading.Event) -> bool:
         def encode(epoch: str, seq: int) -> bytes:
@@ -146,6 +151,8 @@ class Gateway:
         return self._insist(encode, sum(len(each.at_us) for each in readings), Leaf.BATCH, stop)
 
     def _keep_wave(self, lane: Lane, each: Wave, stop: threading.Event) -> bool:
+        """Raises DecodeError when the waveform is too large to be sent."""
+
         def encode(epoch: str, seq: int) -> bytes:
             payload = wave.encode(each, epoch=epoch, seq=seq, lane=lane)
             if len(payload) > wave.MAX_BYTES:
@@ -154,9 +161,32 @@ class Gateway:
 
         return self._insist(encode, 1, f"{Leaf.WAVE}/{each.tag}", stop)
 
-    def _insist(self, encode: Callable[[str, int], bytes], samples: int, topic: str, stop: threading.Event) -> bool:
-        """Put until it is on the disk; False when told to stop. What ingest could not read is not spooled: no receipt
-        would ever let it go."""
+    def _keep_refused(self, refused: Sequence[Refused], stop: threading.Event) -> bool:
+        """What could not be read travels as faults, numbered and receipted as every batch."""
+        for delivery, fault in refused:
+            where = {"source": delivery.source, "topic": delivery.topic[:200]}
+            self._log.warning("gateway.refused", **where, reason=str(fault.reason), detail=fault.detail)
+        named = [(delivery.source, fault) for delivery, fault in refused]
+        groups = self._refusals.groups(named, now_s=time.monotonic())
+        return all(self._keep_faults(group, stop) for group in groups)
+
+    def _keep_faults(self, group: tuple[Fault, ...], stop: threading.Event) -> bool:
+        def encode(epoch: str, seq: int) -> bytes:
+            return faults.write(group, epoch=epoch, seq=seq)
+
+        count = sum(each.readings for each in group)
+        return self._insist(encode, count, Leaf.BATCH, stop, refused=count)
+
+    def _insist(
+        self,
+        encode: Callable[[str, int], bytes],
+        samples: int,
+        topic: str,
+        stop: threading.Event,
+        *,
+        refused: int = 0,
+    ) -> bool:
+        """Put until it is on the disk; False when told to stop."""
         weight = 0
 
         def weighed(epoch: str, seq: int) -> bytes:
@@ -167,16 +197,13 @@ class Gateway:
 
         while not (stop.is_set() or self._failed()):
             try:
-                self.spool.put(weighed, samples=samples, topic=topic)
+                self.spool.put(weighed, samples=samples, topic=topic, refused=refused)
             except (SpoolFull, SpoolBroken) as error:
                 self._alarm("gateway.spool_refuses", error.message)
                 self._send_on()
                 stop.wait(RETRY_S)
                 continue
-            except DecodeError as error:
-                self._count_refused(error, samples, topic=topic)
-                return True
-            self.counts.samples += samples
+            self.samples += samples - refused
             self.pace.arrived(weight, now_s=time.monotonic())
             return True
         return False
@@ -219,42 +246,38 @@ class Gateway:
         except MillwrightError as error:
             self._log.warning("gateway.undropped", error=error.message)
 
-    def _messages(self, deliveries: Sequence[Delivery]) -> list[tuple[Lane, Message]]:
-        """What can be sent on, under the tags it gets there; the rest is counted as refused."""
-        found: list[tuple[Lane, Message]] = []
+    def _messages(self, deliveries: Sequence[Delivery], refused: list[Refused]) -> list[tuple[Delivery, Message]]:
+        """What can be sent on, under the tags it gets there; the rest is added to ``refused``."""
+        found: list[tuple[Delivery, Message]] = []
         for delivery in deliveries:
             if delivery.origin is Origin.DEVICE and delivery.source == self.chosen.device:
                 continue  # its own voice, where the floor's broker is also its server's
             try:
                 message = _decode(delivery)
             except DecodeError as error:
-                self._refuse(delivery, error, 1)
+                refused.append((delivery, refusals.whole(delivery, error)))
                 continue
-            for fault in message.faults:
-                self._refuse(delivery, DecodeError(fault.reason, fault.detail), fault.readings)
-            good = tuple(each for each in message.readings if self._fits(delivery, each, len(each.at_us)))
-            waves = tuple(each for each in message.waves if self._fits(delivery, each, 1))
-            found.append((message.lane, Message(tagged(delivery, good), waves=tagged(delivery, waves))))
+            refused.extend((delivery, refusals.told(delivery, fault)) for fault in message.faults)
+            good = self._fitting(delivery, message.readings, message.lane, refused)
+            waves = self._fitting(delivery, message.waves, message.lane, refused)
+            found.append((delivery, Message(good, lane=message.lane, waves=waves)))
             if delivery.via in self.ears:
                 self.ears[delivery.via].samples += sum(len(each.at_us) for each in good) + len(waves)
         return found
 
-    def _fits(self, delivery: Delivery, heard: Reading | Wave, readings: int) -> bool:
-        try:
-            check_heard(*tagged(delivery, (heard,)))
-        except DecodeError as error:
-            self._refuse(delivery, error, readings)
-            return False
-        return True
-
-    def _refuse(self, delivery: Delivery, error: DecodeError, readings: int) -> None:
-        self._count_refused(error, readings, topic=delivery.topic, source=delivery.source)
-
-    def _count_refused(self, error: DecodeError, readings: int, *, topic: str, source: str = "") -> None:
-        self.counts.refused += readings
-        self._log.warning(
-            "gateway.refused", source=source, topic=topic[:200], reason=str(error.reason), detail=error.message
-        )
+    def _fitting(
+        self, delivery: Delivery, heard: tuple[Heard, ...], lane: Lane, refused: list[Refused]
+    ) -> tuple[Heard, ...]:
+        """Those that can be sent on, under their tags at the centre."""
+        found: list[Heard] = []
+        for each in heard:
+            (named,) = tagged(delivery, (each,))
+            try:
+                check_heard(named)
+                found.append(named)
+            except DecodeError as error:
+                refused.append((delivery, refusals.part(delivery, each, lane, error)))
+        return tuple(found)
 
     def _say_health(self) -> None:
         """Every ten seconds: to the server, and as an alarm to the log where something needs a person."""
@@ -273,7 +296,7 @@ class Gateway:
             samples=self.spool.samples,
             waiting=len(self.spool),
             share_full=round(share, 4),
-            refused=self.counts.refused,
+            refused=self.spool.refused,
             sources=[ear.tell(now) for ear in self.ears.values()],
         )
         self.sender.say(topics.health(self.chosen.site, self.chosen.device), health.write(state))

@@ -31,6 +31,8 @@ create table if not exists batches (
 );
 create table if not exists totals (samples integer not null);
 insert into totals select 0 where not exists (select 1 from totals);
+create table if not exists refusals (readings integer not null);
+insert into refusals select 0 where not exists (select 1 from refusals);
 """
 BUSY_S = 5.0
 BYTES_A_SAMPLE = 24
@@ -84,14 +86,18 @@ class Spool:
         self.epoch = ""
         self.damaged: set[int] = set()  # numbers of batches whose content is not what was written
         self.samples = self.last = 0  # spooled since the epoch began; the last number given
+        self.refused = 0  # of the samples: readings that travel as faults
         self._count = self._bytes = 0
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
         with self._lock, self._guarded():
             pass  # it is open
 
-    def put(self, encode: Callable[[str, int], bytes], *, samples: int, topic: str = Leaf.BATCH) -> int:
-        """Keep a batch, ``encode(epoch, seq)``; returns its number once it is on the disk.
+    def put(
+        self, encode: Callable[[str, int], bytes], *, samples: int, topic: str = Leaf.BATCH, refused: int = 0
+    ) -> int:
+        """Keep a batch, ``encode(epoch, seq)``; returns its number once it is on the disk. ``refused``: as many of its
+        readings are faults.
 
         Raises SpoolFull at a limit, SpoolBroken when the disk refuses: then it may be there all the same, and is put
         again under another number.
@@ -106,9 +112,12 @@ class Spool:
                 row = (zlib.crc32(payload), payload, seq)
                 file.execute("update batches set crc = ?, payload = ? where seq = ?", row)
                 file.execute("update totals set samples = samples + ?", (samples,))
+                if refused:
+                    file.execute("update refusals set readings = readings + ?", (refused,))
             self._count += 1
             self._bytes += len(payload)
             self.samples += samples
+            self.refused += refused
             self.last = seq
             return seq
 
@@ -212,6 +221,7 @@ class Spool:
         last = file.execute("select seq from sqlite_sequence where name = 'batches'").fetchone()
         self.last = int(last[0]) if last else 0
         self.samples = int(file.execute("select samples from totals").fetchone()[0])
+        self.refused = int(file.execute("select readings from refusals").fetchone()[0])
 
     def _close(self) -> None:
         if self._file is not None:

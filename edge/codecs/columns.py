@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from edge.codecs import faults
 from edge.delivery import Lane, Message
 from edge.reasons import DecodeError, Reason
 from edge.topics import clean_tag
@@ -32,11 +33,12 @@ FLAGS = HISTORY | QUALITIES | WIDE
 _HEADER = struct.Struct("<4sBBHIIQ")  # magic, version, flags, series, bytes of names, samples, seq (0: none)
 _SERIES = np.dtype([("t0", "<i8"), ("count", "<u4")])
 Name = tuple[str, str | None]  # tag, unit
+NAMED = {MAGIC: NAME, faults.MAGIC: faults.NAME}
 
 
 def named(payload: bytes) -> str:
     """The codec of a batch, which its first bytes tell."""
-    return NAME if payload[:4] == MAGIC else "json"
+    return NAMED.get(payload[:4], "json")
 
 
 def decode(payload: bytes, *, source: str, tag: str | None, heard_us: int) -> Message:  # noqa: ARG001 - as every codec

@@ -126,11 +126,11 @@ def test_it_says_how_it_is_doing(mosquitto: RunningBroker, tmp_path: Path, monke
         for number in range(5):
             device.publish("mw/v1/plant/dev/s/temp", json.dumps({"v": number, "t_us": START_US + number}), qos=1)
         device.publish("mw/v1/plant/dev/s/temp", b"{}", qos=1)
-        wait_until(lambda: found.counts.samples == 5 and found.counts.refused == 1, what="hearing")
+        wait_until(lambda: found.samples == 5 and found.spool.refused == 1, what="hearing")
         count = len(ear.of("health"))
         wait_until(lambda: len(ear.of("health")) > count + 1, what="its health")
         said = health.read(ear.of("health")[-1])
-    assert (said.epoch, said.seq, said.samples, said.refused) == (found.spool.epoch, found.spool.last, 5, 1)
+    assert (said.epoch, said.seq, said.samples, said.refused) == (found.spool.epoch, found.spool.last, 6, 1)
     assert said.waiting == found.spool.last
     assert [(each.name, each.kind, each.state) for each in said.sources] == [("floor", "mqtt", "connected")]
     assert abs(said.sources[0].last_heard_us - time.time_ns() // 1000) < 60_000_000

@@ -175,7 +175,7 @@ def test_a_balance_is_the_sum_of_its_parts(
 def test_a_real_gateways_own_word_balances_with_what_came(
     database: Database, site: int, mosquitto: RunningBroker, tmp_path: Path, superuser: Connection
 ) -> None:
-    """To the sample, also what it forwards of tags that nobody bound."""
+    """To the sample, also what it forwards of tags that nobody bound, and what it cannot read itself."""
     plant_behind_gateway(database, site)
     floor = Mosquitto(tmp_path / "floor")
     file = tmp_path / "gateway.toml"
@@ -189,15 +189,29 @@ def test_a_real_gateways_own_word_balances_with_what_came(
                 tag = "M-0/s0" if index % 3 else "nobody"
                 body = {"v": float(index), "t_us": START_US + index * SECOND}
                 client.publish(f"mw/v1/plant/dev/s/{tag}", json.dumps(body), qos=1)
+            many = {"s": "M-0/s1", "t0": START_US, "dt": list(range(2000)), "v": [1.5] * 2000}
+            for bad in ({"q": [0] * 1999 + [3]}, {"dt": [*range(5000, 6999), 0.5]}, {"dt": list(range(2001))}):
+                client.publish("mw/v1/plant/dev/b", json.dumps({"d": [many | bad]}), qos=1)
+            client.publish("mw/v1/plant/dev/b", b'{"d":[],"d":[]}', qos=1)
 
             def balanced() -> bool:
                 found = accounts(database, site).get("gw")
                 reports = superuser.execute("select samples from gateway_reports").fetchall()
-                return found is not None and found.sent == 300 and reports == [(300,)] and found.balances
+                return found is not None and found.sent == 6301 and reports == [(6301,)] and found.balances
 
             wait_until(balanced, within_s=40, what="the balance")
         found = accounts(database, site)["gw"]
-        assert (found.stored, found.quarantined, found.waiting) == (200, 100, 0)
+        assert (found.stored, found.quarantined, found.waiting) == (200 + 2 * 1999, 100 + 2 + 2000 + 1, 0)
+        kept = superuser.execute(
+            """select reason, source, tag, readings, length(payload) > 0, position('(dev, ' in detail) > 0
+               from quarantine where reason <> 'unknown_tag' order by readings, reason, tag"""
+        ).fetchall()
+        assert kept == [
+            ("bad_time", "gw", "dev/M-0/s1", 1, True, True),
+            ("malformed", "gw", "dev", 1, True, True),
+            ("malformed", "gw", "dev/M-0/s1", 1, True, True),
+            ("wrong_length", "gw", "dev/M-0/s1", 2000, True, True),
+        ]
     finally:
         process.terminate()
         process.wait(15)
