@@ -78,6 +78,8 @@ def test_time_and_signature_on_the_phone_are_read_in_the_console(visit: Visit, w
     page.locator("summary", has_text="Time worked").tap()
     page.get_by_role("button", name="15 min", exact=True).tap()
     expect(page.locator("summary", has_text="15 min in all")).to_be_visible()
+    page.get_by_role("button", name="30 min until now").tap()
+    expect(page.get_by_role("heading", name="The machine stood")).to_contain_text("30 min")
     page.locator("summary", has_text="Signature").tap()
     page.get_by_label("Name of who signs").fill("Shift lead")
     pad = page.locator(".signature.pad")

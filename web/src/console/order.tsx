@@ -58,7 +58,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           {ticket.description && (
             <section className="panel"><h2>{t("order.description")}</h2><p className="written">{ticket.description}</p></section>
           )}
-          <WorkDone ticketId={ticket.ticket_id} />
+          {me.role !== "requester" && <WorkDone ticketId={ticket.ticket_id} />}
           <AttachmentsPanel ticketId={ticket.ticket_id} />
           <section className="panel"><h2>{t("order.guide")}</h2><Guide ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.timeline")}</h2><Timeline ticketId={ticket.ticket_id} /></section>

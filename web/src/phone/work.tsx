@@ -5,7 +5,7 @@ import { plantNow } from "../api/clock";
 import type { Me, Ticket } from "../api/types";
 import { enter, forget, useWaiting, useWork, type Waiting, type Work } from "../api/work";
 import { useSpeech } from "../i18n";
-import { fullMoment } from "../i18n/format";
+import { fullMoment, span } from "../i18n/format";
 import { AttachmentsPanel } from "../parts/attachments";
 import { Signatures } from "../parts/work_done";
 import { ChecklistPanel } from "./checklist";
@@ -67,7 +67,27 @@ function LabourPanel({ work }: { work: Work }) {
         <NumberInput className="grow" size="md" label={t("work.otherTime")} value={minutes} onChange={setMinutes} min={1} max={1440} allowDecimal={false} hideControls inputMode="numeric" />
         <Button className="thumb" disabled={typeof minutes !== "number"} onClick={() => keep(Number(minutes))}>{t("work.keep")}</Button>
       </div>
+      <Stood work={work} />
     </details>
+  );
+}
+
+/** When the machine stood, until now; an exact span is the planner's to enter. */
+function Stood({ work }: { work: Work }) {
+  const speech = useSpeech();
+  const { t } = speech;
+  const keep = (count: number) => {
+    const now = plantNow();
+    const stood = { began_at: new Date(now - count * 60_000).toISOString(), ended_at: new Date(now).toISOString() };
+    enter(work.ticket_id, `/tickets/${work.ticket_id}/downtime`, stood);
+  };
+  return (
+    <div className="stack tight" role="group" aria-label={t("work.downtime")}>
+      <h3>{t("work.downtime")} {work.downtime_s !== null && <span className="soft small">{span(work.downtime_s / 3600, speech)}</span>}</h3>
+      <div className="phrases">
+        {USUAL_MIN.map((count) => <button key={count} type="button" className="phrase" onClick={() => keep(count)}>{t("work.untilNow", { n: count })}</button>)}
+      </div>
+    </div>
   );
 }
 
