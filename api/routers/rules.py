@@ -19,6 +19,7 @@ from tickets.rules.store import Kept
 routes = router("rules")
 READ, DRAFT, EDIT, HOOK = [allow("rule.read")], [allow("rule.draft")], [allow("rule.edit")], [allow("webhook.manage")]
 NEWEST = 2**53
+TOML: dict[int | str, dict[str, Any]] = {200: {"content": {"application/toml": {"schema": {"type": "string"}}}}}
 
 Code = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", examples=["pump-first"])]
 Given = Annotated[
@@ -282,7 +283,7 @@ def list_timers(ctx: Ctx, ticket_id: Annotated[int, Query(ge=1, le=2**31 - 1)]) 
     return [TimerShown(**each) for each in timers.waiting(ctx.conn, ticket_id)]
 
 
-@routes.get("/rules/text", dependencies=READ)
+@routes.get("/rules/text", dependencies=READ, response_class=Response, responses=TOML)
 def export_rules(ctx: Ctx) -> Response:
     """All rules as TOML, for a git repository."""
     return Response(exchange.export(ctx.conn), media_type="application/toml")
