@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from tickets import definitions, engineers, lifecycle, store
+from tickets import definitions, engineers, gates, lifecycle, store
 from tickets.clocks import enter, settle
 from tickets.engineers import Routing
 from tickets.lifecycle import Lifecycle
@@ -129,6 +129,8 @@ def give(
     if ticket.status == ON_HOLD:
         changes["held_from"] = ASSIGNED  # the next one has to accept it first
     else:
+        if ticket.status != ASSIGNED and not fresh:
+            gates.refuse_unapproved(conn, ticket, ASSIGNED)
         changes["status"] = ASSIGNED
         changes |= {} if fresh else enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
     details = {**details, "from": ticket.status, "to": changes.get("status", ticket.status)}

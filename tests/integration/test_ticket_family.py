@@ -217,6 +217,9 @@ def test_not_even_the_database_lets_it_pass(conn: Connection, world: World) -> N
         store.save(conn, store.get(conn, ticket.ticket_id), SYSTEM, NOW, Step("forged", {"status": "done"}))
     request = report(conn, world)
     approvals.demand(conn, request.ticket_id, "why", user_id=world.lin.actor_id, now=NOW)
+    for actor, whom in ((world.planner, world.lin_id), (SYSTEM, None)):
+        with pytest.raises(ApprovalPending):
+            service.assign(conn, actor, request.ticket_id, assignee_id=whom, now=NOW)
     with pytest.raises(ApprovalPending):
         conversion.convert(conn, world.planner, request.ticket_id, now=NOW)
     assert conversion.decline(conn, world.planner, request.ticket_id, reason="no", now=NOW).status == "cancelled"
