@@ -37,7 +37,7 @@ function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; 
   const [code, setCode] = useState(rule?.code ?? "");
   const [definition, setDefinition] = useState<Definition>(rule?.definition ?? NEW[form]);
   const [settled] = useDebouncedValue(definition, CHECK_MS);
-  const checked = useRuleCheck(form, settled);
+  const checked = useRuleCheck(form, named(settled, rule?.code ?? (code || "draft")));
   const [trial, setTrial] = useState<Trial | null>(null);
   const [busy, setBusy] = useState(false);
   const set = (name: string, value: unknown) => {
@@ -60,7 +60,7 @@ function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; 
   const good = checked.data?.good === true && settled === definition;
   const save = () => run(async () => {
     if (rule) {
-      await call(`/rules/${rule.rule_id}`, { method: "PUT", version: rule.version, body: { definition } });
+      await call(`/rules/${rule.rule_id}`, { method: "PUT", version: rule.version, body: { definition: named(definition, rule.code) } });
     } else {
       const made = await call<Rule>("/rules", { method: "POST", body: { code, form, definition: named(definition, code) } });
       go(`/rules/${made.rule_id}`, "replace");
@@ -72,7 +72,7 @@ function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; 
   });
   const rehearse = (days: number) => run(async () => {
     const path = rule && !changed ? `/rules/${rule.rule_id}/rehearse` : "/rules/rehearse";
-    setTrial(await call<Trial>(path, { method: "POST", body: rule && !changed ? { days } : { form, definition, days } }));
+    setTrial(await call<Trial>(path, { method: "POST", body: rule && !changed ? { days } : { form, definition: named(definition, rule?.code ?? (code || "draft")), days } }));
   });
   const may = me.role !== "planner" || (form === "rule" && rule?.status !== "enabled");
   return (
@@ -142,7 +142,7 @@ function Names({ definition, set }: Part) {
 /** A rule without a name is called by its code; both languages have to say something. */
 function named(definition: Definition, code: string): Definition {
   const { name, ...rest } = definition;
-  const texts = typeof name === "object" && name !== null ? (name as Record<string, string>) : {};
+  const texts: Record<string, string> = typeof name === "string" ? { en: name, zh: name } : ((name ?? {}) as Record<string, string>);
   const some = texts.en || texts.zh || code;
   return { ...rest, name: { en: texts.en || some, zh: texts.zh || some } };
 }
