@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -68,9 +69,8 @@ def template(server: EmbeddedServer | ExternalServer) -> str:
     return server.template if isinstance(server, ExternalServer) else TEMPLATE
 
 
-@pytest.fixture
-def database(server: EmbeddedServer | ExternalServer, template: str) -> Iterator[Database]:
-    """A database of the test's own, cloned from the template."""
+@contextmanager
+def _cloned(server: EmbeddedServer | ExternalServer, template: str) -> Iterator[Database]:
     name = f"test_{os.getpid()}_{next(CLONES)}"
     admin = server.dsn("postgres", database="postgres")
     with psycopg.connect(admin, autocommit=True) as conn:
@@ -85,6 +85,34 @@ def database(server: EmbeddedServer | ExternalServer, template: str) -> Iterator
             drop(conn, name)
 
 
+def _add_site(database: Database) -> int:
+    with database.tx() as conn:
+        row = conn.execute("insert into sites (code, name) values ('plant', 'Test plant') returning site_id").fetchone()
+    assert row
+    return int(row[0])
+
+
+@pytest.fixture
+def database(server: EmbeddedServer | ExternalServer, template: str) -> Iterator[Database]:
+    """A database of the test's own, cloned from the template."""
+    with _cloned(server, template) as made:
+        yield made
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A database of the worker's, with a site: for tests that leave nothing behind."""
+
+    database: Database
+    site: int
+
+
+@pytest.fixture(scope="session")
+def shared(server: EmbeddedServer | ExternalServer, template: str) -> Iterator[Shared]:
+    with _cloned(server, template) as made:
+        yield Shared(made, _add_site(made))
+
+
 @pytest.fixture
 def superuser(server: EmbeddedServer | ExternalServer, database: Database) -> Iterator[Connection]:
     """A superuser's connection to the test's database, for looking behind the policies."""
@@ -94,12 +122,12 @@ def superuser(server: EmbeddedServer | ExternalServer, database: Database) -> It
 
 
 @pytest.fixture
-def site(database: Database) -> int:
-    """A site's id."""
-    with database.tx() as conn:
-        row = conn.execute("insert into sites (code, name) values ('plant', 'Test plant') returning site_id").fetchone()
-    assert row
-    return int(row[0])
+def site(request: pytest.FixtureRequest) -> int:
+    """A site's id, in the test's own database if it has one."""
+    if "database" in request.fixturenames:
+        return _add_site(request.getfixturevalue("database"))
+    found: Shared = request.getfixturevalue("shared")
+    return found.site
 
 
 class RolledBack(Exception):
@@ -107,10 +135,15 @@ class RolledBack(Exception):
 
 
 @pytest.fixture
-def conn(database: Database, site: int) -> Iterator[Connection]:
-    """The app role in a transaction on ``site`` that is rolled back at the end."""
+def conn(request: pytest.FixtureRequest, site: int) -> Iterator[Connection]:
+    """The app role in a transaction on ``site`` that is rolled back at the end.
+
+    A test that asks for no more than this needs no database of its own, which would take most of its time.
+    """
+    own = "database" in request.fixturenames
+    made: Database = request.getfixturevalue("database") if own else request.getfixturevalue("shared").database
     try:
-        with database.tx(site_id=site) as connection:
+        with made.tx(site_id=site) as connection:
             yield connection
             raise RolledBack
     except RolledBack:
