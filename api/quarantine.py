@@ -15,7 +15,7 @@ from core.strict_json import JsonRefused, loads
 from edge.reasons import Reason
 
 SHOWN = 500
-BINDABLE = Reason.UNKNOWN_TAG
+BINDABLE = frozenset({Reason.UNKNOWN_TAG, Reason.UNKNOWN_UNIT, Reason.WRONG_UNIT})
 GROUPS: LiteralString = """
   select min(quarantine_id) as quarantine_id, max(quarantine_id) as newest, reason, source, tag, count(*) as count,
     sum(readings) as readings, min(heard_at) as first_at, max(heard_at) as last_at
@@ -23,7 +23,7 @@ GROUPS: LiteralString = """
 
 
 class NotBindable(Conflict):
-    """Only an unknown tag can be bound. Correct this at its source, or dismiss it."""
+    """Only a tag that is unknown, or whose unit does not fit, can be bound. Correct this at its source, or dismiss."""
 
     code = "not_bindable"
 
@@ -79,7 +79,7 @@ def entry(conn: Connection, quarantine_id: int) -> Entry:
 def bindable(conn: Connection, quarantine_id: int) -> Entry:
     """An entry whose tag can be bound. Raises NotFound, NotBindable."""
     found = entry(conn, quarantine_id)
-    if found.reason != BINDABLE:
+    if found.reason not in BINDABLE:
         raise NotBindable
     return found
 

@@ -93,10 +93,15 @@ def release(database: Database) -> Totals:
     """Store what waits in quarantine and is bound by now, where no ingest process runs to do so."""
     writer = Writer(database)
     total = Totals(0, 0, 0)
-    while (found := waiting(database)).ids:
-        with database.ingest_tx() as conn:
-            snapshot = store.snapshot(conn)
-            now_us = to_us(clock.load(conn).now())
+    with database.ingest_tx() as conn:
+        snapshot = store.snapshot(conn)
+        now_us = to_us(clock.load(conn).now())
+    last: int | None = 0
+    while last is not None:
+        found = waiting(database, snapshot, after=last)
+        last = found.last
+        if not found.ids:
+            continue
         resolved = resolve(found.heard, snapshot, now_us=now_us)
         kept = writer.flush(found.heard, resolved, doubt=Doubt.ALL, also=found.settle)
         total += Totals(kept.stored, kept.twins, kept.quarantined)

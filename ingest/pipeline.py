@@ -33,7 +33,7 @@ from ingest.gather import Batch, Gatherer, Item
 from ingest.lead import Lead
 from ingest.prepared import prepare
 from ingest.release import waiting
-from ingest.resolve import KEEP_BYTES, Heard, Resolved, Snapshot, Standing, resolve, unknown
+from ingest.resolve import Heard, Resolved, Snapshot, Standing, nameless, resolve, unknown
 from ingest.writer import Doubt, Kept, Writer
 from plant.telemetry import to_us
 
@@ -174,6 +174,7 @@ class Pipeline:
         heard = [item.heard for item in items]
         if self._is_stale() and unknown(heard, self._snapshot):
             self._try_reload()
+        heard = [nameless(each, self._snapshot) for each in heard]
         resolved = resolve(heard, self._snapshot, now_us=self.now_us())
         return Batch(items, heard, resolved, prepare(resolved))
 
@@ -292,16 +293,20 @@ class Pipeline:
 
     def _release(self, stop: threading.Event) -> None:
         """Store what waited in quarantine for its binding; settles the entries in the same transaction."""
+        after = 0
         while not stop.is_set():
             try:
                 self.reload()
-                found = waiting(self.database)
+                found = waiting(self.database, self._snapshot, after=after)
             except AWAY as error:
                 self._log.warning("ingest.release", error=str(error)[:300])
                 self.release_wanted.set()
                 return
-            if not found.ids:
+            if found.last is None:
                 return
+            after = found.last
+            if not found.ids:
+                continue
             resolved = resolve(found.heard, self._snapshot, now_us=self.now_us())
             batch = Batch((), found.heard, resolved, prepare(resolved))
             kept = self._insist(batch, stop, doubt=Doubt.ALL, origin=From.QUARANTINE, also=found.settle)
@@ -334,4 +339,4 @@ def _note_newest(counts: store.Counts, at_us: int, now_us: int) -> None:
 
 
 def _raw(delivery: Delivery) -> bytes:
-    return delivery.content.payload[:KEEP_BYTES] if isinstance(delivery.content, Raw) else b""
+    return delivery.content.payload if isinstance(delivery.content, Raw) else b""

@@ -26,7 +26,7 @@ DAY_US = 86_400_000_000
 LIVE_PAST_US = 10 * YEAR_US
 LIVE_AHEAD_US = DAY_US
 HISTORY_SPAN_US = (-70 * 365 * DAY_US, 230 * 365 * DAY_US)  # 1900 … 2200: beyond it no day is kept
-KEEP_BYTES = 16_384  # of a payload that nobody will release
+RELEASABLE = frozenset({Reason.UNKNOWN_TAG, Reason.UNKNOWN_UNIT, Reason.WRONG_UNIT})  # a binding puts them right
 
 
 class Standing(StrEnum):
@@ -131,6 +131,24 @@ def unknown(heard: Sequence[Heard], snapshot: Snapshot) -> bool:
     )
 
 
+def nameless(heard: Heard, snapshot: Snapshot) -> Heard:
+    """The same; of a sender that may not speak without its number. So it gets no receipt and keeps what it has, and
+    once it may speak again the number is new."""
+    if heard.message.seq is None or may_not_speak(heard, snapshot) is None:
+        return heard
+    return replace(heard, message=replace(heard.message, epoch=None, seq=None))
+
+
+def fits(heard: Heard, snapshot: Snapshot) -> bool:
+    """Whether every part has a binding that understands its unit."""
+    try:
+        for part in _parts(heard.message):
+            _step(snapshot.bound[heard.site_id, heard.source, part.tag], part.unit)
+    except (KeyError, WrongUnit, UnknownUnit):
+        return False
+    return True
+
+
 def _parts(message: Message) -> tuple[Reading | Wave, ...]:
     return (*message.readings, *message.waves) if message.waves else message.readings
 
@@ -144,7 +162,7 @@ def _keep_waves(
     entries: list[Entry],
 ) -> list[Reading]:
     """Waveforms with a signal; the figures of every one go on as readings wherever somebody has bound them."""
-    if _refused(heard, snapshot) is not None:
+    if may_not_speak(heard, snapshot) is not None:
         return []
     found: list[Reading] = []
     for wave in heard.message.waves:
@@ -152,8 +170,6 @@ def _keep_waves(
         reason, detail = _wrong_with(wave, bound, heard, now_us)
         if reason is not None:
             payload = wave_codec.encode(wave, lane=heard.message.lane)
-            if reason is not Reason.UNKNOWN_TAG:
-                payload = payload[:KEEP_BYTES]
             parts = (heard.source, wave.tag, heard.topic, payload, detail, 1)
             entries.append(Entry(index, heard.site_id, reason, *parts))
         if reason not in (None, Reason.UNKNOWN_TAG):
@@ -191,7 +207,7 @@ def _look_up(
     series: list[_Series],
     entries: list[Entry],
 ) -> None:
-    refused = _refused(heard, snapshot)
+    refused = may_not_speak(heard, snapshot)
     if refused is not None:
         entries.append(_whole(index, heard, refused))
         return
@@ -223,7 +239,8 @@ def _fault(index: int, heard: Heard, fault: Fault) -> Entry:
     )
 
 
-def _refused(heard: Heard, snapshot: Snapshot) -> Reason | None:
+def may_not_speak(heard: Heard, snapshot: Snapshot) -> Reason | None:
+    """Why nothing of this sender is kept; None when it may speak."""
     if heard.origin is Origin.CONFIGURED:
         return None
     standing = snapshot.devices.get((heard.site_id, heard.source))
@@ -310,10 +327,8 @@ def _subset(reading: Reading, rows: npt.NDArray[np.bool_]) -> Reading:
 
 
 def _part(index: int, heard: Heard, reading: Reading, reason: Reason, detail: str) -> Entry:
-    """An entry that keeps the reading, so that it can be released."""
+    """An entry that keeps the whole reading, so that it can be released."""
     payload = codec.encode(Message((reading,), lane=heard.message.lane))
-    if reason is not Reason.UNKNOWN_TAG:
-        payload = payload[:KEEP_BYTES]
     return Entry(
         index, heard.site_id, reason, heard.source, reading.tag, heard.topic, payload, detail, len(reading.at_us)
     )
@@ -323,6 +338,6 @@ def _whole(index: int, heard: Heard, reason: Reason) -> Entry:
     message = heard.message
     count = sum(len(reading.at_us) for reading in message.readings) + sum(fault.readings for fault in message.faults)
     count += len(message.waves)
-    payload = codec.encode(Message(message.readings, lane=message.lane))[:KEEP_BYTES]
+    payload = codec.encode(Message(message.readings, lane=message.lane))
     detail = f"{heard.source} is {'not registered' if reason is Reason.UNKNOWN_DEVICE else 'revoked'} on this site."
     return Entry(index, heard.site_id, reason, heard.source, "", heard.topic, payload, detail, count)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import Connection, sql
 
-from ingest.resolve import Bound, Entry, Snapshot, Standing
+from ingest.resolve import RELEASABLE, Bound, Entry, Snapshot, Standing
 from ingest.signatures import Key, Signing
 from plant.binary import PG_EPOCH_US, unpack
 from plant.model import SampleBatch
@@ -226,14 +226,15 @@ def quarantine(conn: Connection, entries: Iterable[Entry]) -> None:
     )
 
 
-def waiting(conn: Connection, *, most: int = 200) -> list[Waiting]:
-    """Readings in quarantine whose tag is bound now, oldest first, locked for this transaction."""
+def waiting(conn: Connection, *, after: int = 0, most: int = 200) -> list[Waiting]:
+    """Readings in quarantine that a binding may put right and whose tag is bound now, oldest first beyond ``after``,
+    locked for this transaction."""
     rows = conn.execute(
         """select q.quarantine_id, q.site_id, q.source, q.payload
            from quarantine q join bindings b using (site_id, source, tag)
-           where q.reason = 'unknown_tag' and q.settled_at is null
+           where q.reason = any(%s) and q.settled_at is null and q.quarantine_id > %s and q.payload <> ''
            order by q.quarantine_id limit %s for update of q skip locked""",
-        (most,),
+        (sorted(RELEASABLE), after, most),
     )
     return [Waiting(*row) for row in rows]
 

@@ -101,5 +101,5 @@ def _shown(ctx: Ctx, group: quarantine.Group) -> QuarantineItem:
         last_at=group.last_at,
         sample=sample,
         detail=Words(en=sentence["en"], zh=sentence["zh"]),
-        bindable=group.reason == quarantine.BINDABLE,
+        bindable=group.reason in quarantine.BINDABLE,
     )

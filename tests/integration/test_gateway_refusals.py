@@ -19,6 +19,7 @@ from edge.delivery import Delivery, Fault, Message, Origin, Raw
 from edge.quota import Quota
 from edge.reasons import DecodeError, Reason
 from edge.refusals import Refusals
+from edge.sources.mqtt import MqttSource
 from edge.spool import Spool
 from ingest import admit
 from ingest.signatures import Key, Signing
@@ -48,6 +49,11 @@ def found(tmp_path: Path) -> Iterator[gateway.Gateway]:
     made = gateway.Gateway(config.read(tmp_path / "gateway.toml"))
     yield made
     made.spool.close()
+    source = made.ears["floor"].source
+    assert isinstance(source, MqttSource)
+    for link in (made.sender.link, source.link):  # never run, so they do not close themselves
+        link._wake_r.close()
+        link._wake_w.close()
 
 
 class Floor:

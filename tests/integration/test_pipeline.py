@@ -13,12 +13,14 @@ import pytest
 from psycopg import Connection, sql
 
 from core.database import Database
-from edge.delivery import Delivery, Raw
+from edge.codecs import columns
+from edge.delivery import Delivery, Message, Raw
 from edge.receipts import Receipt, decode
 from ingest import backfill, store
 from ingest.keeper import Keeper
 from ingest.pipeline import Pipeline
 from plant.assets import bind, create_asset, create_signal, revoke_device
+from plant.model import Reading
 from plant.telemetry import from_us, to_us
 from tests.integration.ingest_kit import NOW_US, START_US, batch_payload, count, make_plant, stored, wait_until
 
@@ -242,6 +244,79 @@ def test_what_waited_for_a_binding_is_released_once(
     mine = [(at - START_US, value) for each, at, value in stored(superuser) if each == signal_id]
     assert mine == [(0, 10.0), (0, 20.0), (1_000_000, 20.0), (2_000_000, 30.0)]
     assert count(superuser, "quarantine where settled_at is null") == 0
+
+
+def test_what_had_a_unit_that_did_not_fit_is_released_by_a_binding_that_does(
+    plant: Plant, superuser: Connection, database: Database, site: int
+) -> None:
+    for number, unit in enumerate(("bar", "furlong", "bar")):
+        values = [float(each) for each in range(1, 2001)] if number else [1.0]
+        series = {"s": "M-0/s0", "u": unit, "t0": START_US + number, "dt": [1000 * i for i in range(len(values))]}
+        plant.send(json.dumps({"d": [series | {"v": values}]}).encode())
+    plant.settled()
+    assert reasons(superuser) == {("wrong_unit", "M-0/s0"): 2001, ("unknown_unit", "M-0/s0"): 2000}
+    with database.tx(site_id=site) as conn:
+        asset_id = create_asset(conn, code="N", name="New", asset_class="pump")
+        signal_id = create_signal(conn, asset_id=asset_id, code="n", name="n", quantity="pressure", unit="bar")
+        bind(conn, source="gw", tag="M-0/s0", signal_id=signal_id)
+    wait_until(lambda: len(stored(superuser)) == 2001, within_s=20.0, what="the release")
+    assert reasons_open(superuser) == {("unknown_unit", "M-0/s0"): 2000}  # nobody knows furlongs yet
+    assert {each for each, _, _ in stored(superuser)} == {signal_id}
+
+
+def reasons_open(conn: Connection) -> dict[tuple[str, str], int]:
+    rows = conn.execute("select reason, tag, sum(readings)::int from quarantine where settled_at is null group by 1, 2")
+    return {(reason, tag): n for reason, tag, n in rows}
+
+
+def test_a_large_reading_that_waited_is_released_whole(
+    plant: Plant, superuser: Connection, database: Database, site: int
+) -> None:
+    count = 60_000  # in JSON more than a message may have, in columns not
+    at_us = START_US - 10**9 + np.arange(count) * 10_000 + 7
+    large = Reading("gw", "N/n", at_us, np.arange(count) / 7.0, np.zeros(count, np.uint8), None)
+    plant.send(columns.encode(Message((large,), epoch="a", seq=1)))
+    plant.settled()
+    row = superuser.execute("select readings, length(payload) from quarantine").fetchone()
+    assert row is not None
+    assert row[0] == count
+    assert row[1] > 1 << 20
+    with database.tx(site_id=site) as conn:
+        asset_id = create_asset(conn, code="N", name="New", asset_class="pump")
+        signal_id = create_signal(conn, asset_id=asset_id, code="n", name="n", quantity="temperature", unit="°C")
+        bind(conn, source="gw", tag="N/n", signal_id=signal_id)
+    wait_until(lambda: count == len(stored(superuser)), within_s=20.0, what="the release")
+
+
+def test_who_may_not_speak_gets_no_receipt_and_its_number_stays_new(
+    plant: Plant, superuser: Connection, database: Database, site: int
+) -> None:
+    payload = batch_payload(["M-0/s0"], START_US, [1.0, 2.0], epoch="late", seq=1)
+    superuser.execute("update devices set revoked_at = now()")
+    time.sleep(0.3)
+    plant.pipeline.reload()
+    plant.send(payload)
+    plant.settled()
+    assert reasons(superuser) == {("revoked_device", ""): 2}
+    assert plant.receipts == []
+    superuser.execute("update devices set revoked_at = null")
+    plant.pipeline.reload()
+    plant.send(payload)
+    plant.settled()
+    assert len(stored(superuser)) == 2
+    assert plant.receipts[-1][1] == Receipt("late", 1, ())
+
+
+def test_a_message_that_is_refused_whole_leaves_no_gap_when_its_number_can_be_read(
+    plant: Plant, superuser: Connection
+) -> None:
+    plant.send(batch_payload(["M-0/s0"], START_US, [1.0], epoch="e", seq=1))
+    plant.send(b'{"epoch":"e","seq":2,"d":{}}')
+    plant.send(b'{"epoch":"e","seq":3,"d":[{"s":"M-0/s0","t0":1,"dt":[0],"v":[1]}],"d":[]}')
+    plant.send(batch_payload(["M-0/s0"], START_US + 1, [1.0], epoch="e", seq=4))
+    plant.settled()
+    assert plant.receipts[-1][1] == Receipt("e", 4, ())
+    assert reasons(superuser) == {("malformed", ""): 2}
 
 
 def test_a_poisonous_message_is_found_among_good_ones(plant: Plant, superuser: Connection) -> None:

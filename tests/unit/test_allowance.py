@@ -41,3 +41,13 @@ def test_every_minute_is_a_new_one() -> None:
     (summed,) = allowance.trim([entry, entry], now_s=61.0)
     assert summed.readings == 4
     assert "4 more within a minute were counted" in summed.detail
+
+
+def test_bytes_are_bounded_of_each_kind_and_of_a_site() -> None:
+    def kept(*sources: str) -> list[bool]:
+        entries = [Entry(0, 1, Reason.MALFORMED, each, "t", "topic", b"x" * 40, "why", 1) for each in sources]
+        allowance = Allowance(bytes_a_minute=100, site_bytes_a_minute=150)
+        return sorted((bool(each.payload) for each in allowance.trim(entries, now_s=1.0)), reverse=True)
+
+    assert kept("a", "a", "a") == [True, True, False]
+    assert kept("a", "a", "b", "c") == [True, True, True, False]
