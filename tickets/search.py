@@ -24,6 +24,7 @@ BATCH = 500
 CATCH_UP = 100  # entries that a question brings up to date by itself
 CANDIDATES = 200  # of each kind and stage, newest first
 KINDS = ("ticket", "asset", "article", "engineer")
+ENOUGH = 60  # among the newest: older ones are not looked for, but by their headings
 TITLE_BONUS = 1.0
 INDEXING = 7418541  # advisory lock: one indexer a site
 
@@ -75,7 +76,7 @@ def ticket_ids(conn: Connection, text: str, *, reader: Reader, most: int = 5000)
     if not words:
         return None
     index(conn, most=CATCH_UP)
-    return [found for found, _ in _find(conn, "ticket", search_text.strict(words), reader, most)]
+    return [found for found, _ in _find(conn, "ticket", search_text.strict(words), reader, most=most, enough=most)]
 
 
 Found = dict[tuple[str, int], float]
@@ -98,16 +99,19 @@ def _ask(conn: Connection, query: str, reader: Reader, kinds: Sequence[str]) -> 
     if not query:
         return found
     for kind in kinds:
-        found |= {(kind, ident): rank for ident, rank in _find(conn, kind, query, reader, CANDIDATES)}
-        if len(found) >= CANDIDATES:  # more than were looked at: those whose heading fits come before newer ones
-            headed = _find(conn, kind, search_text.heading(query), reader, CANDIDATES)
+        found |= {(kind, ident): rank for ident, rank in _find(conn, kind, query, reader)}
+        if len(found) >= ENOUGH:  # more than were looked at: those whose heading fits come before newer ones
+            headed = _find(conn, kind, search_text.heading(query), reader)
             found |= {(kind, ident): TITLE_BONUS + rank for ident, rank in headed}
     return found
 
 
-def _find(conn: Connection, kind: str, query: str, reader: Reader, most: int) -> list[tuple[int, float]]:
+def _find(
+    conn: Connection, kind: str, query: str, reader: Reader, *, most: int = CANDIDATES, enough: int = ENOUGH
+) -> list[tuple[int, float]]:
     rows = conn.execute(
-        "select object_id, rank from search_find(%s, %s::tsquery, %s, %s)", (kind, query, reader.requester_id, most)
+        "select object_id, rank from search_find(%s, %s::tsquery, %s, %s, %s)",
+        (kind, query, reader.requester_id, most, enough),
     )
     return [(ident, float(rank)) for ident, rank in rows]
 

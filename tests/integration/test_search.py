@@ -117,7 +117,7 @@ def test_another_site_finds_nothing_and_the_index_is_out_of_reach(database: Data
 def test_the_newest_and_the_older_ones_add_up(conn: Connection, world: World) -> None:
     made = [tickets_world.order(conn, world, mode=f"m{n}", title="Gland").ticket_id for n in range(6)]
     search.keep_up(conn, {}, NOW)
-    query = "select object_id from search_find('ticket', %s::tsquery, null, %s, %s)"
+    query = "select object_id from search_find('ticket', %s::tsquery, null, %s, 9, %s)"
     for nearby in (0, 1, 3, 100):
         for most in (1, 4, 9):
             found = [row[0] for row in conn.execute(query, ("gland:*", most, nearby))]

@@ -50,9 +50,9 @@ create function search_learn(words text[], grams text[]) returns void -- grams: 
   on conflict do nothing
 $$;
 
--- The newest first: a common word is found among the newest `nearby` ids and never read to its end; for what is rarer
--- the index of terms is asked. Planned anew for every question, since its words decide the plan.
-create function search_find(what text, wanted tsquery, requester int, most int, nearby int default 3000)
+-- The newest first: where the newest `nearby` ids have `enough`, a common word is never read to its end; for what is
+-- rarer the index of terms is asked. Planned anew for every question, since its words decide the plan.
+create function search_find(what text, wanted tsquery, requester int, most int, enough int, nearby int default 3000)
   returns table (object_id int, rank real) language plpgsql stable security definer
   set search_path = pg_catalog, public as $$
 declare here int := current_site(); bound int; found_rows bigint;
@@ -71,12 +71,12 @@ begin
      where d.site_id = $1 and d.kind = $4 and d.object_id > $5 and d.terms @@ $2
      order by d.object_id desc limit $3' using here, wanted, most, what, bound;
   get diagnostics found_rows = row_count;
-  if found_rows < most then
+  if found_rows < least(enough, most) and bound > 0 then
     return query execute
       'with fitting as materialized (
-         select d.object_id, d.terms, d.kind from search_documents d where d.site_id = $1 and d.terms @@ $2)
-       select d.object_id, ts_rank(d.terms, $2, 1) from fitting d
-       where d.kind = $4 and d.object_id <= $5 order by d.object_id desc limit $3'
+         select d.object_id, d.terms from search_documents d
+         where d.site_id = $1 and d.kind = $4 and d.object_id <= $5 and d.terms @@ $2)
+       select d.object_id, ts_rank(d.terms, $2, 1) from fitting d order by d.object_id desc limit $3'
       using here, wanted, most - found_rows, what, bound;
   end if;
 end $$;
@@ -94,9 +94,9 @@ begin
 end $$;
 
 revoke all on function search_put(int[], text, int[], text[], text[]), search_drop(int[], text),
-  search_learn(text[], text[]), search_find(text, tsquery, int, int, int), search_near(text[], int) from public;
+  search_learn(text[], text[]), search_find(text, tsquery, int, int, int, int), search_near(text[], int) from public;
 grant execute on function search_put(int[], text, int[], text[], text[]), search_drop(int[], text),
-  search_learn(text[], text[]), search_find(text, tsquery, int, int, int), search_near(text[], int) to millwright_app;
+  search_learn(text[], text[]), search_find(text, tsquery, int, int, int, int), search_near(text[], int) to millwright_app;
 
 -- what makes a document stale
 create function search_touch_new() returns trigger language plpgsql as $$
