@@ -11,7 +11,9 @@ import os
 import ssl
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from edge import tls
 from edge.errors import GatewayConfig, SourceConfig
 from edge.kinds import check_url, kinds
 from edge.pulse import Wanted
+from edge.spool import NEEDED_MB, free_bytes
 from edge.topics import NAME
 
 DEFAULTS = {
@@ -33,6 +36,7 @@ MOST = {"spool_mb": 1e9, "min_free_mb": 1e9, "batch_samples": 10_000, "linger_s"
 BROKER = {"host", "port", "user", "password", "password_file", "sign", "tls", "ca_file", "cert_file", "key_file"}
 FILES = ("ca_file", "cert_file", "key_file")
 PORT, TLS_PORT = 1883, 8883
+SQLITE = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,14 @@ class Gateway:
     sources: tuple[Wanted, ...]
 
 
-def read(path: Path) -> Gateway:
+class Surroundings(StrEnum):
+    """Whether the disk of the spool is looked at too: a gateway that runs waits for it instead."""
+
+    IGNORED = "ignored"
+    CHECKED = "checked"
+
+
+def read(path: Path, *, surroundings: Surroundings = Surroundings.IGNORED) -> Gateway:
     """The configuration in ``path``. Raises GatewayConfig with every fault, one a line."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
@@ -69,6 +80,10 @@ def read(path: Path) -> Gateway:
         raise GatewayConfig(f"{path} is no TOML: {error}.") from None
     faults: list[str] = []
     found = _gateway(document, path.absolute().parent, faults)
+    if found.spool.resolve() == path.resolve():
+        faults.append("[gateway] spool names this very file")
+    if surroundings is Surroundings.CHECKED:
+        _disk(found.spool, found.min_free_bytes, faults)
     if faults:
         raise GatewayConfig(f"{path}:\n" + "\n".join(f"  - {fault}" for fault in faults))
     return found
@@ -84,7 +99,9 @@ def _gateway(document: Mapping[str, Any], folder: Path, faults: list[str]) -> Ga
         if not isinstance(table.get(name), str) or not NAME.match(table[name])
     )
     spool = folder / str(table["spool"])
-    if not os.access(_existing(spool.parent), os.W_OK):
+    if not isinstance(table["spool"], str) or not table["spool"].strip() or spool.is_dir():
+        faults.append("[gateway] spool must name a file")
+    elif not os.access(_existing(spool.parent), os.W_OK):
         faults.append(f"[gateway] spool: {spool.parent} cannot be written")
     for name, most in MOST.items():
         _positive(table, name, most, "[gateway]", faults)
@@ -202,7 +219,7 @@ def _table(value: Any, where: str, faults: list[str]) -> Mapping[str, Any]:
 
 
 def _only(table: Mapping[str, Any], known: set[str], where: str, faults: list[str]) -> None:
-    faults.extend(f"{where} has no {name!r}" for name in sorted(set(table) - known))
+    faults.extend(f"{where} does not know {name!r}" for name in sorted(set(table) - known))
 
 
 def _positive(table: Mapping[str, Any], name: str, most: float, where: str, faults: list[str]) -> None:
@@ -218,10 +235,34 @@ def _readable(path: Path, where: str, faults: list[str]) -> None:
 
 def _secret(path: Path, faults: list[str]) -> str | None:
     try:
-        return path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        faults.append(f"[broker] password_file {path}: {error}")
+        found = path.read_text("utf-8").strip()
+    except OSError as error:
+        faults.append(f"[broker] password_file: {path} cannot be read: {error.strerror}")
         return None
+    except UnicodeDecodeError:
+        faults.append(f"[broker] password_file: {path} is no text")
+        return None
+    if not found:
+        faults.append(f"[broker] password_file: {path} is empty")
+    return found
+
+
+def _disk(spool: Path, min_free_bytes: int, faults: list[str]) -> None:
+    """Whether the spool can be kept where it is to lie."""
+    if not spool.parent.is_dir():
+        faults.append(f"[gateway] spool: there is no folder {spool.parent}; make it")
+        return
+    free, needed = free_bytes(spool) // 1_000_000, min_free_bytes // 1_000_000 + NEEDED_MB
+    if free < needed:
+        faults.append(f"[gateway] spool: {free:,} MB are free on its disk, {needed:,} are needed (see min_free_mb)")
+    with suppress(OSError):
+        if spool.is_file() and spool.stat().st_size and _head(spool) != SQLITE:
+            faults.append(f"[gateway] spool: {spool} is another kind of file")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE))
 
 
 def _existing(folder: Path) -> Path:

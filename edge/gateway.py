@@ -39,13 +39,15 @@ ALARM_EVERY_S = 60.0
 HEALTH_EVERY_S = 10.0
 DROP_EVERY_S = 0.2
 RETRY_S = 1.0
+OPEN_AGAIN_S = 5.0
 TURN_S = 0.05
 Refused = tuple[Delivery, Fault]
 
 
 def check(path: Path) -> config.Gateway:
-    """Validate a gateway's file without touching the network. Raises GatewayConfig with every fault."""
-    return config.read(path)
+    """Validate a gateway's file, and the disk of its spool, without touching the network. Raises GatewayConfig with
+    every fault."""
+    return config.read(path, surroundings=config.Surroundings.CHECKED)
 
 
 class Gateway:
@@ -353,19 +355,31 @@ def main(argv: Sequence[str] | None = None, *, make: Callable[[config.Gateway], 
     parser.add_argument("file", type=Path, help="the gateway's TOML file; docs/telemetry.md shows one")
     chosen = parser.parse_args(argv)
     try:
-        found = check(chosen.file)
         if chosen.verb == "run":
-            log.configure()
-            stop = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stop.set())
-            make(found).run(stop)
+            _run(config.read(chosen.file), make)
             return 0
+        found = check(chosen.file)
     except MillwrightError as error:
         print(error.message)
         return 1
     print(f"{chosen.file}: good. Device {found.device} of site {found.site}, {len(found.sources)} source(s).")
     return 0
+
+
+def _run(found: config.Gateway, make: Callable[[config.Gateway], Gateway]) -> None:
+    log.configure()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            made = make(found)
+        except SpoolBroken as error:
+            log.get("edge").error("gateway.spool_broken", detail=error.message)
+            stop.wait(OPEN_AGAIN_S)
+            continue
+        made.run(stop)
+        return
 
 
 def _decode(delivery: Delivery) -> Message:

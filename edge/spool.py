@@ -35,6 +35,8 @@ create table if not exists refusals (readings integer not null);
 insert into refusals select 0 where not exists (select 1 from refusals);
 """
 BUSY_S = 5.0
+RESERVE_BYTES = 4 << 20  # as much as the log needs to let go a window of batches
+NEEDED_MB = 2 * RESERVE_BYTES // 1_000_000 + 1
 BYTES_A_SAMPLE = 24
 DAMAGED = ("malformed", "not a database", "disk image")
 
@@ -77,6 +79,9 @@ class Batch:
 class Spool:
     """One file. Thread-safe. ``epoch`` is made with the file: with another file the numbers start afresh.
 
+    Beside it lies a reserve of the disk, which is given up when the disk is full: then what is spooled can still be
+    read and let go, and nothing is taken until there is room for a reserve again.
+
     ``put`` refuses at ``most_bytes`` of payload, and when fewer than ``min_free_bytes`` would be left on the disk.
     Raises SpoolDamaged when the file is no spool or is damaged: it is never repaired or moved aside by itself.
     """
@@ -90,8 +95,15 @@ class Spool:
         self._count = self._bytes = 0
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
-        with self._lock, self._guarded():
-            pass  # it is open
+        self._reserve = path.with_name(path.name + "-reserve")
+        self._spent = False
+        try:
+            self._begin()
+        except SpoolBroken:
+            if not self._spent:
+                raise
+            self._begin()
+        self._lay_by()
 
     def put(
         self, encode: Callable[[str, int], bytes], *, samples: int, topic: str = Leaf.BATCH, refused: int = 0
@@ -161,13 +173,36 @@ class Spool:
         with self._lock:
             self._close()
 
+    def _begin(self) -> None:
+        with self._lock, self._guarded():
+            pass  # it is open
+
+    def _lay_by(self) -> None:
+        """Make the reserve where the disk has room for several."""
+        with suppress(OSError):
+            if not self._reserve.exists():
+                if free_bytes(self.path) < 2 * RESERVE_BYTES:
+                    return
+                with self._reserve.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            self._spent = False
+
+    def _spend(self) -> None:
+        """Give the reserve up, for the log of what is let go."""
+        with suppress(OSError):
+            self._reserve.unlink()
+            self._spent = True
+
     def _check_room(self, file: sqlite3.Connection) -> None:
+        if self._spent:
+            self._lay_by()
+        if self._spent:
+            raise SpoolFull(f"The disk is full: {NEEDED_MB} MB beside {self.path} must be free. New data wait.")
         if self._bytes >= self.most_bytes:
             raise SpoolFull(f"The spool holds {self._bytes:,} bytes, its limit: new data wait at their source.")
         if self.min_free_bytes:
             pages = file.execute("pragma freelist_count").fetchone()[0] * file.execute("pragma page_size").fetchone()[0]
-            disk = os.statvfs(self.path.parent)
-            if disk.f_bavail * disk.f_frsize + pages < self.min_free_bytes:
+            if free_bytes(self.path) + pages < self.min_free_bytes:
                 raise SpoolFull(f"Less than {self.min_free_bytes:,} bytes are free beside {self.path}: new data wait.")
 
     @contextmanager
@@ -179,12 +214,20 @@ class Spool:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
                 self._close()
+            free = RESERVE_BYTES
+            with suppress(OSError):
+                free = free_bytes(self.path)
+            if free < RESERVE_BYTES:
+                self._spend()
             if any(word in str(error) for word in DAMAGED):
                 raise SpoolDamaged(
                     f"The spool {self.path} is damaged: {error}. Nothing was deleted. Look after the disk, then move "
                     f"{self.path.name}* to a safe place; the gateway begins a new spool."
                 ) from error
-            raise SpoolBroken(f"The spool {self.path} does not answer: {error}. It is tried again.") from error
+            raise SpoolBroken(
+                f"The spool {self.path} does not answer: {error}. {free // 1_000_000:,} MB are free on its disk; it "
+                f"needs {NEEDED_MB}. It is tried again."
+            ) from error
 
     @contextmanager
     def _unhurried(self, file: sqlite3.Connection) -> Iterator[None]:
@@ -228,6 +271,12 @@ class Spool:
             with suppress(sqlite3.Error):
                 self._file.close()
             self._file = None
+
+
+def free_bytes(path: Path) -> int:
+    """Of the disk that a file lies on, or would."""
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize
 
 
 def load(samples: int, payload: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from core.database import Database
 from edge import gateway
 from edge.codecs import columns
 from edge.errors import GatewayConfig
-from edge.spool import Spool
+from edge.spool import Spool, SpoolBroken
 from tests.conftest import RunningBroker, free_port, missing, wait_for_port
 from tests.integration.ingest_kit import (
     ROOT,
@@ -222,7 +223,7 @@ nodes = [{ node_id = "ns=2;s=temp", tag = "P-3/temp" }]
         (('device = "gw"', ""), "device must be"),
         (("linger_s = 0.05", "linger_s = -1"), "linger_s must be"),
         (("linger_s = 0.05", 'linger_s = "soon"'), "linger_s must be"),
-        (("linger_s = 0.05", "lingers = 1"), "has no 'lingers'"),
+        (("linger_s = 0.05", "lingers = 1"), "does not know 'lingers'"),
         (('host = "127.0.0.1"', ""), "host is missing"),
         (("port = 1883", "port = 99999"), "port must be"),
         (("port = 1883", 'password_file = "none"'), "password_file"),
@@ -233,6 +234,12 @@ nodes = [{ node_id = "ns=2;s=temp", tag = "P-3/temp" }]
         (("port = 1883", "sign = true"), "sign needs the device's password"),
         (("linger_s = 0.05", "drain_samples_s = 0"), "drain_samples_s must be"),
         (("linger_s = 0.05", "min_free_mb = -1"), "min_free_mb must be"),
+        (("linger_s = 0.05", "min_free_mb = 900000000"), "MB are free on its disk, 900,000,009 are needed"),
+        (('spool = "gateway.spool"', 'spool = ""'), "spool must name a file"),
+        (('spool = "gateway.spool"', 'spool = "gateway.toml"'), "spool names this very file"),
+        (('spool = "gateway.spool"', 'spool = "no/where/spool"'), "there is no folder .*where"),
+        (("port = 1883", 'password_file = "/dev/null"'), "password_file: /dev/null is empty"),
+        (("port = 1883", 'password_file = "none"'), "none cannot be read: No such file"),
         (('kind = "mqtt"', 'kind = "smoke"'), "kind must be one of mqtt, opcua"),
         (('name = "floor"', 'name = "floor"\npassword_file = "none"'), "password_file: .*none cannot be read"),
         (('name = "floor"', 'name = "floor"\ncolour = 3'), "MQTT source has no 'colour'"),
@@ -250,3 +257,32 @@ def test_check_names_every_fault(tmp_path: Path, change: tuple[str, str], why: s
     assert gateway.main(["check", str(file)]) == 1
     with pytest.raises(GatewayConfig, match="cannot be read"):
         gateway.check(tmp_path / "missing.toml")
+
+
+def test_a_gateway_waits_for_its_disk_and_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(GOOD.replace("linger_s = 0.05", "min_free_mb = 900000000"))
+    monkeypatch.setattr(gateway, "OPEN_AGAIN_S", 0.01)
+    tries: list[str] = []
+
+    class Running:
+        def run(self, stop: threading.Event) -> None:
+            tries.append("ran")
+
+    def make(found: object) -> Running:
+        tries.append("made")
+        if len(tries) < 3:
+            raise SpoolBroken("9 MB are needed")
+        return Running()
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        assert gateway.main([str(file)], make=make) == 0  # type: ignore[arg-type]
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), handlers, strict=True):
+            signal.signal(number, handler)
+    assert tries == ["made", "made", "made", "ran"]
+    told = capfd.readouterr()
+    assert "9 MB are needed" in told.out + told.err

@@ -136,6 +136,30 @@ def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_spool_that_begins_on_a_full_disk_is_read_and_let_go(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M", "none", str(tmp_path)], check=True)
+    spool = Spool(tmp_path / "spool", most_bytes=10**9)
+    try:
+        told = [spool.put(lambda *_: b"x" * 20_000, samples=1) for _ in range(100)]
+        spool.close()
+        with pytest.raises(OSError), (tmp_path / "filler").open("wb", buffering=0) as filler:
+            while filler.write(b"x" * 65_536):
+                pass
+        spool = Spool(tmp_path / "spool", most_bytes=10**9)
+        with pytest.raises(SpoolFull, match="must be free"):
+            spool.put(encode, samples=1)
+        assert [seq for seq, _ in kept(spool)] == told
+        spool.drop(told[:60])
+        spool.drop(told[60:])
+        assert (len(spool), kept(spool)) == (0, [])
+        (tmp_path / "filler").unlink()
+        assert spool.put(encode, samples=1) == told[-1] + 1
+    finally:
+        spool.close()
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
 def test_it_waits_for_the_disk(tmp_path: Path) -> None:
     """synchronous=FULL (2) and a write-ahead log: NORMAL lost 12,790 rows in 8 power cuts."""
     spool = Spool(tmp_path / "spool", most_bytes=1)
