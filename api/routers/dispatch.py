@@ -16,7 +16,7 @@ from api.shapes import Code, Cursor, Id, Input, Limit, Moment, Number, Output, P
 from api.ticket_view import TicketItem
 from core.clock import load
 from core.database import Database, use_site
-from core.errors import Forbidden, NotFound
+from core.errors import NotFound
 from tickets import assigning, handing, store
 from tickets.dispatch import feed, people, planning
 
@@ -420,4 +420,4 @@ def read_calendar(request: Request, token: Annotated[str, Path(max_length=80)]) 
 
 def _own(ctx: Ctx, engineer_id: int) -> None:
     if ctx.grant is Grant.OWN and ctx.engineer_id != engineer_id:
-        raise Forbidden("You make your own calendar's address; a planner makes others'.")
+        raise NotFound(f"There is no engineer {engineer_id} that you are; a planner makes other people's calendars.")

@@ -12,10 +12,12 @@ from core.errors import Invalid, NotFound
 from maintenance import library as failure_modes
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, order
-from tickets import clocks, engineers, seed
+from tickets import engineers, policies, seed
 from tickets.knowledge import articles
 from tickets.model import TicketKind
+from tickets.policies import Subject
 from tickets.routing import Shift
+from tickets.sla import ClockKind
 
 MACHINES = ("pump", "motor", "compressor", "conveyor", "turbofan")
 HAN = re.compile(r"[\u4e00-\u9fff]")
@@ -94,20 +96,21 @@ def test_a_site_is_seeded_once_and_what_it_changed_stays(conn: Connection) -> No
     assert conn.execute("select count(*) from sla_policies").fetchone() == before
     for kind in TicketKind:
         for priority in range(1, 6):
-            rules = clocks.policy(conn, kind, priority)
+            rules = policies.promise(conn, Subject(kind, priority))
             assert rules is not None
-            assert rules.response < rules.resolution
-    urgent = clocks.policy(conn, TicketKind.PREVENTIVE, 1)
+            assert rules.policy.targets[ClockKind.RESPONSE] < rules.policy.targets[ClockKind.RESOLUTION]
+    urgent = policies.promise(conn, Subject(TicketKind.PREVENTIVE, 1))
     assert urgent is not None
-    assert (urgent.response, urgent.calendar.always) == (timedelta(seconds=60), True)
+    assert urgent.policy.targets[ClockKind.RESPONSE] == timedelta(seconds=60)
+    assert urgent.dated.calendar.always
 
 
 def test_office_hours_are_those_of_the_site(conn: Connection) -> None:
     conn.execute("update sites set timezone = 'Asia/Shanghai'")
     seed.seed_site(conn)
-    rules = clocks.policy(conn, TicketKind.PREVENTIVE, 3)
+    rules = policies.promise(conn, Subject(TicketKind.PREVENTIVE, 3))
     assert rules is not None
-    assert rules.calendar.zone.key == "Asia/Shanghai"
+    assert rules.dated.calendar.zone.key == "Asia/Shanghai"
 
 
 def test_the_roster_shows_shift_and_load(conn: Connection) -> None:
