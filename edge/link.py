@@ -33,6 +33,8 @@ from core import log
 from edge.packets import Publish, parse_publish
 
 READ_BYTES = 256 * 1024
+SHUT_OUT = ("Not authorized", "Bad user name or password")
+HINT = ": look at the user and its password; a device that was revoked must be registered again"
 KEEPALIVE_S = 30
 CONNECT_S = 5.0
 TICK_S = 0.5
@@ -327,7 +329,7 @@ class Link:
 
     def _connected(self, client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
         if reason.is_failure:
-            self.trouble = str(reason)
+            self.trouble = f"{reason}{HINT if any(word in str(reason) for word in SHUT_OUT) else ''}"
             return
         self.trouble = ""
         self.connected.set()

@@ -41,6 +41,7 @@ WAIT_S = 0.2
 RELOAD_S = 0.25
 BACKOFF_S = (0.05, 2.0)
 FINISH_S = 5.0
+MOST_TOLD = 10_000
 FRESH_S = 2.0  # of the wall: what was measured before may be late for the detectors (their HOLD_S is longer)
 # the database is there and says that these very data are wrong
 REFUSED = (psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError, ValueError, OverflowError)
@@ -95,6 +96,7 @@ class Pipeline:
         self.release_wanted = threading.Event()
         self._snapshot = Snapshot()
         self._site_codes: dict[int, str] = {}
+        self._told_otherwise: set[tuple[int, str]] = set()
         self._loaded = 0.0
         self._log = log.get("ingest")
 
@@ -249,6 +251,20 @@ class Pipeline:
             for site_id, source, receipt in kept.receipts:
                 self._tell(self.publish, site_id, source, receipt)
         self._count(batch, kept)
+        for index in kept.otherwise:
+            self._note_otherwise(batch.items[index])
+
+    def _note_otherwise(self, item: Item) -> None:
+        """A number that came before with other content: it is not stored, counted among the drops, and told once."""
+        delivery, message = item.delivery, item.heard.message
+        self.drops.count(Reason.BAD_SEQUENCE, site=delivery.site, device=delivery.source, topic=delivery.topic)
+        key = (item.heard.site_id, item.heard.source)
+        if key not in self._told_otherwise and len(self._told_otherwise) < MOST_TOLD:
+            self._told_otherwise.add(key)
+            self._log.warning(
+                "ingest.number_said_twice", source=delivery.source, epoch=message.epoch, seq=message.seq,
+                detail="This number came before with other content: the sender must not use one twice.",
+            )  # fmt: skip
 
     def _tell(self, publish: Publish, site_id: int, source: str, receipt: Receipt) -> None:
         code = self._site_codes.get(site_id)

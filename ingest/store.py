@@ -130,6 +130,22 @@ def record_messages(conn: Connection, keys: Sequence[MessageKey], samples: Seque
     return found
 
 
+def told_otherwise(conn: Connection, keys: Sequence[MessageKey], samples: Sequence[int]) -> list[bool]:
+    """For each key in the ledger, whether it came with another number of readings then: it is not the same message."""
+    if not keys:
+        return []
+    columns = [list(column) for column in zip(*keys, strict=True)]
+    rows = conn.execute(
+        """select coalesce(l.samples <> t.n, false)
+           from unnest(%s::int[], %s::text[], %s::text[], %s::int8[], %s::int[])
+             with ordinality as t(site, src, ep, seq, n, place)
+             left join message_ledger l on l.site_id = t.site and l.source = t.src and l.epoch = t.ep and l.seq = t.seq
+           order by place""",
+        (*columns, list(samples)),
+    )
+    return [other for (other,) in rows]
+
+
 def ranges_of(conn: Connection, key: EpochKey) -> list[tuple[int, int]]:
     """Durable messages of an epoch as inclusive ranges."""
     marked = conn.execute(

@@ -51,6 +51,7 @@ class Kept:
     receipts: tuple[tuple[int, str, Receipt], ...]  # site, source, receipt
     batch_id: int = 0
     samples_of: dict[int, int] = field(default_factory=dict)  # message index → samples stored
+    otherwise: tuple[int, ...] = ()  # messages whose number had come before with other content
 
 
 class Writer:
@@ -69,6 +70,7 @@ class Writer:
         self._allowance = Allowance()
         self._days: set[int] = set()
         self._progress: OrderedDict[store.EpochKey, Progress] = OrderedDict()
+        self._otherwise: tuple[int, ...] = ()
         self.missing: dict[tuple[int, str], int] = {}  # source → numbers of its epoch that did not come yet
 
     def recover(self) -> None:
@@ -137,6 +139,9 @@ class Writer:
         new = [True] * len(heard)
         for (index, _), is_new in zip(numbered, fresh, strict=True):
             new[index] = is_new
+        again = [(index, key) for index, key in numbered if not new[index] and not heard[index].message.waves]
+        other = store.told_otherwise(conn, [key for _, key in again], [int(readings[index]) for index, _ in again])
+        self._otherwise = tuple(index for (index, _), differs in zip(again, other, strict=True) if differs)
         return new
 
     def _only_new(
@@ -203,6 +208,7 @@ class Writer:
             tuple(self._receipts(heard)),
             batch_id,
             dict(enumerate(samples.tolist())),
+            self._otherwise,
         )
 
     def _receipts(self, heard: Sequence[Heard]) -> Iterable[tuple[int, str, Receipt]]:

@@ -108,6 +108,18 @@ def test_the_same_message_again_changes_nothing_but_brings_a_receipt(plant: Plan
     assert row == (4, 6, 18, 0)
 
 
+def test_a_number_that_comes_again_with_other_content_is_counted_apart(plant: Plant, superuser: Connection) -> None:
+    payload = batch_payload(["M-0/s0"], START_US, [1.0, 2.0], epoch="a", seq=1)
+    for each in (payload, payload, batch_payload(["M-0/s0"], START_US, [1.0, 2.0, 3.0], epoch="a", seq=1)):
+        plant.send(each)
+        plant.settled()
+    plant.end()
+    plant.keeper.settle()
+    assert len(stored(superuser)) == 2
+    rows = superuser.execute("select device, reason, sum(count)::int from ingest_drops group by 1, 2").fetchall()
+    assert rows == [("gw", "bad_sequence", 1)]
+
+
 def test_receipts_tell_the_gaps_and_closing_them(plant: Plant) -> None:
     for seq in (2, 3, 7):
         plant.send(batch_payload(["M-0/s0"], START_US + seq, [1.0], epoch="e", seq=seq))

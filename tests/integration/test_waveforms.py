@@ -122,7 +122,7 @@ def test_a_wave_without_a_signal_waits_and_is_released(
         bind(conn, source="gw", tag="P-1/other", signal_id=ids["wave"])
     with database.ingest_tx() as conn:
         known = snapshot(conn)
-    found = release.waiting(database)
+    found = release.waiting(database, known)
     Writer(database).flush(
         found.heard, resolve(found.heard, known, now_us=NOW_US), doubt=Doubt.ALL, origin=From.QUARANTINE,
         also=found.settle,
@@ -131,7 +131,7 @@ def test_a_wave_without_a_signal_waits_and_is_released(
         assert [head.at for head in waveforms.of_signal(conn, ids["wave"])] == [from_us(START_US)]
         row = conn.execute("select settled_as from quarantine where tag = 'P-1/other'").fetchone()
     assert row == ("released",)
-    assert release.waiting(database).ids == ()
+    assert release.waiting(database, known).ids == ()
 
 
 def test_retention_takes_the_samples_and_leaves_the_spectra(database: Database, site: int) -> None:
