@@ -25,7 +25,7 @@ YEAR_US = 31_557_600_000_000
 DAY_US = 86_400_000_000
 LIVE_PAST_US = 10 * YEAR_US
 LIVE_AHEAD_US = DAY_US
-HISTORY_SPAN_US = (-70 * 365 * DAY_US, 230 * 365 * DAY_US)  # 1900 … 2200: beyond it no day is kept
+HISTORY_SPAN_US = (-2_208_988_800_000_000, 7_258_118_400_000_000)  # 1900 … 2200: beyond it no day is kept
 RELEASABLE = frozenset({Reason.UNKNOWN_TAG, Reason.UNKNOWN_UNIT, Reason.WRONG_UNIT})  # a binding puts them right
 
 
@@ -187,7 +187,7 @@ def _keep_waves(
 def _wrong_with(wave: Wave, bound: Bound | None, heard: Heard, now_us: int) -> tuple[Reason | None, str]:
     low, high = _plausible_span(heard.message.lane, now_us)
     if not low <= wave.at_us <= high:
-        return Reason.IMPLAUSIBLE_TIME, f"A waveform of {wave.tag!r}."
+        return Reason.IMPLAUSIBLE_TIME, f"A waveform of {wave.tag!r}.{_when(wave.at_us, heard.message.lane)}"
     if bound is None:
         return Reason.UNKNOWN_TAG, f"{heard.source} sends {wave.tag!r}, which no signal is bound to."
     try:
@@ -317,7 +317,18 @@ def _bad_samples(
         each = series[index]
         own = rows[starts[index] : starts[index] + len(each.reading.at_us)]
         detail = f"{int(own.sum())} of {len(own)} samples of {each.reading.tag!r}."
+        if reason is Reason.IMPLAUSIBLE_TIME:
+            detail += _when(int(each.reading.at_us[own][0]), each.heard.message.lane)
         yield _part(each.message, each.heard, _subset(each.reading, own), reason, detail)
+
+
+def _when(at_us: int, lane: Lane) -> str:
+    """The first wrong time, and what would be right."""
+    far = not 0 <= at_us + 62_135_596_800_000_000 < 315_537_897_600_000_000  # outside the years 1 … 9999
+    shown = f"{at_us} µs since 1970" if far else f"{np.datetime64(at_us, 'us')}Z"
+    if lane is Lane.HISTORY:
+        return f" The first is of {shown}; history lies between 1900 and 2200."
+    return f" The first is of {shown}; a live sample is at most 10 years old and a day ahead."
 
 
 def _subset(reading: Reading, rows: npt.NDArray[np.bool_]) -> Reading:

@@ -128,6 +128,24 @@ def test_times_must_be_plausible_in_their_lane(at_us: int, lane: Lane, ok: bool)
     assert [entry.reason for entry in found.entries] == ([] if ok else [Reason.IMPLAUSIBLE_TIME])
 
 
+@pytest.mark.parametrize(
+    ("at_us", "lane", "told"),
+    [
+        (1, Lane.LIVE, "1970-01-01T00:00:00.000001Z; a live sample"),
+        (NOW + 3 * DAY_US, Lane.LIVE, "2026-01-04T00:00:00.000000Z"),
+        (-2_208_988_800_000_001, Lane.HISTORY, "1899-12-31T23:59:59.999999Z; history lies between 1900 and 2200"),
+        (1 << 61, Lane.HISTORY, f"{1 << 61} µs since 1970"),
+    ],
+)
+def test_an_implausible_time_is_named(at_us: int, lane: Lane, told: str) -> None:
+    (entry,) = keep(series("v", (at_us, 2.0, 0)), lane=lane).entries
+    assert told in entry.detail
+
+
+def test_history_begins_with_1900() -> None:
+    assert len(keep(series("v", (-2_208_988_800_000_000, 2.0, 0)), lane=Lane.HISTORY).batch) == 1
+
+
 def test_one_value_that_is_no_number_costs_no_other() -> None:
     found = keep(
         series("v", (NOW, 1.0, 0), (NOW + 1, math.nan, 0), (NOW + 2, math.inf, 1), (NOW + 3, 4.0, 0)),
