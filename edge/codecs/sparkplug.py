@@ -26,7 +26,7 @@ DEEPEST = 8  # templates within templates
 MOST_TEXT = 256
 MAX_US = 1 << 61
 EXACT = 1 << 53  # beyond it an integer may not be kept exactly
-KEEP_BYTES = 4_096
+KEEP_BYTES = MAX_BYTES
 
 Scalar = int | float | bool | str
 

@@ -101,7 +101,7 @@ def options(table: Mapping[str, Any]) -> Options:
     """The options in a gateway's file. Raises SourceConfig."""
     unknown = set(table) - set(Options.__slots__)
     if unknown:
-        raise SourceConfig(f"An MQTT source has no {', '.join(map(repr, sorted(unknown)))}.")
+        raise SourceConfig(f"An MQTT source does not know {', '.join(map(repr, sorted(unknown)))}.")
     return Options(**table)
 
 
@@ -122,13 +122,12 @@ def create(place: Place, chosen: Options) -> MqttSource:
 
 
 NOWHERE = Address("", "", None)
-KEPT_BYTES = 4_096
 
 
 def _misaddressed(topic: str, payload: bytes) -> Message:
     """A message of a known sender on a topic that is none of ours: for the quarantine, with the reason."""
     detail = f"{topic[:200]!r} is neither mw/v1/SITE/DEVICE/s/TAG nor mw/v1/SITE/DEVICE/b."
-    return Message((), (Fault("", Reason.BAD_TOPIC, detail, payload[:KEPT_BYTES]),))
+    return Message((), (Fault("", Reason.BAD_TOPIC, detail, payload),))
 
 
 def _codec(leaf: Leaf, payload: bytes) -> str:

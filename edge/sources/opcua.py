@@ -63,7 +63,9 @@ def options(config: Mapping[str, Any]) -> Options:
     if "password" in unknown:
         raise SourceConfig("A password is not kept in the configuration: put it into a file, named by `password_file`.")
     if unknown:
-        raise SourceConfig(f"An OPC UA source has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(KEYS))}.")
+        raise SourceConfig(
+            f"An OPC UA source does not know {', '.join(sorted(unknown))}; it has {', '.join(sorted(KEYS))}."
+        )
     policy, mode = _security(config.get("security"))
     named: dict[str, Any] = {name: _flag(config, name) for name in ("allow_none", "history") if name in config}
     named |= {name: _text(config, name) for name in TEXTS if config.get(name) is not None}

@@ -69,7 +69,7 @@ def options(table: Mapping[str, Any]) -> Options:
     unknown = set(table) - known
     if unknown:
         raise SourceConfig(
-            f"A Sparkplug source has no {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}."
+            f"A Sparkplug source does not know {', '.join(sorted(unknown))}; it has {', '.join(sorted(known))}."
         )
     for name, value in table.items():
         if name.endswith("_s"):

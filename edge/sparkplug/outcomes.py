@@ -12,7 +12,7 @@ from edge.sparkplug.topics import Topic
 from plant.offers import Offer
 
 SEQS = 256
-KEEP_BYTES = 16_384
+KEEP_BYTES = 1 << 20  # all of a message
 
 
 @dataclass(frozen=True, slots=True)

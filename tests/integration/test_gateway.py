@@ -242,7 +242,7 @@ nodes = [{ node_id = "ns=2;s=temp", tag = "P-3/temp" }]
         (("port = 1883", 'password_file = "none"'), "none cannot be read: No such file"),
         (('kind = "mqtt"', 'kind = "smoke"'), "kind must be one of mqtt, opcua"),
         (('name = "floor"', 'name = "floor"\npassword_file = "none"'), "password_file: .*none cannot be read"),
-        (('name = "floor"', 'name = "floor"\ncolour = 3'), "MQTT source has no 'colour'"),
+        (('name = "floor"', 'name = "floor"\ncolour = 3'), "MQTT source does not know 'colour'"),
         (("mqtt://127.0.0.1:1884", "http://127.0.0.1"), "url must read mqtt://HOST:PORT"),
         (('kind = "mqtt"', 'kind = "opcua"'), "nodes"),
         (("[[sources]]", "[[wells]]"), "there is no \\[\\[sources\\]\\]"),
