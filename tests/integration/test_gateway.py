@@ -265,6 +265,7 @@ def test_a_gateway_waits_for_its_disk_and_says_what_it_needs(
     file = tmp_path / "gateway.toml"
     file.write_text(GOOD.replace("linger_s = 0.05", "min_free_mb = 900000000"))
     monkeypatch.setattr(gateway, "OPEN_AGAIN_S", 0.01)
+    monkeypatch.setattr(gateway.log, "configure", lambda: None)  # it would outlive this test, and its streams
     tries: list[str] = []
 
     class Running:
