@@ -18,12 +18,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import Connection, sql
 
 from core.database import Database, migrate
 from core.embedded import Durability, EmbeddedServer
 from core.secrets import Secrets, load_or_create
 from tests.external_server import ExternalServer, clone, drop, from_environment
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # machines are shared
+settings.load_profile("house")
 
 TEMPLATE = "millwright_template"
 CLONES = count(1)
