@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -18,6 +19,19 @@ def redact(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> Mutable
         if key.lower() in SECRET_KEYS:
             event[key] = "•••"
     return event
+
+
+class _Stderr(io.TextIOBase):
+    """Whatever stderr is at the moment: it may be another one than when a logger was made."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+STDERR = cast("TextIO", _Stderr())
 
 
 def configure(level: str = "INFO", fmt: str = "text") -> None:
@@ -37,10 +51,10 @@ def configure(level: str = "INFO", fmt: str = "text") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(STDERR),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=STDERR, format="%(levelname)s %(name)s %(message)s")
 
 
 def get(name: str) -> Any:
