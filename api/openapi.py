@@ -125,6 +125,6 @@ def _errors(operation: dict[str, Any], method: str, path: str, policy: Policy) -
     found |= set() if policy.is_open else {401, 403, 404}
     found |= {404} if "{" in path else set()
     found |= {413, 415} if "requestBody" in operation else set()
-    found |= {409} if method in ("post", "patch", "delete") else set()
+    found |= {409} if method in ("post", "put", "patch", "delete") else set()
     found |= {412, 428} if versioned else set()
     return found | ({401, 403, 429} if path.endswith(("/session", "/session/link")) else set())

@@ -150,3 +150,9 @@ class PlanOutdated(Conflict):
     """Since the plan was made something changed that it breaks a hard rule by. Plan again."""
 
     code = "plan_outdated"
+
+
+class DefinitionChanged(Conflict):
+    """Somebody changed the life cycle meanwhile. Load it again and make the change there."""
+
+    code = "definition_changed"

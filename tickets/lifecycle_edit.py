@@ -16,9 +16,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from core.errors import NotFound, Stale
+from core.errors import NotFound
 from tickets import clocks, definitions, lifecycle_shape, store, words
-from tickets.errors import BadDefinition
+from tickets.errors import BadDefinition, DefinitionChanged
 from tickets.hooks import hooks
 from tickets.lifecycle import Lifecycle, build, validate
 from tickets.lifecycle_compare import Difference, compare
@@ -204,13 +204,18 @@ def save_draft(
     revision: int | None = None,
     now: datetime,
 ) -> Draft:
-    """Keep a draft, wrong or not. ``revision`` is of the draft it was made from. Raises Stale, InvalidFields."""
+    """Keep a draft, wrong or not. ``revision`` is of the draft it was made from.
+
+    Raises DefinitionChanged, InvalidFields.
+    """
     words.small("definition", definition, most=MOST_DRAFT)
     definitions.lock(conn)
     kept = draft(conn, kind)
     if revision is not None and (kept.revision if kept else 0) != revision:
         by = f" {kept.changed_by} changed it last." if kept else ""
-        raise Stale(f"The draft was changed meanwhile.{by} Load it again.", current_revision=kept and kept.revision)
+        raise DefinitionChanged(
+            f"The draft was changed meanwhile.{by} Load it again.", current_revision=kept and kept.revision
+        )
     row = one(
         conn,
         """insert into lifecycle_drafts (kind, definition, based_on, changed_at, changed_by) values (%s, %s, %s, %s, %s)
@@ -241,13 +246,14 @@ def publish(
 ) -> Version:
     """A new version for tickets that open from now on; open ones stay on theirs. The draft is gone then.
 
-    ``based_on``: the version it was made from. Raises BadDefinition, and Stale when another one is active meanwhile.
+    ``based_on``: the version it was made from. Raises BadDefinition, and DefinitionChanged when another one is active
+    meanwhile.
     """
     said = words.text("note", note, longest=LONGEST_NOTE, needed=False)
     definitions.lock(conn)
     standing = active(conn, kind).version
     if based_on is not None and based_on != standing:
-        raise Stale(
+        raise DefinitionChanged(
             f"Version {standing} was published meanwhile, and this was made from version {based_on}. Look at it first.",
             current_version=standing,
         )

@@ -12,14 +12,14 @@ from psycopg import Connection
 
 from api.commands import lifecycle as command
 from core.database import Database
-from core.errors import Invalid, NotFound, Stale
+from core.errors import Invalid, NotFound
 from core.settings import Settings
 from tests.api_world import API, World, living, problem
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, order, walk
 from tests.integration.tickets_world import World as Plant
 from tickets import chain, definitions, lifecycle_edit, lifecycle_text, service, store
-from tickets.errors import BadDefinition, IllegalTransition, MissingFields
+from tickets.errors import BadDefinition, DefinitionChanged, IllegalTransition, MissingFields
 from tickets.lifecycle_edit import Fate
 from tickets.model import TicketKind
 
@@ -111,11 +111,11 @@ def test_going_back_is_a_version_of_its_own(conn: Connection, plant: Plant) -> N
 
 def test_two_editors_do_not_overwrite_each_other(conn: Connection, plant: Plant) -> None:
     lifecycle_edit.publish(conn, plant.planner, KIND, without_arrived(), based_on=0)
-    with pytest.raises(Stale, match="Version 1 was published meanwhile"):
+    with pytest.raises(DefinitionChanged, match="Version 1 was published meanwhile"):
         lifecycle_edit.publish(conn, plant.planner, KIND, shipped(), based_on=0)
     first = lifecycle_edit.save_draft(conn, plant.planner, KIND, shipped(), revision=0, now=NOW)
     lifecycle_edit.save_draft(conn, plant.planner, KIND, {"initial": 7}, revision=first.revision, now=NOW)
-    with pytest.raises(Stale, match="Pat changed it last"):
+    with pytest.raises(DefinitionChanged, match="Pat changed it last"):
         lifecycle_edit.save_draft(conn, plant.planner, KIND, shipped(), revision=first.revision, now=NOW)
     assert lifecycle_edit.drafted(conn, KIND) == {"initial": 7}
     assert lifecycle_edit.preview(conn, KIND, {"initial": 7}).problems
@@ -208,7 +208,7 @@ def test_a_planner_drafts_and_previews_and_a_manager_publishes(world: World) -> 
     for step in wanted["transitions"]:
         step["roles"] = sorted({*step["roles"], "agent"}) if step["to"] == "accepted" else step["roles"]
     wanted["transitions"] += [step for step in shown["definition"]["transitions"] if step["to"] == "cancelled"]
-    assert planner.put(f"{path}/draft", json={"definition": wanted, "revision": 0}).status_code == 412
+    assert planner.put(f"{path}/draft", json={"definition": wanted, "revision": 0}).status_code == 409
     assert planner.put(f"{path}/draft", json={"definition": wanted, "revision": 1}).json()["problems"] == []
     found = planner.post(f"{path}/preview", json={}).json()
     assert [each["role"] for each in found["roles"]] and found["problems"] == []
