@@ -227,7 +227,7 @@ def _leaf_problems(conn: Connection, root: Root, ticket_id: int | None) -> Itera
     """Compare what the root saw with what is there; the database compares, so that only differences travel."""
     ids, counts, hashes = zip(*root.leaves, strict=True) if root.leaves else ((), (), ())
     rows = conn.execute(
-        """select u.ticket_id, u.events, t.ref, e.hash from unnest(%s::int[], %s::int[], %s::bytea[])
+        """select u.ticket_id, u.events, t.ref, e.hash from unnest(%s::int[], %s::int[], %b::bytea[])
              as u(ticket_id, events, hash)
            left join ticket_events e on e.ticket_id = u.ticket_id and e.seq = u.events
            left join tickets t on t.ticket_id = u.ticket_id

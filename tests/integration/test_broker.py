@@ -210,7 +210,10 @@ def test_an_absent_ingest_gets_everything_later(broker: Broker, connect: Callabl
     sent = [device.paho.publish("mw/v1/plant/gw-1/b", str(n).encode(), qos=1) for n in range(count)]
     sent[-1].wait_for_publish(20)
     again = connect(INGEST, broker.secrets.mqtt_ingest, **session)
-    assert sorted(int(again.hears()[1]) for _ in range(count)) == list(range(count))
+    heard: set[int] = set()
+    while len(heard) < count:  # at least once: a broker may say one twice
+        heard.add(int(again.hears()[1]))
+    assert heard == set(range(count))
 
 
 def test_users_change_while_it_runs(broker: Broker, connect: Callable[..., Client]) -> None:
