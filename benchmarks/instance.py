@@ -17,7 +17,7 @@ import httpx
 
 from api.instance import Endpoints, Instance
 from api.supervisor import Status, read_status
-from core.processes import pss_mb, tree
+from core.processes import alive, pss_mb, tree
 from core.settings import Settings
 from simulators import stage
 from simulators.client import ApiClient
@@ -105,7 +105,8 @@ class Running:
 
     def pid_of(self, part: str) -> int:
         """Pid of a running part (database, broker, ingest, detect, worker, serve); 0 while it is down."""
-        return next((each.pid or 0 for each in self.status().parts if each.name == part), 0)
+        pid = next((each.pid or 0 for each in self.status().parts if each.name == part), 0)
+        return pid if alive(pid) else 0  # what the supervisor wrote may be a moment old
 
     def kill(self, part: str) -> int:
         """kill -9 of a part; returns the pid it had, 0 when it was down anyway."""

@@ -193,11 +193,19 @@ def command(pid: int) -> str:
         return ""
 
 
+def title(pid: int) -> str:
+    """What a process calls itself (its command line), or '' when there is none or it hides."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
 def tree(pid: int) -> list[int]:
     """The process and all its descendants, parents first."""
     children: dict[int, list[int]] = {}
     for entry in pids():
-        parent = _parent(entry)
+        parent = parent_of(entry)
         if parent is not None:
             children.setdefault(parent, []).append(entry)
     found = [pid] if alive(pid) else []
@@ -230,7 +238,8 @@ def _pss_kb(pid: int) -> int:
     return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:")), 0)
 
 
-def _parent(pid: int) -> int | None:
+def parent_of(pid: int) -> int | None:
+    """Pid of a process's parent; None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -52,9 +52,11 @@ WITHIN_MINUTES: LiteralString = "at >= %(low)s and at < %(high)s and quality < 2
 WITHIN_HOURS: LiteralString = f"at >= {FIRST_HOUR} and at < {LAST_HOUR} and quality < 2"
 
 # The last value is looked up by the newest time of its bucket: to sort all samples for it costs half as much again. The
-# planner takes the buckets for as many as the samples and would sort all the same.
-NO_SORTING: LiteralString = """select set_config('enable_sort', 'off', true),
-    set_config('enable_mergejoin', 'off', true), set_config('work_mem', '64MB', true)"""
+# planner takes the buckets for as many as the samples and would sort all the same, or for a handful and would read the
+# samples once a bucket, which never ends where history comes.
+ONLY_HASHING: LiteralString = """select set_config('enable_sort', 'off', true),
+    set_config('enable_mergejoin', 'off', true), set_config('enable_nestloop', 'off', true),
+    set_config('work_mem', '64MB', true)"""
 LAST: LiteralString = "select signal_id, sums.site_id"
 OF: LiteralString = "bucket, n, mean, low, high, max(value) from sums join samples using (signal_id) where at = newest"
 GROUPED: LiteralString = "group by signal_id, sums.site_id, bucket, n, mean, low, high"
@@ -191,7 +193,7 @@ def roll(conn: Connection, *, until_batch: int) -> int:
         (OPEN_FOR, until_batch, until_batch - RECENT_BATCHES, MOST_BATCHES),
     ).fetchall()
     due = _due([_Batch(*row) for row in rows])
-    conn.execute(NO_SORTING)
+    conn.execute(ONLY_HASHING)
     for low, high, signals in _stretches((each.low, each.high, each.signals) for each in due):
         stretch = {"low": low, "high": high, "ids": signals, "slow": SLOW_S}
         for step in (MINUTES, HOURS_OF_FAST, *_of_slow(conn, stretch)):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -182,6 +183,22 @@ def test_killed_server_recovers_everything_confirmed(own: EmbeddedServer, number
     with psycopg.connect(dsns.owner) as conn:
         assert conn.execute("select count(*), min(n), max(n) from kept").fetchone() == (200, 0, 199)
     assert "not properly shut down" in own.log.read_text()
+
+
+def test_a_busy_backend_of_a_killed_server_does_not_hold_up_the_next(own: EmbeddedServer) -> None:
+    """It would notice only at the end of its statement; until then no other server may have the cluster."""
+    with closing(psycopg.connect(own.dsns().owner, autocommit=True)) as conn:
+        busy = conn.info.backend_pid
+        conn.execute("create function spin() returns int language plpgsql as 'begin loop end loop; end'")
+        conn.pgconn.send_query(b"select spin()")
+        assert own.pid
+        os.kill(own.pid, signal.SIGKILL)
+        until(lambda: own.poll() is not None)
+        assert alive(busy)
+        began = time.monotonic()
+        own.start()
+        assert time.monotonic() - began < 10
+        assert not alive(busy)
 
 
 def test_killed_backend_is_not_the_end(shared: EmbeddedServer) -> None:

@@ -193,6 +193,23 @@ def test_no_value_however_odd_ends_the_rolling(
                 assert np.isfinite(series.value).all()
 
 
+def test_days_of_history_are_rolled_as_fast_as_they_come(database: Database, site: int) -> None:
+    """The cost grows with the samples, not with samples times buckets."""
+    fast, _ = make_signals(database, site)
+    count = 40_000
+    history = SampleBatch(
+        np.full(count, fast, np.int32),
+        START + np.arange(count, dtype=np.int64) * 20_000_000,
+        np.arange(count, dtype=np.float64),
+        np.zeros(count, np.uint8),
+    )
+    with database.ingest_tx() as conn:
+        flush(conn, history, site)
+        conn.execute("set local statement_timeout = '5s'")
+        roll_all(conn)
+        assert stored(conn, fast, 60) == expected(history, fast, MINUTE_US)
+
+
 def hours(conn: Connection, signal_id: int) -> list[tuple[Any, int, float, float, float]]:
     return conn.execute(
         "select bucket, n, mean, low, high from rollups where signal_id = %s and width_s = 3600", (signal_id,)

@@ -84,7 +84,7 @@ def test_every_part_was_killed_and_runs_again(killed: Killed) -> None:
 def test_no_sample_is_lost_or_doubled(killed: Killed) -> None:
     up, folder, _ = killed
     found = compare(up.instance, 1, folder / "ledger.jsonl")
-    assert found.published > 300_000
+    assert found.published > 295_000  # more than the history
     assert (found.lost, found.doubled) == (0, 0)
 
 
