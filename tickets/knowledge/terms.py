@@ -17,8 +17,8 @@ PIECE = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
 LONGEST = 40_000  # characters of a text that are read
 LONGEST_WORD = 64
 GRAM = 4
-FILLING = """a an and any are as at be been but by can could did do does for from get got had has have how i if in into is
-    it its me my no not of on or our so that the their them then there these they this to was we were what when where
+FILLING = """a an and any are as at be been but by can could did do does for from get got had has have how i if in into
+    is it its me my no not of on or our so that the their them then there these they this to was we were what when where
     which who why will with would you your am about just also than too very some s t re ve ll d m"""
 STOP = frozenset(FILLING.split())
 STOP_HAN = frozenset("的了是在和就也很着吗呢吧啊么")
