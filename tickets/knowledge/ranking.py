@@ -1,6 +1,9 @@
-"""Which of these documents answers this text? An immutable index in memory: BM25 over stems and over groups of letters.
+"""Which of these documents answers this text? An immutable index in memory. Pure.
 
-Titles and tags count more than bodies. A score has no unit and compares documents of one question only. Pure.
+Score = BM25 of the stems in the heading (title and tags) + body * BM25 of the stems in the body + grams * BM25 of the
+groups of letters in the heading, which forgive what is misspelt. A question with a body of its own is asked twice. A
+score has no unit and compares the documents of one question only. BM25: Robertson and Zaragoza, The Probabilistic
+Relevance Framework, 2009. How the weights were chosen: benchmarks/text.py.
 
 >>> guides = Ranking.of({1: Document("Replace a pump bearing"), 2: Document("Clean the filter")})
 >>> [(found.key, found.words) for found in guides.best("the bearings of a pump are hot")]
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tickets.knowledge import terms
+from tickets.search_text import is_han
 
 MOST_ASKED = 400  # different terms of a question that are looked up
 EMPTY = "\0"  # bm25s wants at least one term
@@ -52,8 +56,9 @@ class Scored(Generic[K]):
 class Weights:
     """How the parts of the score add up, and BM25's two constants (saturation, length)."""
 
-    title: int = 2  # a title counts as often as if it were written so many times
-    grams: float = 0.3
+    body: float = 0.5
+    grams: float = 0.4
+    asked_body: float = 1.0
     k1: float = 1.2
     b: float = 0.75
 
@@ -93,32 +98,60 @@ class Ranking(Generic[K]):
 
     keys: tuple[K, ...]
     weights: Weights
-    _stems: Index = field(repr=False)
+    _heading: Index = field(repr=False)
+    _body: Index = field(repr=False)
     _grams: Index = field(repr=False)
 
     @classmethod
     def of(cls, documents: Mapping[K, Document], *, weights: Weights | None = None) -> Ranking[K]:
         """An index of these documents."""
-        chosen = weights or Weights()
-        texts = [_text(each, chosen) for each in documents.values()]
-        stems = Index([[term.stem for term in terms.terms(text)] for text in texts], chosen)
-        return cls(tuple(documents), chosen, stems, Index([list(terms.grams(text)) for text in texts], chosen))
+        chosen, headings = weights or Weights(), [_heading(each) for each in documents.values()]
+        bodies = [each.body for each in documents.values()]
+        grams = [[*terms.grams(head), *terms.characters(body)] for head, body in zip(headings, bodies, strict=True)]
+        indexes = (Index([_stems(text) for text in texts], chosen) for texts in (headings, bodies))
+        return cls(tuple(documents), chosen, *indexes, Index(grams, chosen))
 
-    def best(self, query: str, *, most: int = 10, among: Collection[K] | None = None) -> list[Scored[K]]:
-        """The documents that have something of the question, best first; ties by key. ``among``: only these."""
-        asked = list(terms.terms(query))
-        scores = self._stems.scores([term.stem for term in asked])
-        scores = scores + self.weights.grams * self._grams.scores(list(terms.grams(query)))
+    def best(self, query: str | Document, *, most: int = 10, among: Collection[K] | None = None) -> list[Scored[K]]:
+        """The documents that have something of the question, best first; ties by key. ``among``: only these.
+
+        Without ``words`` a document is alike in some letters only.
+        """
+        asked = Document(query) if isinstance(query, str) else query
+        scores = self._scores(asked)
         places = [at for at in np.flatnonzero(scores > 0).tolist() if among is None or self.keys[at] in among]
         found = sorted(sorted(places, key=lambda at: self.keys[at]), key=lambda at: -round(float(scores[at]), 6))[:most]
-        words = self._words(asked, found)
+        words = self._words([*terms.terms(_heading(asked)), *terms.terms(asked.body)][:MOST_ASKED], found)
         return [Scored(self.keys[at], round(float(scores[at]), 6), words[at]) for at in found]
 
+    def _scores(self, asked: Document) -> NDArray[np.float64]:
+        heading = _heading(asked)
+        scores = self._answers(heading) + self.weights.grams * self._grams.scores(list(terms.grams(heading)))
+        return scores + self.weights.asked_body * self._answers(asked.body) if asked.body else scores
+
+    def _answers(self, text: str) -> NDArray[np.float64]:
+        stems = _stems(text)
+        return self._heading.scores(stems) + self.weights.body * self._body.scores(stems)
+
     def _words(self, asked: Sequence[terms.Term], places: Sequence[int]) -> dict[int, tuple[str, ...]]:
-        holders = {each.stem: self._stems.holders(each.stem) for each in asked}
-        return {at: tuple(dict.fromkeys(each.written for each in asked if at in holders[each.stem])) for at in places}
+        stems = {each.stem for each in asked}
+        holders = {stem: self._heading.holders(stem) | self._body.holders(stem) for stem in stems}
+        return {at: _written([each.written for each in asked if at in holders[each.stem]]) for at in places}
 
 
-def _text(document: Document, weights: Weights) -> str:
-    heading = "\n".join((document.title, *document.tags))
-    return "\n".join([heading] * weights.title + [document.body])
+def _heading(document: Document) -> str:
+    return "\n".join((document.title, *document.tags))
+
+
+def _stems(text: str) -> list[str]:
+    return [term.stem for term in terms.terms(text)]
+
+
+def _written(words: Sequence[str]) -> tuple[str, ...]:
+    """Each word once; pairs of Chinese characters joined to the run they came from: 轴承 承过 → 轴承过"""
+    found: list[str] = []
+    for word in words:
+        if found and is_han(word) and is_han(found[-1]) and found[-1][-1] == word[0]:
+            found[-1] += word[1:]
+        else:
+            found.append(word)
+    return tuple(dict.fromkeys(found))

@@ -1,6 +1,6 @@
 """What a text is about: stems of words for alphabets, neighbouring characters for Chinese. Pure.
 
-"Bearings overheating 轴承过热"  →  stems  bear overheat 轴承 承过 过热     grams  bea ear … 轴 承 过 热
+"Bearings overheating 轴承过热"  →  stems  bear overheat 轴承 承过 过热     grams  _be bea ear … 轴 承 过 热
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tickets.search_text import HAN, is_han
 PIECE = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
 LONGEST = 40_000  # characters of a text that are read
 LONGEST_WORD = 64
-GRAM = 4
+GRAM = 3
 FILLING = """a an and any are as at be been but by can could did do does for from get got had has have how i if in into
     is it its me my no not of on or our so that the their them then there these they this to was we were what when where
     which who why will with would you your am about just also than too very some s t re ve ll d m"""
@@ -44,12 +44,16 @@ def terms(text: str) -> Iterator[Term]:
             yield Term(stem(piece), piece)
 
 
+def characters(text: str) -> Iterator[str]:
+    """Single Chinese characters, filling ones left out."""
+    return (char for piece in _pieces(text) if is_han(piece) for char in piece if char not in STOP_HAN)
+
+
 def grams(text: str) -> Iterator[str]:
-    """Groups of letters within each word, and single Chinese characters: they forgive what is misspelt or composed."""
+    """Groups of letters within each word, and Chinese characters: they forgive what is misspelt or composed."""
+    yield from characters(text)
     for piece in _pieces(text):
-        if is_han(piece):
-            yield from (char for char in piece if char not in STOP_HAN)
-        elif piece not in STOP:
+        if not is_han(piece) and piece not in STOP:
             padded = f" {piece} "
             yield from (padded[at : at + GRAM] for at in range(max(1, len(padded) - GRAM + 1)))
 
