@@ -108,8 +108,8 @@ class Ranking(Generic[K]):
         chosen, headings = weights or Weights(), [_heading(each) for each in documents.values()]
         bodies = [each.body for each in documents.values()]
         grams = [[*terms.grams(head), *terms.characters(body)] for head, body in zip(headings, bodies, strict=True)]
-        indexes = (Index([_stems(text) for text in texts], chosen) for texts in (headings, bodies))
-        return cls(tuple(documents), chosen, *indexes, Index(grams, chosen))
+        heading, body = (Index([_stems(text) for text in texts], chosen) for texts in (headings, bodies))
+        return cls(tuple(documents), chosen, heading, body, Index(grams, chosen))
 
     def best(self, query: str | Document, *, most: int = 10, among: Collection[K] | None = None) -> list[Scored[K]]:
         """The documents that have something of the question, best first; ties by key. ``among``: only these.
