@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from psycopg import Connection
 
 from tickets import definitions, engineers, gates, lifecycle, store
+from tickets.beside import Beside
 from tickets.clocks import enter, settle
 from tickets.engineers import Routing
 from tickets.lifecycle import Lifecycle
 from tickets.model import ASSIGNED, ON_HOLD, Actor, Step, Text, Ticket
-from tickets.notify import NoticeKind, planners, tell
+from tickets.notify import NoticeKind, beside, planners, tell
 from tickets.routing import Choice, Ranking, rank, skill_name
 from tickets.rows import one
 from tickets.verbs import verb
@@ -56,13 +57,43 @@ def permit(flow: Lifecycle, ticket: Ticket, actor: Actor) -> None:
     lifecycle.permit(flow, someone, actor, to=ASSIGNED)
 
 
-def at_opening(conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
-    """What the site does with what is opened: assign it, hand it to the planner, or put it into the pool."""
-    crew = engineers.crew(conn, asset_id=ticket.asset_id, mode=ticket.mode, now=now)
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the site does with what is opened: the step, and who is told why."""
+
+    step: Step
+    kind: NoticeKind
+    people: tuple[int | None, ...]
+    why: Text
+
+    def notice(self, ticket: Ticket, now: datetime) -> Beside | None:
+        """For the statement that writes the ticket as the step leaves it."""
+        key = f"{self.kind.value}:{ticket.ticket_id}:{ticket.event_count}"
+        return beside(self.people, kind=self.kind, ticket=ticket, key=key, extra=self.why, now=now)
+
+
+def decide(conn: Connection, values: Mapping[str, Any], flow: Lifecycle, now: datetime) -> Decision:
+    """Assign what is opened with these columns, hand it to the planner, or put it into the pool; reads only."""
+    asked = {name: values[name] for name in ("asset_id", "mode", "skill")}
+    crew = engineers.crew(conn, **asked, now=now)
     if crew.routing is not Routing.AUTOMATIC:
-        return _waits(conn, actor, ticket, crew.routing, now)
-    ranking = rank(crew.people, skill=ticket.skill, priority=ticket.priority, zone=crew.zone, now=now)
-    return _by_ranking(conn, actor, ticket, flow, ranking, now)
+        return _left(conn, crew.routing)
+    ranking = rank(crew.people, skill=values["skill"], priority=values["priority"], zone=crew.zone, now=now)
+    if ranking.best is None:
+        step = _unassigned(ranking)
+        return Decision(step, NoticeKind.UNASSIGNED, tuple(planners(conn)), ranking.nobody or ranking.reasons[0])
+    best, reasons = ranking.best.engineer_id, ranking.reasons
+    changes = {"assignee_id": best, "assignment_reasons": reasons, "status": ASSIGNED}
+    step = Step("assigned", changes, {**_found_by(ranking), "from": flow.initial, "to": ASSIGNED})
+    return Decision(step, NoticeKind.ASSIGNED, (crew.users[best],), _joined(reasons))
+
+
+def _left(conn: Connection, routing: Routing) -> Decision:
+    """It stays as it is until somebody gives or takes it; planners are told of what waits for them."""
+    why = WAITING[routing]
+    people = tuple(planners(conn)) if routing is Routing.PUSH else ()
+    step = Step("pooled", {"assignment_reasons": (why,)}, {"how": routing.value})
+    return Decision(step, NoticeKind.UNASSIGNED, people, why)
 
 
 def by_routing(conn: Connection, actor: Actor, ticket: Ticket, flow: Lifecycle, now: datetime) -> Ticket:
@@ -75,8 +106,11 @@ def _by_ranking(
 ) -> Ticket:
     if ranking.best is None:
         return _nobody(conn, actor, ticket, ranking, now)
-    details = {"how": "routing", "ranking": [_place(choice) for choice in ranking.choices[:SHOWN]]}
-    return give(conn, actor, ticket, flow, ranking.best.engineer_id, ranking.reasons, details, now)
+    return give(conn, actor, ticket, flow, ranking.best.engineer_id, ranking.reasons, _found_by(ranking), now)
+
+
+def _found_by(ranking: Ranking) -> dict[str, Any]:
+    return {"how": "routing", "ranking": [_place(choice) for choice in ranking.choices[:SHOWN]]}
 
 
 def suggested(conn: Connection, ticket: Ticket, now: datetime, *, but_not: frozenset[int] = frozenset()) -> Ranking:
@@ -123,42 +157,23 @@ def give(
     if ticket.assignee_id == engineer_id and ticket.status == ASSIGNED:
         return ticket
     former = ticket.assignee_user_id if ticket.assignee_id != engineer_id else None
-    fresh = _is_fresh(ticket, flow, now)
-    ticket = ticket if fresh else settle(conn, ticket, now)
+    ticket = settle(conn, ticket, now)
     changes: dict[str, Any] = {"assignee_id": engineer_id, "assignment_reasons": reasons}
     if ticket.status == ON_HOLD:
         changes["held_from"] = ASSIGNED  # the next one has to accept it first
     else:
-        if ticket.status != ASSIGNED and not fresh:
+        if ticket.status != ASSIGNED:
             gates.refuse_unapproved(conn, ticket, ASSIGNED)
         changes["status"] = ASSIGNED
-        changes |= {} if fresh else enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
+        changes |= enter(conn, ticket, flow.states[ASSIGNED], reason=None, now=now)
     details = {**details, "from": ticket.status, "to": changes.get("status", ticket.status)}
     ticket = store.save(conn, ticket, actor, now, Step("assigned", changes, details))
     _tell(conn, ticket, former, reasons, now)
     return ticket
 
 
-def _is_fresh(ticket: Ticket, flow: Lifecycle, now: datetime) -> bool:
-    """Opened this moment, its clocks just begun, and being assigned stops none of them: they need not be read."""
-    return ticket.event_count == 1 and ticket.opened_at == now and not flow.states[ASSIGNED].stops
-
-
-def _waits(conn: Connection, actor: Actor, ticket: Ticket, routing: Routing, now: datetime) -> Ticket:
-    """It stays as it is until somebody gives or takes it; planners are told of what waits for them."""
-    why = WAITING[routing]
-    ticket = store.save(
-        conn, ticket, actor, now, Step("pooled", {"assignment_reasons": (why,)}, {"how": routing.value})
-    )
-    if routing is Routing.PUSH:
-        key = f"unassigned:{ticket.ticket_id}:{ticket.event_count}"
-        tell(conn, planners(conn), kind=NoticeKind.UNASSIGNED, ticket=ticket, key=key, extra=why, now=now)
-    return ticket
-
-
 def _nobody(conn: Connection, actor: Actor, ticket: Ticket, ranking: Ranking, now: datetime) -> Ticket:
-    step = Step("unassigned", {"assignment_reasons": ranking.reasons}, {"reasons": list(ranking.reasons)})
-    ticket = store.save(conn, ticket, actor, now, step)
+    ticket = store.save(conn, ticket, actor, now, _unassigned(ranking))
     key = f"unassigned:{ticket.ticket_id}:{ticket.event_count}"
     tell(
         conn,
@@ -172,8 +187,16 @@ def _nobody(conn: Connection, actor: Actor, ticket: Ticket, ranking: Ranking, no
     return ticket
 
 
+def _unassigned(ranking: Ranking) -> Step:
+    return Step("unassigned", {"assignment_reasons": ranking.reasons}, {"reasons": list(ranking.reasons)})
+
+
+def _joined(reasons: tuple[Text, ...]) -> Text:
+    return {lang: sep.join(reason[lang] for reason in reasons) for lang, sep in (("en", "; "), ("zh", "；"))}
+
+
 def _tell(conn: Connection, ticket: Ticket, former: int | None, reasons: tuple[Text, ...], now: datetime) -> None:
-    extra = {lang: sep.join(reason[lang] for reason in reasons) for lang, sep in (("en", "; "), ("zh", "；"))}
+    extra = _joined(reasons)
     mark = f"{ticket.ticket_id}:{ticket.event_count}"
     tell(
         conn,

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.errors import Conflict
-from tickets import checklist
+from tickets import checklist, marks, verbs
 from tickets.checklist import Checklist, Judged, Outcome
 from tickets.model import Actor, Text, Ticket
 from tickets.rows import one
@@ -158,16 +158,29 @@ def _json(made: Checklist) -> tuple[Jsonb, Jsonb]:
 
 def fitting(conn: Connection, ticket: Ticket) -> list[Template]:
     """The active checklists for an order: by its asset's class, its mode and its kind."""
-    rows = conn.execute(
-        TEMPLATE
-        + """from checklist_templates t left join assets a on a.asset_id = %s
-             where t.state = 'active' and t.kind in ('', %s) and t.mode in ('', coalesce(%s, ''))
-               and t.asset_class in ('', coalesce(a.class, '')) and"""
-        + NEWEST
-        + "order by t.code",
-        (ticket.asset_id, ticket.kind.value, ticket.mode),
-    )
-    return [_template(row) for row in rows]
+    found = [
+        each
+        for each in marks.kept(conn, "checklists", lambda: tuple(templates(conn)))
+        if each.state == "active" and each.kind in ("", ticket.kind) and each.mode in ("", ticket.mode or "")
+    ]
+    if all(not each.asset_class for each in found) or ticket.asset_id is None:
+        return [each for each in found if not each.asset_class]
+    known = _class_of(conn, ticket.asset_id)
+    return [each for each in found if each.asset_class in ("", known)]
+
+
+def class_known(conn: Connection, asset_id: int, asset_class: str | None) -> None:
+    """The class of an asset was read along with something else; it need not be asked for in the same verb."""
+    verbs.memory(conn)["asset_class", asset_id] = asset_class
+
+
+def _class_of(conn: Connection, asset_id: int) -> str | None:
+    memory = verbs.memory(conn)
+    if ("asset_class", asset_id) in memory:
+        known: str | None = memory["asset_class", asset_id]
+        return known
+    row = conn.execute("select class from assets where asset_id = %s", (asset_id,)).fetchone()
+    return row[0] if row else None
 
 
 # -- on orders --------------------------------------------------------------------------------------------------------

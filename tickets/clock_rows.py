@@ -11,6 +11,7 @@ from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from tickets import policies, sla_policy
+from tickets.beside import Beside
 from tickets.policies import Dated
 from tickets.sla import Basis, Clock, ClockKind
 
@@ -53,6 +54,23 @@ def write(conn: Connection, ticket_id: int, clocks: Sequence[Kept]) -> None:
     conn.execute(WRITE.format(rows), [value for kept in clocks for value in _values(ticket_id, kept)])
 
 
+def beside(clocks: Sequence[Kept]) -> Beside | None:
+    """The clocks of a ticket that is being opened, for the statement that writes it."""
+    if not clocks:
+        return None
+    rows = sql.SQL(", ").join([BESIDE_ROW] * len(clocks))
+    return Beside(BESIDE.format(rows), [value for kept in clocks for value in _values(0, kept)[1:]])
+
+
+BESIDE_ROW = sql.SQL(
+    """(%s, %s::int, %s::int, %s::float8, %s::jsonb, %s::int, %s::int, %s, %s::float8, %s::timestamptz,
+        %s::timestamptz, %s::timestamptz, %s::text[], %s::timestamptz, %s::timestamptz, %s::int, %s::int, %s::int)"""
+)
+BESIDE = sql.SQL(
+    """timed as (insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,
+         policy_version, basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, generation,
+         round, breaches) select written.ticket_id, v.* from written, (values {}) v)"""
+)
 ROW = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * 19))
 WRITE = sql.SQL(
     """insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,

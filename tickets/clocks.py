@@ -18,6 +18,7 @@ from psycopg import Connection
 from core import log
 from core.database import savepoint
 from tickets import clock_rows, escalation, policies, sla, store
+from tickets.beside import Beside
 from tickets.calendars import AROUND_THE_CLOCK
 from tickets.chain import time_text
 from tickets.clock_rows import Kept, of, of_many
@@ -84,6 +85,13 @@ def due_columns(clocks: Iterable[Kept]) -> dict[str, datetime]:
         for kept in clocks
         if kept.clock.due_at is not None and kept.clock.kind in COLUMN
     }
+
+
+def beside(planned: list[Kept], state: State, now: datetime) -> Beside | None:
+    """The clocks of a ticket that is opened and goes to ``state`` at once, for the statement that writes it."""
+    if state.stops:
+        planned = [replace(kept, clock=_follow(kept.clock, state, None, now)) for kept in planned]
+    return clock_rows.beside(planned)
 
 
 def keep(conn: Connection, ticket_id: int, clocks: Iterable[Kept]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
+from tickets import marks
 from tickets.lifecycle import Lifecycle, build, extend, parse
 from tickets.model import Ticket, TicketKind
 from tickets.rows import one
@@ -31,6 +32,10 @@ def builtin() -> Mapping[TicketKind, Lifecycle]:
 
 def for_kind(conn: Connection, kind: TicketKind) -> Lifecycle:
     """The life cycle that a ticket of this kind opened now will follow on the current site."""
+    return marks.kept(conn, ("life cycle", kind), lambda: _active(conn, kind))
+
+
+def _active(conn: Connection, kind: TicketKind) -> Lifecycle:
     row = conn.execute(
         """select lifecycle_id, definition::text from lifecycles where kind = %s and active
            order by version desc limit 1""",

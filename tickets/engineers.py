@@ -14,25 +14,31 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.errors import Invalid, NotFound
+from tickets import marks
 from tickets.routing import Candidate, Ranking, Shift, rank, there
 from tickets.rows import one
 
-# one round trip, since every opening asks it; row-level security lets an index compare ints and times
-CANDIDATES: LiteralString = """
-  select s.timezone, e.engineer_id, e.name, e.skills, e.user_id,
+# Who there is changes rarely and is kept by the process; what they have in hand is asked for at every opening, of those
+# who come into question. Row-level security lets an index compare ints and times.
+PEOPLE: LiteralString = """
+  select s.timezone, coalesce((select d.routing from dispatch_settings d), 'automatic'), e.engineer_id, e.user_id,
+    e.name, e.skills, e.x_m, e.y_m,
+    coalesce((select json_agg(json_build_array(h.weekday, h.starts, h.ends) order by h.shift_id) from shifts h
+       where h.engineer_id = e.engineer_id), '[]')
+  from sites s left join engineers e on e.active where s.site_id = current_site() order by e.engineer_id"""
+HANDS: LiteralString = """
+  select e.engineer_id,
     (select count(*) from tickets t where t.assignee_id = e.engineer_id
        and t.status not in ('closed', 'cancelled', 'done', 'verifying')),
-    coalesce((select json_agg(json_build_array(h.weekday, h.starts, h.ends) order by h.shift_id) from shifts h
-       where h.engineer_id = e.engineer_id), '[]'),
     coalesce((select f.fixes from proven_fixes f where f.engineer_id = e.engineer_id and f.mode = %(mode)s), 0),
     (select max(a.ends) from absences a
        where a.engineer_id = e.engineer_id and a.begins <= %(now)s and a.ends > %(now)s),
     exists (select 1 from on_call c where c.engineer_id = e.engineer_id and c.begins <= %(now)s and c.ends > %(now)s),
     exists (select 1 from asset_teams at join team_members m using (team_id)
        where at.asset_id = %(asset_id)s and m.user_id = e.user_id),
-    p.x_m - e.x_m, p.y_m - e.y_m, coalesce((select d.routing from dispatch_settings d), 'automatic')
-  from sites s left join engineers e on e.active left join asset_places p on p.asset_id = %(asset_id)s
-  where s.site_id = current_site() order by e.engineer_id"""
+    p.x_m, p.y_m
+  from unnest(%(ids)s::int[], %(users)s::int[]) as e(engineer_id, user_id)
+  left join asset_places p on p.asset_id = %(asset_id)s"""
 
 
 class Routing(StrEnum):
@@ -127,14 +133,53 @@ class Crew:
     routing: Routing
 
 
-def crew(conn: Connection, *, now: datetime, asset_id: int | None = None, mode: str | None = None) -> Crew:
-    """Everybody with shifts, load, absence, and what they are to this machine and failure mode."""
-    rows = conn.execute(CANDIDATES, {"now": now, "asset_id": asset_id, "mode": mode}).fetchall()
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """What of an engineer changes rarely."""
+
+    candidate: Candidate
+    user_id: int | None
+    x_m: float
+    y_m: float
+
+
+def crew(
+    conn: Connection,
+    *,
+    now: datetime,
+    asset_id: int | None = None,
+    mode: str | None = None,
+    skill: str | None = None,
+) -> Crew:
+    """Everybody with shifts, load, absence, and what they are to this machine and failure mode.
+
+    With ``skill`` only those who have it: of the others no more is known than who they are.
+    """
+    zone, routing, people = marks.kept(conn, "people", lambda: _people(conn))
+    asked = [each for each in people if skill is None or skill in each.candidate.skills]
+    wanted = {
+        "now": now,
+        "asset_id": asset_id,
+        "mode": mode,
+        "ids": [each.candidate.engineer_id for each in asked],
+        "users": [each.user_id for each in asked],
+    }
+    hands = {row[0]: row[1:] for row in conn.execute(HANDS, wanted)} if asked else {}
+    found = tuple(_candidate(each, hands.get(each.candidate.engineer_id)) for each in people)
+    return Crew(zone, found, {each.candidate.engineer_id: each.user_id for each in people}, routing)
+
+
+def _people(conn: Connection) -> tuple[ZoneInfo, Routing, tuple[_Person, ...]]:
+    rows = conn.execute(PEOPLE).fetchall()
     if not rows:
         raise NotFound("There is no such site.")
-    people = [row for row in rows if row[1] is not None]
-    people_of = tuple(_candidate(row) for row in people)
-    return Crew(ZoneInfo(rows[0][0]), people_of, {row[1]: row[4] for row in people}, Routing(rows[0][-1]))
+    return ZoneInfo(rows[0][0]), Routing(rows[0][1]), tuple(_person(row[2:]) for row in rows if row[2] is not None)
+
+
+def _person(row: tuple[Any, ...]) -> _Person:
+    ident, user_id, name, skills, x_m, y_m, shifts = row
+    hours = tuple(Shift(day, time.fromisoformat(starts), time.fromisoformat(ends)) for day, starts, ends in shifts)
+    return _Person(Candidate(ident, name, skills, hours, 0), user_id, x_m, y_m)
 
 
 def candidates(conn: Connection, *, now: datetime) -> list[Candidate]:
@@ -142,11 +187,15 @@ def candidates(conn: Connection, *, now: datetime) -> list[Candidate]:
     return list(crew(conn, now=now).people)
 
 
-def _candidate(row: tuple[Any, ...]) -> Candidate:
-    _, ident, name, skills, _, jobs, shifts, fixes, away_until, on_call, of_team, x_m, y_m, _ = row
-    hours = tuple(Shift(day, time.fromisoformat(starts), time.fromisoformat(ends)) for day, starts, ends in shifts)
-    way_m = None if x_m is None else hypot(x_m, y_m)
-    return Candidate(ident, name, skills, hours, jobs, fixes, way_m, away_until, on_call, of_team)
+def _candidate(person: _Person, hands: tuple[Any, ...] | None) -> Candidate:
+    if hands is None:
+        return person.candidate
+    jobs, fixes, away_until, on_call, of_team, x_m, y_m = hands
+    way_m = None if x_m is None else hypot(x_m - person.x_m, y_m - person.y_m)
+    one = person.candidate
+    return Candidate(
+        one.engineer_id, one.name, one.skills, one.shifts, jobs, fixes, way_m, away_until, on_call, of_team
+    )
 
 
 def site_zone(conn: Connection) -> ZoneInfo:

@@ -17,7 +17,7 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from tickets import failure_codes, words
+from tickets import failure_codes, marks, words
 from tickets.errors import FieldTaken, MissingFields, TooManyFields
 from tickets.field_types import FIELD_KEY, Definition, FieldFilter, FieldType, Option, Required, line, value
 from tickets.model import CANCELLED, DONE, Actor, Audience, Text, Ticket, TicketKind
@@ -192,8 +192,10 @@ def every(conn: Connection) -> list[Definition]:
     return [*_own(conn), *failure_codes.definitions(conn)]
 
 
-def _own(conn: Connection) -> list[Definition]:
-    return [_read(row) for row in conn.execute(SELECT + "order by position, field_id")]
+def _own(conn: Connection) -> tuple[Definition, ...]:
+    return marks.kept(
+        conn, "fields", lambda: tuple(_read(row) for row in conn.execute(SELECT + "order by position, field_id"))
+    )
 
 
 def define(conn: Connection, *, key: str, label: Text, type: FieldType | str, **more: Any) -> Definition:  # noqa: A002

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,12 +15,22 @@ from psycopg import Connection, sql
 
 from core.errors import Invalid
 from tickets.field_types import FieldFilter
-from tickets.model import TERMINAL, Ticket
+from tickets.model import Ticket
 from tickets.ticket_rows import SELECT, read_ticket
 
 MOST_ID = 2**31 - 1
 MATCHES = 20_000
-LOOKED_AT, COMMON = 4000, 0.01
+LOOKED_AT, COMMON = 2000, 0.01
+REF = re.compile(r"\b[A-Za-z]{2,3}-\d{4}-(\d{5,})\b", re.ASCII)
+CHOSEN: LiteralString = """with chosen as materialized (
+  select t.ticket_id from tickets t where {} order by t.ticket_id desc limit %s) """
+CHOSEN_BY_TEXT: LiteralString = """with chosen as materialized (
+  select i.ticket_id
+  from (select t.ticket_id from tickets t where {} order by t.ticket_id desc offset 0) i
+    cross join lateral (select (x.ref || ' ' || x.title || ' ' || x.description) ilike %s as hit
+      from tickets x where x.ticket_id = i.ticket_id offset 0) texts
+  where texts.hit order by i.ticket_id desc limit %s) """  # the text is read of what fits otherwise, until it is enough
+OF_CHOSEN: LiteralString = "where t.ticket_id in (select ticket_id from chosen) order by t.ticket_id desc"
 SORTING: LiteralString = "select set_config('enable_sort', %s, true)"
 FIELD_IS: LiteralString = (
     "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "
@@ -61,7 +72,7 @@ class Page:
 def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
     """Tickets that fit, newest first, at most ``limit``. Raises Invalid for a cursor that is none of ours."""
     before = MOST_ID if cursor is None else _id_of(cursor)
-    look = _rows if not wanted.q or _is_narrow(wanted) else _matching
+    look = _rows if not wanted.q or wanted.asset_id is not None else _matching
     rows = look(conn, wanted, before, limit + 1)
     return Page(rows[:limit], cursor_of(rows[limit - 1].ticket_id) if len(rows) > limit else None)
 
@@ -69,40 +80,42 @@ def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | Non
 def _rows(
     conn: Connection, wanted: Filter, before: int, limit: int, *, among: Sequence[int] | None = None
 ) -> list[Ticket]:
-    """Planned anew each time: the best way depends on what is asked for."""
+    """Planned anew each time: the best way depends on what is asked for. First ids, which an index alone may tell."""
     conditions, params = _conditions(wanted)
     conditions.append(sql.SQL("t.ticket_id < %s"))
     params.append(before)
     if among is not None:
         conditions.append(sql.SQL("t.ticket_id = any(%s)"))
         params.append(list(among))
-    elif wanted.q:
-        conditions.append(sql.SQL("(t.ref || ' ' || t.title || ' ' || t.description) ilike %s"))
+    chosen = CHOSEN
+    if wanted.q and (among is None or _rarest(wanted.q)):
+        chosen = CHOSEN_BY_TEXT
         params.append(_pattern(wanted.q))
-    query = sql.SQL(SELECT) + sql.SQL("where ") + sql.SQL(" and ").join(conditions)
-    query += sql.SQL(" order by t.ticket_id desc limit %s")
+    query = sql.SQL(chosen).format(sql.SQL(" and ").join(conditions)) + sql.SQL(SELECT + OF_CHOSEN)
     return [read_ticket(row) for row in conn.execute(query, [*params, limit], prepare=False)]
-
-
-def _is_narrow(wanted: Filter) -> bool:
-    """Whether the rest of the filter leaves so few that each may be read for the text."""
-    is_open = wanted.which is Which.OPEN or (wanted.statuses and not TERMINAL & set(wanted.statuses))
-    return bool(is_open or wanted.asset_id is not None or wanted.requester_id is not None)
 
 
 def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
     """What is common is met soon by reading the newest first; what is rare comes from the text index, in parts."""
-    if _is_common(conn, wanted.q, before):
+    rare = _rarest(wanted.q)
+    if rare is None and _is_common(conn, wanted.q, before):
         return _in_order(conn, wanted, before, limit)
     found: list[Ticket] = []
+    pattern = _pattern(rare or wanted.q)
     while len(found) < limit:
-        rows = conn.execute("select ticket_matches(%s, %s, %s)", (_pattern(wanted.q), before, MATCHES)).fetchall()
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, MATCHES)).fetchall()
         ids = [row[0] for row in rows]
         found += _rows(conn, wanted, before, limit - len(found), among=ids)
         if len(ids) < MATCHES:
             break
         before = ids[-1]
     return found
+
+
+def _rarest(text: str) -> str | None:
+    """Of a ticket's number the part that few others share: the index need not go through what they all begin with."""
+    found = REF.search(text)
+    return found[1] if found else None
 
 
 def _in_order(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
 from core import live
 from core.errors import NotFound
+from tickets.beside import Beside
 from tickets.model import Text, Ticket
 
 
@@ -94,12 +95,43 @@ def tell(
 
     The body is the ticket's title and the sentence ``extra``; ``clock`` names the SLA clock where the title has one.
     """
+    return _put(conn, users, ticket.ticket_id, kind=kind, key=key, words=_words(kind, ticket, extra, clock), now=now)
+
+
+def _words(kind: NoticeKind, ticket: Ticket, extra: Text | None, clock: str) -> dict[str, dict[str, str]]:
     title = {
         lang: text.format(ref=ticket.ref, clock=clock, clock_zh=CLOCK_ZH.get(clock, clock))
         for lang, text in TITLES[kind].items()
     }
     body = {lang: ticket.title if extra is None else f"{ticket.title}{stop}{extra[lang]}" for lang, stop in STOPS}
-    return _put(conn, users, ticket.ticket_id, kind=kind, key=key, words={"title": title, "body": body}, now=now)
+    return {"title": title, "body": body}
+
+
+def beside(
+    users: Iterable[int | None],
+    *,
+    kind: NoticeKind,
+    ticket: Ticket,
+    key: str,
+    now: datetime,
+    extra: Text | None = None,
+) -> Beside | None:
+    """Like :func:`tell` of a ticket that is being opened, for the statement that writes it."""
+    people = _people(users)
+    if not people:
+        return None
+    body = Jsonb(_words(kind, ticket, extra, ""))
+    return Beside(BESIDE, [people, key, kind.value, body, now, live.CHANNEL], SHOWN)
+
+
+BESIDE = sql.SQL(
+    """noted as (insert into notifications (user_id, ticket_id, key, kind, body, at)
+         select unnest(%s::int[]), written.ticket_id, %s, %s, %s::jsonb, %s::timestamptz from written
+         on conflict (site_id, user_id, key) do nothing returning notification_id),
+       shown as (select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'notification',
+         'id', notification_id)::text)::text as sent from noted)"""
+)
+SHOWN = sql.SQL(", (select count(sent) from shown)")
 
 
 def tell_of(
@@ -119,7 +151,7 @@ def _put(
     words: Mapping[str, Text],
     now: datetime,
 ) -> int:
-    people = sorted({user for user in users if user is not None})
+    people = _people(users)
     if not people:
         return 0
     body = Jsonb({name: dict(text) for name, text in words.items()})
@@ -133,6 +165,10 @@ def _put(
         (people, ticket_id, key, kind.value, body, now, live.CHANNEL),
     )
     return told.rowcount
+
+
+def _people(users: Iterable[int | None]) -> list[int]:
+    return sorted({user for user in users if user is not None})
 
 
 def planners(conn: Connection) -> list[int]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
 from core.errors import Conflict, NotFound
-from tickets import assigning, clocks, definitions, store, words
+from tickets import assigning, checklist_store, clocks, definitions, marks, store, words
 from tickets import fields as custom_fields
-from tickets.model import ASSIGNED, SYSTEM, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
+from tickets.beside import Beside
+from tickets.model import ASSIGNED, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
-from tickets.rules import guards
 from tickets.verbs import verb
 
 ATTEMPTS = 5
@@ -54,9 +54,11 @@ def open(  # noqa: A001 - the verb of the ticket core
         "skill": words.code("skill", skill),
         "channel": words.text("channel", channel, longest=64),
         "requester_id": requester_id,
-        "fields": custom_fields.opened(conn, words.kind(kind), fields or {}, actor=actor),
     }
-    _refuse_strangers(conn, asset_id, requester_id)
+    strangers = _strangers(conn, asset_id, requester_id)
+    values["fields"] = custom_fields.opened(conn, words.kind(kind), fields or {}, actor=actor)
+    if strangers:
+        raise NotFound(strangers[0])
     for _ in range(ATTEMPTS):
         found = store.open_for(conn, asset_id, mode) if asset_id is not None and mode is not None else None
         if found is not None:
@@ -70,8 +72,10 @@ def open(  # noqa: A001 - the verb of the ticket core
 def _create(
     conn: Connection, actor: Actor, values: Mapping[str, Any], deadline: datetime | None, now: datetime
 ) -> Ticket | None:
+    """Everything is asked and decided first, then written in one statement: numbers are given out one at a time."""
     flow = definitions.for_kind(conn, values["kind"])
     planned = clocks.plan(conn, values, deadline=deadline, now=now)
+    decision = assigning.decide(conn, values, flow, now) if values["kind"] in ROUTED else None
     row = {
         **values,
         **clocks.due_columns(planned),
@@ -80,13 +84,13 @@ def _create(
         "lifecycle_id": flow.lifecycle_id,
         "assignment_reasons": (),
     }
-    ticket = store.create(conn, actor, values=row, details={"to": flow.initial}, now=now)
-    if ticket is None:
-        return None
-    clocks.keep(conn, ticket.ticket_id, planned)
-    if ticket.kind in ROUTED and not guards.holds(conn, ticket, to=ASSIGNED, actor=SYSTEM, now=now):
-        ticket = assigning.at_opening(conn, SYSTEM, ticket, flow, now)
-    return ticket
+
+    def beside(ticket: Ticket, followed: store.Followed) -> Sequence[Beside | None]:
+        notice = decision.notice(ticket, now) if decision is not None and followed is store.Followed.YES else None
+        return clocks.beside(planned, flow.states[ticket.status], now), notice
+
+    opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside)
+    return store.create(conn, actor, values=row, details={"to": flow.initial}, opening=opening, now=now)
 
 
 def _report_again(conn: Connection, actor: Actor, found: Ticket, values: Mapping[str, Any], now: datetime) -> Ticket:
@@ -98,18 +102,20 @@ def _report_again(conn: Connection, actor: Actor, found: Ticket, values: Mapping
     return store.save(conn, store.lock(conn, found.ticket_id), actor, now, step)
 
 
-def _refuse_strangers(conn: Connection, asset_id: int | None, requester_id: int | None) -> None:
-    """A foreign key looks past the site's policy, so ids are looked up through it first."""
-    if asset_id is None and requester_id is None:
-        return
-    asset, person = one(
-        conn,
-        """select %(asset)s::int is null or exists (select 1 from assets where asset_id = %(asset)s),
-             %(person)s::int is null
-               or exists (select 1 from memberships where user_id = %(person)s and site_id = current_site())""",
-        {"asset": asset_id, "person": requester_id},
-    )
-    if not asset:
-        raise NotFound(f"There is no asset {asset_id} on this site.")
-    if not person:
-        raise NotFound(f"There is no user {requester_id} on this site.")
+def _strangers(conn: Connection, asset_id: int | None, requester_id: int | None) -> list[str]:
+    """What the site does not have. A foreign key looks past the site's policy, so ids are looked up through it first;
+    what else an opening asks of the site in a row comes along."""
+    asset, asset_class, person, *mark = one(conn, STRANGERS, {"asset": asset_id, "person": requester_id})
+    marks.known(conn, marks.Marks(*mark))
+    if asset_id is not None:
+        checklist_store.class_known(conn, asset_id, asset_class)
+    found = [(asset_id, asset, f"There is no asset {asset_id} on this site.")]
+    found.append((requester_id, person, f"There is no user {requester_id} on this site."))
+    return [sentence for ident, known, sentence in found if ident is not None and not known]
+
+
+STRANGERS: LiteralString = """
+  select a.asset_id is not null, a.class,
+    exists (select 1 from memberships where user_id = %(person)s::int and site_id = current_site()),
+    (select mark from definition_marks), (select mark from rule_marks)
+  from (values (1)) always left join assets a on a.asset_id = %(asset)s::int"""

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 
 from psycopg import Connection
 
-from tickets import calendars, sla_policy
+from tickets import calendars, marks, sla_policy
 from tickets.calendars import AROUND_THE_CLOCK, Calendar
 from tickets.model import Text, TicketKind
 from tickets.sla import ClockKind, Terms
@@ -78,14 +78,18 @@ def pick(found: Sequence[Listed], asked: Facts) -> Promise | None:
     return Promise(chosen.policy, chosen.why, dated)
 
 
-def listed(conn: Connection, kind: TicketKind | None = None, priority: int | None = None) -> list[Listed]:
+def listed(conn: Connection, kind: TicketKind | None = None, priority: int | None = None) -> Sequence[Listed]:
     """The policies in force in their order; with ``kind`` and ``priority`` those that may hold for it."""
+    return marks.kept(conn, ("SLA policies", kind, priority), lambda: _in_force(conn, kind, priority))
+
+
+def _in_force(conn: Connection, kind: TicketKind | None, priority: int | None) -> Sequence[Listed]:
     rows = conn.execute(
         SELECT + "where p.active and (%s::text is null or p.kind in (%s, '*'))"
         " and (%s::int is null or p.priority is null or p.priority = %s)" + ORDER,
         (kind, kind, priority, priority),
     )
-    return [_listed(row) for row in rows]
+    return tuple(_listed(row) for row in rows)
 
 
 def facts(conn: Connection, subject: Subject, found: Iterable[Listed]) -> Facts:

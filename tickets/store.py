@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any, LiteralString
 
 from psycopg import Connection, sql
@@ -14,6 +15,7 @@ from psycopg.types.json import Jsonb
 from core import live
 from core.errors import Stale
 from tickets import cause, chain, verbs
+from tickets.beside import Beside
 from tickets.errors import InvalidFields
 from tickets.hooks import Change
 from tickets.listing import Filter as Filter
@@ -21,7 +23,7 @@ from tickets.listing import Page as Page
 from tickets.listing import Which as Which
 from tickets.listing import cursor_of as cursor_of
 from tickets.listing import find as find
-from tickets.model import Actor, Audience, Event, Step, Ticket, TicketKind
+from tickets.model import SYSTEM, Actor, Audience, Event, Step, Ticket, TicketKind
 from tickets.rows import one
 from tickets.rules import guards
 from tickets.ticket_rows import EVENTS, SELECT, read_event, read_ticket
@@ -39,8 +41,8 @@ MOST_CHANGES, SHOWN_CHANGES = 50, 3
 APPEND: LiteralString = """
   told as (insert into ticket_events (ticket_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body,
              prev_hash, hash) select v.* from (values {}) v, written)
-  select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'ticket', 'id', written.ticket_id)::text),
-         e.name, e.user_id
+  {} select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'ticket', 'id', written.ticket_id)::text),
+         e.name, e.user_id {}
   from written left join engineers e on e.engineer_id = written.assignee_id"""
 EVENT: LiteralString = "(%s::int, %s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::jsonb, %s::bytea, %s::bytea)"
 
@@ -48,32 +50,62 @@ EVENT: LiteralString = "(%s::int, %s::int, %s::timestamptz, %s, %s::int, %s, %s,
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
-def create(
-    conn: Connection, actor: Actor, *, values: Mapping[str, Any], details: Mapping[str, Any], now: datetime
-) -> Ticket | None:
-    """A new ticket with its ``opened`` event; None when (asset, mode) already has an open one.
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is written with a new ticket, in one statement: a step of the system unless a guard keeps the ticket from
+    going ``to``, and rows of other rooms, made of the ticket as it will be and of whether the step is taken."""
 
-    ``values`` are columns without ref. The counter's row is locked until the transaction ends, so call this late.
+    to: str
+    step: Step | None
+    beside: Callable[[Ticket, Followed], Sequence[Beside | None]]
+
+
+class Followed(Enum):
+    """Whether the step after opening is taken."""
+
+    YES = "yes"
+    NO = "no"
+
+
+def create(
+    conn: Connection,
+    actor: Actor,
+    *,
+    values: Mapping[str, Any],
+    details: Mapping[str, Any],
+    opening: Opening,
+    now: datetime,
+) -> Ticket | None:
+    """A new ticket with its ``opened`` event and what ``opening`` says; None when (asset, mode) has an open one.
+
+    ``values`` are columns without ref. Numbers count without gaps, so the counter's row is locked until the transaction
+    ends and openings pass one after another from here: whatever only reads comes before.
     """
     prefix = PREFIX[TicketKind(values["kind"])]
     number, ticket_id, site_id = _next(conn, prefix, now.year)
     values = {**values, "ref": f"{prefix}-{now.year}-{number:06d}"}
     blank = Ticket(ticket_id, site_id, version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
-    ticket, events = _stepped(blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),))
-    row = {"ticket_id": ticket_id, **values} | _counts(ticket)
-    insert = sql.SQL(
-        """with written as (insert into tickets ({}) overriding system value values ({})
-             on conflict (site_id, asset_id, mode)
-             where asset_id is not null and mode is not null and status not in ('closed', 'cancelled')
-             do nothing returning ticket_id, assignee_id),"""
-    ).format(_names(row), sql.SQL(", ").join(sql.Placeholder() for _ in row))
-    found = _run(conn, insert, [_db(name, value) for name, value in row.items()], events)
+    fresh, opened = _stepped(blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),))
+    follows = opening.step is not None and not guards.holds(conn, fresh, to=opening.to, actor=SYSTEM, now=now)
+    steps = (opening.step,) if opening.step is not None and follows else ()
+    ticket, more = _stepped(fresh, SYSTEM, now, steps)
+    changed = {*values, *(name for event in more for name in _after(event))}
+    row = {"ticket_id": ticket_id} | {name: getattr(ticket, name) for name in changed} | _counts(ticket)
+    found = _run(
+        conn,
+        _insert(tuple(sorted(row))),
+        [_db(name, row[name]) for name in sorted(row)],
+        [*opened, *more],
+        beside=[each for each in opening.beside(ticket, Followed.YES if follows else Followed.NO) if each is not None],
+    )
     if found is None:
         conn.execute(
             "update ref_counters set last = last - 1 where prefix = %s and year = %s", (prefix, now.year)
         )  # we hold its lock, so the number goes back without a gap
         return None
-    return _told(conn, None, replace(ticket, assignee_name=found[0], assignee_user_id=found[1]), events, actor, now)
+    _told(conn, None, fresh, opened, actor, now)
+    ticket = replace(ticket, assignee_name=found[0], assignee_user_id=found[1])
+    return _told(conn, fresh, ticket, more, SYSTEM, now) if more else ticket
 
 
 def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: Step) -> Ticket:
@@ -85,25 +117,48 @@ def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: 
     changed = {name: getattr(written, name) for name in chain.COLUMNS if any(name in _after(each) for each in events)}
     guards.check(conn, ticket, changed, actor, now)
     row = changed | _counts(written)
-    update = sql.SQL(
-        """with written as (update tickets set {} where ticket_id = %s and version = %s and event_count = %s
-             returning ticket_id, assignee_id),"""
-    ).format(sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in row))
     params = [*(_db(name, value) for name, value in row.items()), ticket.ticket_id, ticket.version, ticket.event_count]
-    found = _run(conn, update, params, events)
+    found = _run(conn, _update(tuple(row)), params, events)
     if found is None:
         raise stale(conn, get(conn, ticket.ticket_id), given=ticket.version)
     return _told(conn, ticket, replace(written, assignee_name=found[0], assignee_user_id=found[1]), events, actor, now)
 
 
 def _run(
-    conn: Connection, write: sql.Composed, params: list[Any], events: Sequence[Event]
+    conn: Connection, write: sql.Composed, params: list[Any], events: Sequence[Event], *, beside: Sequence[Beside] = ()
 ) -> tuple[str | None, int | None] | None:
     """Row, events and notice in one statement; returns name and user of the engineer, or None if no row was written."""
-    append = sql.SQL(APPEND).format(sql.SQL(", ").join(sql.SQL(EVENT) for _ in events))
+    append = _append(len(events), beside)
     values = [value for event in events for value in _event_row(event)]
+    values += [value for each in beside for value in each.params]
     found = conn.execute(write + append, [*params, *values, live.CHANNEL]).fetchone()
     return None if found is None else (found[1], found[2])
+
+
+@lru_cache(maxsize=64)
+def _insert(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(
+        """with written as (insert into tickets ({}) overriding system value values ({})
+             on conflict (site_id, asset_id, mode)
+             where asset_id is not null and mode is not null and status not in ('closed', 'cancelled')
+             do nothing returning ticket_id, assignee_id),"""
+    ).format(sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(sql.Placeholder() for _ in names))
+
+
+@lru_cache(maxsize=256)
+def _update(names: tuple[str, ...]) -> sql.Composed:
+    return sql.SQL(
+        """with written as (update tickets set {} where ticket_id = %s and version = %s and event_count = %s
+             returning ticket_id, assignee_id),"""
+    ).format(sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in names))
+
+
+def _append(events: int, beside: Sequence[Beside]) -> sql.Composed:
+    return sql.SQL(APPEND).format(
+        sql.SQL(", ").join([sql.SQL(EVENT)] * events),
+        sql.Composed([part for each in beside for part in (sql.SQL(", "), each.query)]),
+        sql.Composed([each.output for each in beside if each.output is not None]),
+    )
 
 
 def _told(
@@ -189,10 +244,6 @@ def _next(conn: Connection, prefix: str, year: int) -> tuple[int, int, int]:
         (prefix, year),
     )
     return number, ticket_id, site_id
-
-
-def _names(values: Mapping[str, Any]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.Identifier(name) for name in values)
 
 
 def _db(name: str, value: Any) -> Any:

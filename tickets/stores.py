@@ -9,7 +9,7 @@ from datetime import datetime
 from psycopg import Connection
 
 from core.errors import Conflict, NotFound
-from tickets import stock
+from tickets import marks, stock
 from tickets.hooks import Change
 from tickets.model import Actor, Ticket, TicketKind
 from tickets.rows import one
@@ -217,8 +217,12 @@ def on_event(conn: Connection, change: Change) -> None:
     ticket = change.ticket
     if change.before is not None or ticket.asset_id is None or ticket.kind is TicketKind.REQUEST:
         return
-    if conn.execute("select 1 from dispatch_settings where kits_at_open").fetchone():
+    if marks.kept(conn, "kits", lambda: _kits_at_open(conn)):
         stock.reserve_kit(conn, ticket, now=change.now)
+
+
+def _kits_at_open(conn: Connection) -> bool:
+    return conn.execute("select 1 from dispatch_settings where kits_at_open").fetchone() is not None
 
 
 def on_closed(conn: Connection, ticket: Ticket, now: datetime) -> None:

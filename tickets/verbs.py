@@ -10,7 +10,7 @@ transaction. An error undoes everything, so nothing is told of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class _Story:
     conn: Connection
     changes: deque[Change] = field(default_factory=deque)
     newest: dict[int, Ticket] = field(default_factory=dict)  # by ticket id
-    memory: dict[str, Any] = field(default_factory=dict)
+    memory: dict[Hashable, Any] = field(default_factory=dict)
 
 
 _story: ContextVar[_Story | None] = ContextVar("story", default=None)
@@ -75,7 +75,7 @@ def attempt(conn: Connection) -> Iterator[None]:
             raise
 
 
-def memory(conn: Connection) -> dict[str, Any]:
+def memory(conn: Connection) -> dict[Hashable, Any]:
     """What may be kept until the outermost verb ends, by name; outside every verb nothing is."""
     story = _story.get()
     return story.memory if story is not None and story.conn is conn else {}

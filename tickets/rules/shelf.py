@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from tickets import verbs
+from tickets import marks, verbs
 from tickets.rules import forms
 from tickets.rules.errors import BadExpression, BadRule
 from tickets.rules.matching import Library, library
@@ -37,13 +37,13 @@ def current(conn: Connection) -> Library:
 def changed(conn: Connection) -> None:
     """A rule was changed on this connection."""
     verbs.memory(conn).pop(NAME, None)
+    marks.changed(conn)
 
 
 def _current(conn: Connection) -> Library:
-    row = conn.execute("select mark from rule_marks").fetchone()
-    if row is None:
+    mark = marks.of(conn).rules
+    if mark is None:
         return EMPTY
-    mark: UUID = row[0]
     with _lock:
         found = _kept.get(mark)
         if found is not None:

@@ -160,6 +160,36 @@ create index tickets_closed on tickets (site_id, closed_at) where closed_at is n
 create index tickets_open_due on tickets (site_id, resolve_by, ticket_id) where status not in ('closed', 'cancelled');
 create index tickets_open_priority on tickets (site_id, priority, ticket_id) where status not in ('closed', 'cancelled');
 
+-- processes keep what a site has defined under this mark; whatever changes a definition draws a new one
+create table definition_marks (
+  site_id int primary key default current_site() references sites,
+  mark    uuid not null default gen_random_uuid()
+);
+insert into definition_marks (site_id) select site_id from sites;
+create function mark_definitions() returns trigger language plpgsql as $$
+begin
+  insert into definition_marks (site_id) values (coalesce(new.site_id, old.site_id))
+    on conflict (site_id) do update set mark = gen_random_uuid();
+  return null;
+end $$;
+create trigger marked after insert or update or delete on lifecycles
+  for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on sla_policies
+  for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on calendars
+  for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on checklist_templates
+  for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on dispatch_settings
+  for each row execute function mark_definitions();
+
+create trigger marked after insert or update or delete on engineers
+  for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on shifts
+  for each row execute function mark_definitions();
+create trigger marked after update of timezone on sites
+  for each row execute function mark_definitions();
+
 -- what people keep: views of the list, reports, dashboards
 create table saved (
   saved_id   int generated always as identity primary key,
@@ -221,14 +251,14 @@ create table bulk_changes (
 );
 
 revoke all on search_documents, search_words from millwright_app, millwright_ingest;
-grant select, insert, update, delete on search_dirty, saved, saved_defaults, report_schedules, report_files, bulk_changes
+grant select, insert, update, delete on definition_marks, search_dirty, saved, saved_defaults, report_schedules, report_files, bulk_changes
   to millwright_app;
 grant usage, select on all sequences in schema public to millwright_app;
 
 do $$
 declare t text;
 begin
-  foreach t in array array['search_dirty', 'saved', 'saved_defaults', 'report_schedules', 'report_files', 'bulk_changes'] loop
+  foreach t in array array['definition_marks', 'search_dirty', 'saved', 'saved_defaults', 'report_schedules', 'report_files', 'bulk_changes'] loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
     execute format('create policy site on %I to millwright_app using (site_id = (select current_site())) with check (site_id = (select current_site()))', t);

@@ -21,6 +21,8 @@ create table field_definitions (
   created_at    timestamptz not null default now(),
   unique (site_id, key)
 );
+create trigger marked after insert or update or delete on field_definitions
+  for each row execute function mark_definitions();
 
 -- Fields as rows, to filter by: an index on the JSON itself would not be used under row-level security, since its
 -- operators are not leakproof. The trigger keeps them; texts that are longer than a line are for the search.
