@@ -98,6 +98,11 @@ calendar.make      -      -       -         own      site    site    site  -
 stock.read         -      -       -         site     site    site    site  site
 stock.use          -      -       -         assigned site    site    site  -
 stock.manage       -      -       -         -        site    site    site  -
+article.draft      -      -       -         site     site    site    site  -
+article.publish    -      -       -         -        site    site    site  -
+article.use        -      -       -         site     site    site    site  -
+article.report     -      -       -         -        site    site    site  -
+article.hold_out   -      -       -         -        -       site    site  -
 """
 
 

@@ -14,8 +14,8 @@ from maintenance import queries
 from plant import assets
 from plant.model import Asset
 from tickets import clocks, fields, service, sla, store
-from tickets.knowledge import articles
-from tickets.model import Audience, Event, Ticket, TicketKind, Verdict
+from tickets.knowledge import content, push
+from tickets.model import Audience, Event, Text, Ticket, TicketKind, Verdict
 
 EVIDENCE = "evidence"
 
@@ -65,8 +65,13 @@ class AllowedShown(Output):
 
 
 class ArticleRef(Output):
+    """A guide that was chosen for this order. ``reason`` says why; ``used`` that the work followed it."""
+
     article_id: int
     title: Words
+    reason: Words
+    used: bool
+    rating: int | None
 
 
 class EvidenceShown(Output):
@@ -172,7 +177,7 @@ def detail(ctx: Context, ticket: Ticket) -> TicketDetail:
         **row,
         fields=dict(ticket.fields),
         allowed=_allowed(ctx, ticket),
-        articles=_articles(ctx, ticket, asset),
+        articles=_articles(ctx, ticket),
         assignment_reasons=[Words(**each) for each in ticket.assignment_reasons],
         evidence=_evidence(ctx, ticket),
         verification=_verification(ctx, ticket),
@@ -241,9 +246,22 @@ def _shown(ticket: Ticket) -> TicketShown:
     return TicketShown(ticket_id=ticket.ticket_id, ref=ticket.ref, status=ticket.status)
 
 
-def _articles(ctx: Context, ticket: Ticket, asset: Asset | None) -> list[ArticleRef]:
-    found = articles.suggest(ctx.conn, asset.asset_class if asset else "", ticket.mode)
-    return [ArticleRef(article_id=each.article_id, title=Words(**each.title)) for each in found]
+def _articles(ctx: Context, ticket: Ticket) -> list[ArticleRef]:
+    return [
+        ArticleRef(
+            article_id=each.article_id,
+            title=in_both(each.title),
+            reason=in_both(each.reason),
+            used=each.used_at is not None,
+            rating=each.rating,
+        )
+        for each in push.of(ctx.conn, ticket)
+    ]
+
+
+def in_both(text: Text) -> Words:
+    """A text that may be written in one language only."""
+    return Words(en=content.said(text, "en"), zh=content.said(text, "zh"))
 
 
 def _evidence(ctx: Context, ticket: Ticket) -> list[EvidenceShown]:

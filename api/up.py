@@ -3,7 +3,7 @@
     detectors.runner ──finding──> maintenance.service ──> tickets.service
     detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
-    tickets.hooks    <──every write── tickets.rules.engine
+    tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
 """
@@ -23,6 +23,7 @@ from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
 from tickets import checklists, conversion, handing, stores
 from tickets.hooks import hooks
+from tickets.knowledge import push
 from tickets.rules import engine
 
 JOB_MODULES = (
@@ -48,6 +49,7 @@ def wire() -> None:
     hooks.register_on_event(stores.on_event)
     hooks.register_on_closed(stores.on_closed)
     hooks.register_on_event(checklists.on_event)
+    hooks.register_on_event(push.on_event)
 
 
 def on_finding() -> OnFinding:

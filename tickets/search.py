@@ -131,7 +131,7 @@ ROWS: Mapping[str, LiteralString] = {
     "asset": """select asset_id, code, name, class, concat_ws(' ', name_zh, location) from assets
                 where asset_id = any(%(ids)s)""",
     "article": """select article_id, code, title->>'en', '', concat_ws(' ', title->>'zh', body->>'en', body->>'zh')
-                  from articles where article_id = any(%(ids)s)""",
+                  from articles where article_id = any(%(ids)s) and state = 'published'""",
     "engineer": """select engineer_id, '', name, case when active then 'active' else 'away' end,
                      array_to_string(array(select jsonb_object_keys(skills)), ' ')
                    from engineers where engineer_id = any(%(ids)s)""",
@@ -261,9 +261,11 @@ def _assets(conn: Connection, ids: list[int]) -> list[Document]:
 
 def _articles(conn: Connection, ids: list[int]) -> list[Document]:
     rows = conn.execute(
-        "select article_id, code, title, body, asset_class, mode from articles where article_id = any(%s)", (ids,)
+        """select article_id, code, title, body, classes || modes from articles
+           where article_id = any(%s) and state = 'published'""",
+        (ids,),
     )
-    return [Document(row[0], [row[1], *row[2].values()], [], [*row[3].values(), row[4], row[5]]) for row in rows]
+    return [Document(row[0], [row[1], *row[2].values()], [], [*row[3].values(), *row[4]]) for row in rows]
 
 
 def _engineers(conn: Connection, ids: list[int]) -> list[Document]:

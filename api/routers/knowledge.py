@@ -1,4 +1,4 @@
-"""Guides, failure codes, and who does the work."""
+"""Failure modes, and who does the work."""
 
 from __future__ import annotations
 
@@ -11,30 +11,15 @@ from pydantic import Field
 from api import identity, members
 from api.deps import Ctx, router
 from api.policies import allow
-from api.shapes import Id, Input, Line, Login, Output, Page, Whole, Words
+from api.shapes import Input, Line, Login, Output, Page, Whole, Words
 from maintenance import queries
 from tickets import engineers
-from tickets.knowledge import articles
-from tickets.knowledge.articles import Article
 from tickets.routing import Shift
 
 routes = router("knowledge")
 AssetClassQuery = Annotated[str | None, Query(pattern="^[a-z0-9_]{0,64}$")]
-CodeQuery = Annotated[str | None, Query(pattern="^[A-Za-z0-9._:-]{0,64}$")]
 Skill = Annotated[str, Field(pattern=r"^[\w .:-]{1,64}$", examples=["mechanical"])]
 Clock = Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["06:00"])]
-
-
-class ArticleRow(Output):
-    article_id: int
-    code: str
-    asset_class: str
-    mode: str
-    title: Words
-
-
-class ArticleShown(ArticleRow):
-    body: Annotated[Words, Field(description="Markdown.")]
 
 
 class ModeRow(Output):
@@ -69,19 +54,6 @@ class NewEngineer(Input):
     shifts: Annotated[list[WeeklyShift], Field(max_length=100)] | Literal["always"] = "always"
 
 
-@routes.get("/articles", dependencies=[allow("article.read")])
-def list_articles(ctx: Ctx, asset_class: AssetClassQuery = None, mode: CodeQuery = None) -> Page[ArticleRow]:
-    """Guides, by asset class and failure mode."""
-    return Page(items=[_row(each) for each in articles.find(ctx.conn, asset_class=asset_class, mode=mode)])
-
-
-@routes.get("/articles/{article_id}", dependencies=[allow("article.read")])
-def get_article(ctx: Ctx, article_id: Id) -> ArticleShown:
-    """One guide."""
-    found = articles.get(ctx.conn, article_id)
-    return ArticleShown(**_row(found).model_dump(), body=Words(**found.body))
-
-
 @routes.get("/modes", dependencies=[allow("mode.read")])
 def list_modes(ctx: Ctx, asset_class: AssetClassQuery = None) -> Page[ModeRow]:  # noqa: ARG001 - the right is asked for
     """Failure modes of an asset class (of all without one): the codes that closing an order asks for."""
@@ -109,12 +81,3 @@ def put_engineer(ctx: Ctx, body: NewEngineer) -> EngineerRow:
 def _shift(body: WeeklyShift) -> Shift:
     return Shift(body.weekday, time.fromisoformat(body.starts), time.fromisoformat(body.ends))
 
-
-def _row(found: Article) -> ArticleRow:
-    return ArticleRow(
-        article_id=found.article_id,
-        code=found.code,
-        asset_class=found.asset_class,
-        mode=found.mode,
-        title=Words(**found.title),
-    )
