@@ -64,6 +64,7 @@ def test_guides_are_ranked_by_class_and_mode_then_by_words(conn: Connection) -> 
     ]  # fmt: skip
     assert set(chosen(conn, "fan", "bearing_wear")) == {"compressor-bearing-wear", "pump-bearing-wear"}
     assert chosen(conn, "pump", None)[0] == "pump-unknown"
+    assert chosen(conn, "pump", None, "The bearing is worn and loud")[:2] == ["pump-unknown", "pump-bearing-wear"]
     assert chosen(conn, "pump", "unknown") == chosen(conn, "pump", None)
     assert chosen(conn, "pump", "sensor:vibration:stuck")[0] == "sensor-stuck"
     assert "pump-unknown" not in chosen(conn, "pump", "sensor:vibration:stuck")

@@ -3,7 +3,7 @@
     for this class and mode 1.0 · for the mode on any machine .8 · for any fault of the class .6 · for the mode on
     another machine .5 · for the class, fault unknown .45 · for everything .3        plus up to .5 for the words
 
-An order whose machine or fault nobody named is met by words alone.
+A fault that nobody named is met by the words: .25 for a guide of the class, .2 where the machine is not known either.
 """
 
 from __future__ import annotations
@@ -68,11 +68,9 @@ def standing(scope: Scope, wanted: Wanted) -> float | None:
         return 0.45
     if any_class and (any_mode or UNKNOWN in scope.modes):
         return 0.3
-    return 0.2 if _unsaid(wanted) else None
-
-
-def _unsaid(wanted: Wanted) -> bool:
-    return not wanted.asset_class and wanted.mode == UNKNOWN
+    if wanted.mode == UNKNOWN and (of_class or not wanted.asset_class):
+        return 0.25 if of_class else 0.2
+    return None
 
 
 def fit(article_id: int, scope: Scope, wanted: Wanted, found: Scored[int] | None) -> Fit | None:

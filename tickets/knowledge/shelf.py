@@ -16,6 +16,7 @@ from psycopg import Connection
 
 from tickets.knowledge import store
 from tickets.knowledge.fit import Fit, Scope, Wanted, fit
+from tickets.knowledge.fit import standing as standing_of
 from tickets.knowledge.ranking import Document, Ranking
 from tickets.knowledge.store import Article, State
 
@@ -34,9 +35,12 @@ class Shelf:
 
     def best(self, wanted: Wanted, *, most: int = MOST) -> list[Fit]:
         """The guides that fit well enough, best first."""
-        text = wanted.text[:LONGEST_QUESTION]
-        found = {each.key: each for each in self.ranking.best(text, most=len(self.scopes) or 1)}
-        fits = (fit(key, scope, wanted, found.get(key)) for key, scope in self.scopes.items())
+        scopes = {key: scope for key, scope in self.scopes.items() if standing_of(scope, wanted) is not None}
+        if not scopes:
+            return []
+        scored = self.ranking.best(wanted.text[:LONGEST_QUESTION], most=len(scopes), among=scopes)
+        found = {each.key: each for each in scored}
+        fits = (fit(key, scope, wanted, found.get(key)) for key, scope in scopes.items())
         return sorted((each for each in fits if each), key=lambda each: (-each.score, each.article_id))[:most]
 
 
