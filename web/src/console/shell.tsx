@@ -26,9 +26,10 @@ const Dispatch = lazy(() => import("./dispatch"));
 const Stock = lazy(() => import("./stock"));
 const Reports = lazy(() => import("./reports"));
 const Found = lazy(() => import("./search"));
+const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "rules", "system"] as const;
+const PAGES = ["predictions", "orders", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
@@ -42,6 +43,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   quarantine: PLANNERS,
   detectors: CREW,
   rules: PLANNERS,
+  settings: PLANNERS,
   system: PLANNERS,
 };
 
@@ -62,7 +64,7 @@ export default function Console({ me, signOut }: { me: Me; signOut: () => void }
     <div className="shell">
       <a className="skip" href={`#${route.raw}`} onClick={() => main.current?.focus()}>{t("app.skip")}</a>
       <header className="top">
-        <a className="brand" href="#/predictions"><img src="./icon.svg" alt="" /><span>Millwright</span></a>
+        <a className="brand" href="#/predictions" aria-label="Millwright"><img src="./icon.svg" alt="" /><span>Millwright</span></a>
         <Search />
         <span className="fill" />
         <LiveLink />
@@ -113,6 +115,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Stock me={me} />;
     case "rules":
       return <Rules id={id} me={me} />;
+    case "settings":
+      return <Settings path={route.path.slice(1)} me={me} />;
     case "system":
       return <System />;
     default:
@@ -122,8 +126,12 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
 
 function Side({ section, me }: { section: string; me: Me }) {
   const { t } = useSpeech();
+  const nav = useRef<HTMLElement>(null);
+  useEffect(() => {
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [section]);
   return (
-    <nav className="side" aria-label={t("nav.label")}>
+    <nav className="side" ref={nav} aria-label={t("nav.label")}>
       {PAGES.filter((name) => READERS[name].includes(me.role)).map((name) => (
         <a key={name} href={`#/${name}`} aria-current={section === name ? "page" : undefined}>
           {t(`nav.${name}` as Key)}

@@ -1,0 +1,112 @@
+"""What an administrator sets in a real browser, each asked of the API afterwards, on an app of the file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, expect
+
+from core.embedded import EmbeddedServer
+from tests.api_world import API, World, cloned, living, problem, seeded, ticket
+from tests.web.conftest import DEADLINE_MS, DESKTOP
+
+pytestmark = pytest.mark.web
+expect.set_options(timeout=DEADLINE_MS)
+
+
+@pytest.fixture(scope="module")
+def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("settings")) as running:
+        yield seeded(running)
+
+
+@pytest.fixture(scope="module")
+def window(chromium: Browser, world: World) -> Iterator[Page]:
+    """An administrator's window, signed in."""
+    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    page.goto(f"{world.address}/#/link/{world.link('admin')}")
+    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def admin(window: Page) -> Iterator[Page]:
+    """The window; at the end no script may have failed and axe has nothing to say."""
+    errors: list[str] = []
+    window.on("pageerror", lambda error: errors.append(str(error)))
+    yield window
+    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    assert errors == []
+
+
+def show(page: Page, world: World, path: str, heading: str) -> None:
+    page.goto(f"{world.address}/#{path}")
+    expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+
+
+def test_a_step_that_is_taken_out_is_refused_by_the_api(world: World, admin: Page) -> None:
+    show(admin, world, "/settings/lifecycles/inspection", "Life cycle: inspection")
+    admin.get_by_role("button", name="Edit a draft").click()
+    admin.get_by_role("button", name="Change Cancel:").click()
+    admin.get_by_role("group", name="From").get_by_label("new", exact=True).uncheck()
+    admin.get_by_role("button", name="Apply").click()
+    admin.get_by_role("button", name="Show what would change").click()
+    expect(admin.get_by_role("heading", name="What publishing would change")).to_be_visible()
+    world.as_("manager").put(f"{API}/lifecycles/inspection/draft", json={"definition": {"initial": "new"}})
+    admin.get_by_role("button", name="Keep the draft").click()
+    expect(admin.get_by_role("alert")).to_contain_text("Manager changed this meanwhile.")
+    admin.get_by_role("button", name="Go on with mine").click()
+    admin.get_by_role("button", name="Show what would change").click()
+    admin.get_by_label("Why (kept with the version)").fill("Nothing new is cancelled here")
+    admin.get_by_role("button", name="Publish").click()
+    expect(admin.get_by_role("row", name="Version 1 in force")).to_contain_text("Nothing new is cancelled here")
+    made = ticket(world, kind="inspection")
+    to = {"to": "cancelled", "fields": {"reason": "no"}}
+    path = f"{API}/tickets/{made['ticket_id']}/transition"
+    refused = world.as_("planner").post(path, json=to, headers={"if-match": f'"{made["version"]}"'})
+    assert problem(refused)["code"] == "illegal_transition"
+    admin.get_by_role("button", name="Compare built in").click()
+    expect(admin.get_by_text("removed").first).to_be_visible()
+
+
+def test_a_policy_is_previewed_on_open_tickets_and_changed_for_them(world: World, admin: Page) -> None:
+    made = ticket(world, kind="request", priority=4)
+    found = {each["code"]: each for each in world.as_("admin").get(f"{API}/sla/policies").json()}["any-4"]
+    show(admin, world, f"/settings/sla/{found['sla_policy_id']}", found["name"])
+    admin.get_by_label("finish (h)").fill("2")
+    admin.get_by_role("button", name="Show what would change").click()
+    expect(admin.get_by_role("link", name=made["ref"]).first).to_be_visible()
+    path = f"{API}/sla/policies/{found['sla_policy_id']}"
+    other = {key: found[key] for key in found.keys() - {"sla_policy_id", "version", "changed_at", "changed_by"}}
+    changed = world.as_("manager").put(
+        path, json=other | {"name": "Whenever"}, headers={"if-match": f'"{found["version"]}"'}
+    )
+    assert changed.status_code == 200, changed.text
+    admin.get_by_label("open tickets too, from now on (never for the past)").check()
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_role("alert")).to_contain_text("Whenever")
+    admin.get_by_role("button", name="Go on with mine").click()
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_text("Version 3")).to_be_visible()
+    assert world.as_("admin").get(path).json()["resolution_s"] == 7200
+    assert ticket(world, kind="request", priority=4)["resolve_by"] < made["resolve_by"]
+
+
+def test_a_holiday_is_put_into_the_calendar(world: World, admin: Page) -> None:
+    found = next(each for each in world.as_("admin").get(f"{API}/calendars").json() if each["is_default"])
+    show(admin, world, f"/settings/calendars/{found['calendar_id']}", found["name"])
+    admin.get_by_label("Form").select_option("yearly")
+    admin.get_by_label("Date").fill("2026-12-25")
+    admin.get_by_role("button", name="Add the holiday").click()
+    admin.get_by_label("Saturday").fill("08:00-12:00")
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_text("Version 2")).to_be_visible()
+    now = world.as_("admin").get(f"{API}/calendars/{found['calendar_id']}").json()
+    assert now["holidays"] == [{"yearly": "12-25"}]
+    assert now["hours"]["5"] == [["08:00", "12:00"]]
