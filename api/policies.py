@@ -103,6 +103,7 @@ article.publish    -      -       -         -        site    site    site  -
 article.use        -      -       -         site     site    site    site  -
 article.report     -      -       -         -        site    site    site  -
 article.hold_out   -      -       -         -        -       site    site  -
+triage.read        -      -       -         site     site    site    site  site
 """
 
 

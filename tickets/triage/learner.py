@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tickets.triage.clues import ALWAYS, Clue
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 SHOWN_REASONS = 3
 LEAST_REASON = 0.05
 
@@ -38,7 +38,7 @@ class Pace:
     caution: float = 0.1  # what a weight counts as having seen at its beginning
     fading: float = 0.001
     doubt: float = 0.1  # share of a lesson that is spread over all answers
-    rows: int = 2**14  # of weights; clues that share one are taken for the same
+    rows: int = 2**13  # of weights; clues that share one are taken for the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Learner:
         self.labels: list[str] = []
         self.lessons = 0
         self._places: dict[str, int] = {}
-        self._weights: Floats = np.zeros((self.pace.rows, 0))
-        self._seen: Floats = np.zeros((self.pace.rows, 0))
+        self._weights: Floats = np.zeros((self.pace.rows, 0), dtype=np.float32)
+        self._seen: Floats = np.zeros((self.pace.rows, 0), dtype=np.float32)
 
     def suggest(self, clues: Mapping[Clue, float], *, most: int = 3) -> tuple[Guess, ...]:
         """The likeliest answers, best first (ties: who was learnt first); none before the first lesson."""
@@ -68,12 +68,10 @@ class Learner:
         rows, loud = self._rows(clues)
         shares = _softmax(self._sum(rows, loud))
         best = np.argsort(-shares, kind="stable")[:most].tolist()
-        why = loud[:, None] * self._weights[rows, : len(self.labels)]
-        against = why @ shares
+        voices: Floats = loud[:, None] * self._weights[rows, : len(self.labels)]
+        why: Floats = voices - (voices @ shares)[:, None]
         names = list(clues)
-        return tuple(
-            Guess(self.labels[at], round(float(shares[at]), 4), _reasons(names, why[:, at] - against)) for at in best
-        )
+        return tuple(Guess(self.labels[at], round(float(shares[at]), 4), _reasons(names, why[:, at])) for at in best)
 
     def learn(self, clues: Mapping[Clue, float], label: str) -> None:
         """One lesson: of a case like this the answer was ``label``."""
@@ -104,7 +102,7 @@ class Learner:
 
     def _rows(self, clues: Mapping[Clue, float]) -> tuple[NDArray[np.int64], Floats]:
         rows = [zlib.crc32(f"{clue.field}\0{clue.value}".encode()) % self.pace.rows for clue in clues]
-        return np.array(rows, dtype=np.int64), np.array(list(clues.values()), dtype=np.float64)
+        return np.array(rows, dtype=np.int64), np.array(list(clues.values()), dtype=np.float32)
 
 
 def _softmax(sums: Floats) -> Floats:

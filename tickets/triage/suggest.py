@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from tickets.triage.learner import Guess, Learner
 LEAST_CONFIDENCE = 0.5  # below it nothing is offered as the answer
 LEAST_LESSONS = 20
 MOST = 3
+OWN = "field."  # the site's own fields
 FIELDS: Mapping[str, Text] = {
     "kind": {"en": "Kind", "zh": "类型"},
     "channel": {"en": "Reported by", "zh": "上报渠道"},
@@ -52,23 +53,22 @@ class Suggestion:
     lessons: int
 
 
-def suggestion(target: Target, learner: Learner, clues: Mapping[Clue, float]) -> Suggestion:
-    """The likeliest answers; none at all before enough tickets were closed."""
-    guesses = learner.suggest(clues, most=MOST) if learner.lessons >= LEAST_LESSONS else ()
+def suggestion(
+    target: Target, learner: Learner, clues: Mapping[Clue, float], *, among: Collection[str] | None = None
+) -> Suggestion:
+    """The likeliest answers (of those that still count: ``among``); none before enough tickets were closed."""
+    found = learner.suggest(clues, most=len(learner.labels)) if learner.lessons >= LEAST_LESSONS else ()
+    guesses = [each for each in found if among is None or each.label in among][:MOST]
     sure = bool(guesses) and guesses[0].confidence >= LEAST_CONFIDENCE
     return Suggestion(target, guesses[0].label if sure else None, tuple(map(_choice, guesses)), learner.lessons)
 
 
 def _choice(guess: Guess) -> Choice:
-    return Choice(guess.label, guess.confidence, _in_words(guess.reasons))
-
-
-def _in_words(reasons: Sequence[Clue]) -> tuple[Text, ...]:
-    return tuple(_reason(each) for each in reasons)
+    return Choice(guess.label, guess.confidence, tuple(map(_reason, guess.reasons)))
 
 
 def _reason(clue: Clue) -> Text:
     if clue.field == WORD:
         return {"en": f"The text says “{clue.value}…”", "zh": f"文字中提到“{clue.value}”"}
-    name = FIELDS.get(clue.field, {"en": clue.field, "zh": clue.field})
+    name = FIELDS.get(clue.field, {"en": clue.field.removeprefix(OWN), "zh": clue.field.removeprefix(OWN)})
     return {"en": f"{name['en']}: {clue.value}", "zh": f"{name['zh']}：{clue.value}"}
