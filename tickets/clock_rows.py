@@ -55,21 +55,43 @@ def write(conn: Connection, ticket_id: int, clocks: Sequence[Kept]) -> None:
 
 
 def beside(clocks: Sequence[Kept]) -> Beside | None:
-    """The clocks of a ticket that is being opened, for the statement that writes it."""
+    """The clocks of a ticket that is being opened, for the statement that writes it; one parameter, so that the driver
+    keeps the statement."""
     if not clocks:
         return None
-    rows = sql.SQL(", ").join([BESIDE_ROW] * len(clocks))
-    return Beside(BESIDE.format(rows), [value for kept in clocks for value in _values(0, kept)[1:]])
+    return Beside(BESIDE, [Jsonb([_fresh(each) for each in clocks])])
 
 
-BESIDE_ROW = sql.SQL(
-    """(%s, %s::int, %s::int, %s::float8, %s::jsonb, %s::int, %s::int, %s, %s::float8, %s::timestamptz,
-        %s::timestamptz, %s::timestamptz, %s::text[], %s::timestamptz, %s::timestamptz, %s::int, %s::int, %s::int)"""
-)
+def _fresh(kept: Kept) -> dict[str, Any]:
+    clock = kept.clock
+    moments = {
+        name: getattr(clock, name) for name in ("running_since", "due_at", "next_at", "breached_at", "stopped_at")
+    }
+    return {
+        "kind": clock.kind.value,
+        "calendar_id": kept.dated.calendar_id,
+        "calendar_version": kept.dated.version,
+        "target_s": clock.target.total_seconds(),
+        "terms": sla_policy.terms_row(clock.terms),
+        "policy_id": clock.terms.policy_id,
+        "policy_version": clock.terms.policy_version,
+        "basis": clock.basis.value,
+        "used_s": clock.used.total_seconds(),
+        "fired": sorted(clock.fired),
+        "generation": clock.generation,
+        "round": clock.round,
+        "breaches": clock.breaches,
+    } | {name: None if at is None else at.isoformat() for name, at in moments.items()}
+
+
 BESIDE = sql.SQL(
     """timed as (insert into sla_clocks (ticket_id, kind, calendar_id, calendar_version, target_s, terms, policy_id,
          policy_version, basis, used_s, running_since, due_at, next_at, fired, breached_at, stopped_at, generation,
-         round, breaches) select written.ticket_id, v.* from written, (values {}) v)"""
+         round, breaches)
+       select written.ticket_id, k.* from written, jsonb_to_recordset(%s) as k (kind text, calendar_id int,
+         calendar_version int, target_s float8, terms jsonb, policy_id int, policy_version int, basis text,
+         used_s float8, running_since timestamptz, due_at timestamptz, next_at timestamptz, fired text[],
+         breached_at timestamptz, stopped_at timestamptz, generation int, round int, breaches int))"""
 )
 ROW = sql.SQL("({})").format(sql.SQL(", ").join([sql.Placeholder()] * 19))
 WRITE = sql.SQL(

@@ -30,7 +30,7 @@ CHOSEN_BY_TEXT: LiteralString = """with chosen as materialized (
     cross join lateral (select (x.ref || ' ' || x.title || ' ' || x.description) ilike %s as hit
       from tickets x where x.ticket_id = i.ticket_id offset 0) texts
   where texts.hit order by i.ticket_id desc limit %s) """  # the text is read of what fits otherwise, until it is enough
-OF_CHOSEN: LiteralString = "where t.ticket_id in (select ticket_id from chosen) order by t.ticket_id desc"
+OF_CHOSEN: LiteralString = "where t.ticket_id = any(array(select ticket_id from chosen)) order by t.ticket_id desc"
 SORTING: LiteralString = "select set_config('enable_sort', %s, true)"
 FIELD_IS: LiteralString = (
     "exists (select 1 from ticket_field_values v where v.ticket_id = t.ticket_id and v.key = %s and "

@@ -121,16 +121,16 @@ def beside(
     if not people:
         return None
     body = Jsonb(_words(kind, ticket, extra, ""))
-    return Beside(BESIDE, [people, key, kind.value, body, now, live.CHANNEL], SHOWN)
+    return Beside(BESIDE, [people, key, kind.value, body, now], SHOWN)
 
 
 BESIDE = sql.SQL(
     """noted as (insert into notifications (user_id, ticket_id, key, kind, body, at)
          select unnest(%s::int[]), written.ticket_id, %s, %s, %s::jsonb, %s::timestamptz from written
          on conflict (site_id, user_id, key) do nothing returning notification_id),
-       shown as (select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'notification',
+       shown as (select pg_notify({}, json_build_object('site', current_site(), 'topic', 'notification',
          'id', notification_id)::text)::text as sent from noted)"""
-)
+).format(sql.Literal(live.CHANNEL))
 SHOWN = sql.SQL(", (select count(sent) from shown)")
 
 

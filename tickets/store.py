@@ -40,11 +40,11 @@ JSON = frozenset({"fields", "assignment_reasons"})
 MOST_CHANGES, SHOWN_CHANGES = 50, 3
 APPEND: LiteralString = """
   told as (insert into ticket_events (ticket_id, seq, at, actor_kind, actor_id, actor_name, kind, audience, body,
-             prev_hash, hash) select v.* from (values {}) v, written)
-  {} select pg_notify(%s, json_build_object('site', current_site(), 'topic', 'ticket', 'id', written.ticket_id)::text),
+             prev_hash, hash) select written.ticket_id, v.* from written, (values {}) v)
+  {} select pg_notify({}, json_build_object('site', current_site(), 'topic', 'ticket', 'id', written.ticket_id)::text),
          e.name, e.user_id {}
   from written left join engineers e on e.engineer_id = written.assignee_id"""
-EVENT: LiteralString = "(%s::int, %s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::jsonb, %s::bytea, %s::bytea)"
+EVENT: LiteralString = "(%s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::jsonb, %s::bytea, %s::bytea)"
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -91,6 +91,7 @@ def create(
     ticket, more = _stepped(fresh, SYSTEM, now, steps)
     changed = {*values, *(name for event in more for name in _after(event))}
     row = {"ticket_id": ticket_id} | {name: getattr(ticket, name) for name in changed} | _counts(ticket)
+    row = {name: value for name, value in row.items() if value is not None}  # a statement of at most 50 is kept ready
     found = _run(
         conn,
         _insert(tuple(sorted(row))),
@@ -131,7 +132,7 @@ def _run(
     append = _append(len(events), beside)
     values = [value for event in events for value in _event_row(event)]
     values += [value for each in beside for value in each.params]
-    found = conn.execute(write + append, [*params, *values, live.CHANNEL]).fetchone()
+    found = conn.execute(write + append, [*params, *values]).fetchone()
     return None if found is None else (found[1], found[2])
 
 
@@ -157,6 +158,7 @@ def _append(events: int, beside: Sequence[Beside]) -> sql.Composed:
     return sql.SQL(APPEND).format(
         sql.SQL(", ").join([sql.SQL(EVENT)] * events),
         sql.Composed([part for each in beside for part in (sql.SQL(", "), each.query)]),
+        sql.Literal(live.CHANNEL),
         sql.Composed([each.output for each in beside if each.output is not None]),
     )
 
@@ -220,7 +222,6 @@ def _event(
 
 def _event_row(event: Event) -> tuple[Any, ...]:
     return (
-        event.ticket_id,
         event.seq,
         event.at,
         event.actor.kind.value,
