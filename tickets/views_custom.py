@@ -62,7 +62,13 @@ def known(conn: Connection, *, audience: Audience = Audience.INTERNAL) -> dict[s
 def _field(definition: Definition) -> Field:
     form = FORMS[definition.type]
     return Field(
-        PREFIX + definition.key, form, _expression(definition.key, form), definition.label, (), definition.unit
+        PREFIX + definition.key,
+        form,
+        _expression(definition.key, form),
+        definition.label,
+        (),
+        definition.unit,
+        kept=definition.key,
     )
 
 

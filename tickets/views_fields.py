@@ -28,7 +28,8 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """``expression`` is SQL over ``tickets t`` and what ``needs`` joins; ``unit`` of its number."""
+    """``expression`` is SQL over ``tickets t`` and what ``needs`` joins; ``unit`` of its number; ``kept``: the key of a
+    custom field, under which ``ticket_field_values`` has it."""
 
     name: str
     form: Form
@@ -36,6 +37,7 @@ class Field:
     label: Text
     needs: tuple[str, ...] = ()
     unit: str = ""
+    kept: str | None = None
 
 
 JOINS: Mapping[str, LiteralString] = {

@@ -150,8 +150,34 @@ def where(conditions: Sequence[Condition], fields: Mapping[str, Field], moment: 
         field = fields[each.field]
         needs |= set(field.needs)
         params[f"f{at}"] = _parameter(each, field.form, moment)
-        parts.append(WRITERS[field.form](field.expression, each.op, f"f{at}"))
+        parts += [*_kept(field, each, f"f{at}"), WRITERS[field.form](field.expression, each.op, f"f{at}")]
     return Where(sql.SQL(" and ").join(parts) if parts else sql.SQL("true"), params, frozenset(needs))
+
+
+KEPT: Mapping[tuple[Form, str], str] = {
+    **{(form, "eq"): "v.value = {}::text" for form in (Form.TEXT, Form.CHOICE)},
+    **{(form, "in"): "v.value = any({}::text[])" for form in (Form.TEXT, Form.CHOICE)},
+    **{(Form.NUMBER, op): "v.number " + sign + " {}::float8" for op, sign in {**SIGNS, "eq": "="}.items()},
+    (Form.NUMBER, "in"): "v.number = any({}::float8[])",
+    (Form.NUMBER, "between"): "v.number between ({0}::float8[])[1] and ({0}::float8[])[2]",
+    (Form.FLAG, "is"): "v.value = ({}::boolean)::text",
+    (Form.SET, "any"): "v.value = any({}::text[])",
+    (Form.SET, "all"): "v.value = any({}::text[])",
+}
+
+
+def _kept(field: Field, each: Condition, name: str) -> list[sql.Composable]:
+    """A custom field is also a row of its own, found by an index that comparisons of JSON have not; it narrows what the
+    condition itself then decides. What is not set counts as false, and has no row."""
+    shape = KEPT.get((field.form, each.op))
+    if field.kept is None or shape is None or each.value is False:
+        return []
+    test = sql.SQL(shape).format(sql.Placeholder(name))
+    return [
+        sql.SQL("t.ticket_id in (select v.ticket_id from ticket_field_values v where v.key = {} and {})").format(
+            sql.Literal(field.kept), test
+        )
+    ]
 
 
 def joins(needs: frozenset[str] | set[str]) -> sql.Composable:
