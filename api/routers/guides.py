@@ -70,6 +70,7 @@ class RestoreOf(Input):
 
 class Rating(Input):
     rating: Annotated[Whole, Field(ge=1, le=5)]
+    client_id: Annotated[str | None, Field(max_length=64, description="The device's own id of this entry.")] = None
 
 
 class HoldOut(Input):

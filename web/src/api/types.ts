@@ -1,5 +1,7 @@
 // Shapes of the HTTP API under /api/v1. Times are RFC 3339 UTC strings in plant time unless a name ends in `_ms`.
 
+import type { GuideStep } from "./guides";
+
 export type Language = "en" | "zh";
 export type Words = { en: string; zh: string };
 export type Role = "device" | "requester" | "engineer" | "planner" | "manager" | "admin" | "agent";
@@ -182,7 +184,7 @@ export type Ticket = TicketItem & {
   description: string;
   fields: Record<string, unknown>;
   allowed: Allowed[];
-  articles: { article_id: number | string; title: Words }[];
+  articles: { article_id: number | string; title: Words; reason?: Words; used?: boolean; rating?: number | null }[];
   assignment_reasons: Words[];
   evidence: Evidence[];
   verification: Verification | null;
@@ -205,6 +207,7 @@ export type Article = {
   mode: string | null;
   title: Words;
   body: Words;
+  steps?: GuideStep[];
 };
 
 export type Engineer = {

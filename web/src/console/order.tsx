@@ -12,9 +12,11 @@ import { AttachmentsPanel } from "../parts/attachments";
 import { CustomFields } from "../parts/custom_fields";
 import { Family, MergedAway } from "../parts/family";
 import { EvidenceList, Guide, Verification } from "../parts/job_parts";
+import { SimilarOrders } from "../parts/similar";
 import { HealthLight, isOpen, PriorityMark, StatusChip } from "../parts/marks";
 import type { Moment } from "../parts/plot";
 import { SignalPlots } from "../parts/signal_plot";
+import { Costs, Split } from "../parts/split_cost";
 import { SlaClocks } from "../parts/sla";
 import { Await } from "../parts/states";
 import { Timeline } from "../parts/timeline";
@@ -61,6 +63,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           {me.role !== "requester" && <WorkDone ticketId={ticket.ticket_id} />}
           <AttachmentsPanel ticketId={ticket.ticket_id} />
           <section className="panel"><h2>{t("order.guide")}</h2><Guide ticket={ticket} /></section>
+          <SimilarOrders ticketId={ticket.ticket_id} />
           <section className="panel"><h2>{t("order.timeline")}</h2><Timeline ticketId={ticket.ticket_id} /></section>
           <section className="panel"><h2>{t("order.comment")}</h2><CommentForm ticket={ticket} /></section>
         </div>
@@ -73,6 +76,8 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           <section className="panel"><h2>{t("order.facts")}</h2><Facts ticket={ticket} asset={asset.data} /></section>
           <CustomFields ticket={ticket} me={me} />
           <Family ticket={ticket} me={me} />
+          <Costs ticket={ticket} me={me} />
+          <Split ticket={ticket} me={me} />
         </div>
       </div>
     </>

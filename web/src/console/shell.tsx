@@ -1,5 +1,6 @@
 // The planner's console: the frame around its pages.
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { useWaiting } from "../api/kinds";
 import { useLive } from "../api/live";
 import { usePredictions, useQuarantine } from "../api/queries";
 import type { Me, Role } from "../api/types";
@@ -16,6 +17,7 @@ const PredictionPage = lazy(() => import("./prediction"));
 const Orders = lazy(() => import("./orders"));
 const Order = lazy(() => import("./order"));
 const NewTicket = lazy(() => import("./new_ticket"));
+const Approvals = lazy(() => import("./approvals"));
 const Assets = lazy(() => import("./assets"));
 const AssetPage = lazy(() => import("./asset"));
 const Quarantine = lazy(() => import("./quarantine"));
@@ -25,16 +27,18 @@ const Rules = lazy(() => import("./rules"));
 const Dispatch = lazy(() => import("./dispatch"));
 const Stock = lazy(() => import("./stock"));
 const Reports = lazy(() => import("./reports"));
+const Guides = lazy(() => import("./guides"));
 const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "rules", "settings", "system"] as const;
+const PAGES = ["predictions", "orders", "approvals", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
   predictions: CREW,
   orders: [...CREW, "requester"],
+  approvals: [...PLANNERS, "engineer"],
   dispatch: CREW,
   stock: CREW,
   reports: [...PLANNERS, "engineer"],
@@ -42,6 +46,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   sources: PLANNERS,
   quarantine: PLANNERS,
   detectors: CREW,
+  guides: CREW,
   rules: PLANNERS,
   settings: PLANNERS,
   system: PLANNERS,
@@ -99,6 +104,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;
     case "assets":
       return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
+    case "approvals":
+      return <Approvals />;
     case "reports":
       return <Reports />;
     case "search":
@@ -113,6 +120,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Dispatch me={me} />;
     case "stock":
       return <Stock me={me} />;
+    case "guides":
+      return <Guides id={id} me={me} />;
     case "rules":
       return <Rules id={id} me={me} />;
     case "settings":
@@ -136,6 +145,7 @@ function Side({ section, me }: { section: string; me: Me }) {
         <a key={name} href={`#/${name}`} aria-current={section === name ? "page" : undefined}>
           {t(`nav.${name}` as Key)}
           {name === "predictions" && <PredictionCount />}
+          {name === "approvals" && <WaitingCount />}
           {name === "quarantine" && <QuarantineCount />}
         </a>
       ))}
@@ -147,6 +157,11 @@ function Side({ section, me }: { section: string; me: Me }) {
 function PredictionCount() {
   const predictions = usePredictions();
   return predictions.data?.items.length ? <span className="count">{predictions.data.items.length}</span> : null;
+}
+
+function WaitingCount() {
+  const waiting = useWaiting();
+  return waiting.data?.length ? <span className="count">{waiting.data.length}</span> : null;
 }
 
 function QuarantineCount() {

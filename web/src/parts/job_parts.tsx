@@ -1,20 +1,28 @@
 // Pieces of an order that both the console and the phone show: guide, evidence, and the repair check.
-import { useState } from "react";
+import { useEffect, useState } from "react";
+import { Button } from "@mantine/core";
+import { call } from "../api/client";
 import { useArticle, useAsset } from "../api/queries";
 import { useNow } from "../api/clock";
 import type { Ticket, VerificationSignal } from "../api/types";
+import { enter } from "../api/work";
 import { useSpeech } from "../i18n";
 import { moment, number, signalName } from "../i18n/format";
-import { Markdown } from "./markdown";
+import { GuideText } from "./guide_text";
 import { ToneMark } from "./marks";
 import { Await, Bones } from "./states";
 import { sentenceOf } from "./why";
 
-export function Guide({ ticket }: { ticket: Ticket }) {
+/** The guides of an order. At work, reading one is told to the API, and so is that it was followed or how much it helped. */
+export function Guide({ ticket, reader = "office" }: { ticket: Ticket; reader?: "office" | "work" }) {
   const { t, say } = useSpeech();
   const [chosen, setChosen] = useState(0);
   const current = ticket.articles[chosen] ?? ticket.articles[0] ?? null;
   const article = useArticle(current?.article_id ?? null);
+  const read = reader === "work" ? current?.article_id : undefined;
+  useEffect(() => {
+    if (read !== undefined) void call(`/tickets/${ticket.ticket_id}/guides/${read}/opened`, { method: "POST" }).catch(() => undefined);
+  }, [read, ticket.ticket_id]);
   if (!current) return <p className="soft">{t("order.noGuide")}</p>;
   return (
     <div className="stack">
@@ -27,12 +35,37 @@ export function Guide({ ticket }: { ticket: Ticket }) {
           ))}
         </div>
       )}
+      {current.reason && <p className="soft small">{t("guides.because", { reason: say(current.reason) })}</p>}
       <Await query={article} bones={<Bones rows={1} height={120} />}>
-        {(data) => <><h3>{say(data.title)}</h3><Markdown text={say(data.body)} /></>}
+        {(data) => <><h3>{say(data.title)}</h3><GuideText body={data.body} steps={data.steps ?? []} /></>}
       </Await>
+      {reader === "work" && <Helped ticketId={ticket.ticket_id} guide={current} />}
     </div>
   );
 }
+
+function Helped({ ticketId, guide }: { ticketId: number; guide: Ticket["articles"][number] }) {
+  const { t } = useSpeech();
+  const [used, setUsed] = useState<number | string | null>(guide.used ? guide.article_id : null);
+  const [rating, setRating] = useState(guide.rating ?? 0);
+  const path = `/tickets/${ticketId}/guides/${guide.article_id}`;
+  return (
+    <div className="row">
+      <Button className="thumb" variant="default" aria-pressed={used === guide.article_id} disabled={used === guide.article_id}
+        onClick={() => { enter(ticketId, `${path}/used`, {}); setUsed(guide.article_id); }}>
+        {used === guide.article_id ? `✓ ${t("guides.followed")}` : t("guides.follow")}
+      </Button>
+      {used === guide.article_id && RATINGS.map((value) => (
+        <Button key={value} className="thumb" px="sm" variant={rating === value ? "filled" : "default"} aria-pressed={rating === value} aria-label={t("guides.rate", { n: value })}
+          onClick={() => { enter(ticketId, `${path}/rating`, { rating: value }); setRating(value); }}>
+          {value}
+        </Button>
+      ))}
+    </div>
+  );
+}
+
+const RATINGS = [1, 2, 3, 4, 5];
 
 /** Evidence after the first sentence, which the page has already said as the reason. */
 export function EvidenceList({ ticket }: { ticket: Ticket }) {

@@ -52,7 +52,7 @@ function Job({ ticket, me }: { ticket: Ticket; me: Me }) {
       {!["new", "assigned"].includes(ticket.status) && <WorkPanels ticket={ticket} me={me} />}
       {me.engineer_id !== null && ticket.status !== "new" && <PartsPanel ticket={ticket} />}
       {asset.data && asset.data.signals.length > 0 && <Signals ticket={ticket} asset={asset.data} />}
-      <section className="panel"><h2>{t("my.guide")}</h2><Guide ticket={ticket} /></section>
+      <section className="panel"><h2>{t("my.guide")}</h2><Guide ticket={ticket} reader="work" /></section>
       <details className="panel fold">
         <summary>{t("my.history")}</summary>
         <Timeline ticketId={ticket.ticket_id} />

@@ -1,0 +1,89 @@
+"""Guides in a real browser: written, looked at, published, compared; on an app of the file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, expect
+
+from api import up
+from core.embedded import EmbeddedServer
+from tests.api_world import API, World, cloned, living, seeded, ticket
+from tests.web.conftest import DEADLINE_MS, DESKTOP
+from tickets.hooks import hooks
+
+pytestmark = pytest.mark.web
+expect.set_options(timeout=DEADLINE_MS)
+
+
+@pytest.fixture(scope="module")
+def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    kept = hooks.copy()
+    up.wire()
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("guides")) as running:
+        yield seeded(running)
+    hooks.become(kept)
+
+
+@pytest.fixture(scope="module")
+def window(chromium: Browser, world: World) -> Iterator[Page]:
+    """A manager's window, signed in."""
+    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    page.goto(f"{world.address}/#/link/{world.link('manager')}")
+    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def manager(window: Page) -> Iterator[Page]:
+    """The window; at the end no script may have failed and axe has nothing to say."""
+    errors: list[str] = []
+    window.on("pageerror", lambda error: errors.append(str(error)))
+    yield window
+    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    assert errors == []
+
+
+def test_a_guide_is_written_previewed_published_and_compared(world: World, manager: Page) -> None:
+    manager.goto(f"{world.address}/#/guides/new")
+    manager.get_by_label("Code").fill("house-bearing")
+    manager.get_by_label("Title").fill("Bearings of our pumps")
+    manager.get_by_label("Text", exact=True).fill("<img src=x onerror=alert(1)>\n\nHeat the **bearing**.")
+    manager.get_by_role("button", name="Add a step").click()
+    manager.get_by_label("Step 1", exact=True).last.fill("Measure vibration")
+    manager.get_by_label("At most").fill("4.5")
+    manager.get_by_label("Unit").fill("mm/s")
+    preview = manager.locator("section", has=manager.get_by_role("heading", name="Preview"))
+    expect(preview.get_by_text("≤ 4.5 mm/s")).to_be_visible()
+    expect(preview.get_by_text("<img src=x")).to_be_visible()
+    manager.get_by_role("button", name="Save revision").click()
+    manager.get_by_role("button", name="Publish").click()
+    expect(manager.get_by_text("Published", exact=True).first).to_be_visible()
+    manager.get_by_label("Title").fill("Bearings, second edition")
+    manager.get_by_role("button", name="Save revision").click()
+    expect(manager.get_by_text("Newer text not published")).to_be_visible()
+    expect(manager.locator(".guide-diff .plus", has_text="second edition")).to_be_visible()
+    rows = world.as_("manager").get(f"{API}/articles").json()["items"]
+    (mine,) = [each for each in rows if each["code"] == "house-bearing"]
+    assert (mine["state"], mine["unpublished"], mine["title"]["en"]) == ("published", True, "Bearings of our pumps")
+
+
+def test_the_list_says_what_helped_and_the_order_why(world: World, manager: Page) -> None:
+    order = ticket(world, kind="incident", mode="bearing_wear", title="Bearing of the pump is loud")
+    manager.goto(f"{world.address}/#/orders/{order['ticket_id']}")
+    expect(manager.get_by_text("Why this guide: mode bearing_wear")).to_be_visible()
+    manager.goto(f"{world.address}/#/guides")
+    expect(manager.get_by_role("heading", name="Do guides help?")).to_be_visible()
+    expect(manager.get_by_text("Too few orders to say")).to_be_visible()
+    manager.get_by_label("Filter guides").fill("house")
+    expect(manager.get_by_role("row")).to_have_count(2)
+    manager.get_by_label("Share held out").fill("10")
+    manager.get_by_role("button", name="Set", exact=True).click()
+    expect(manager.get_by_role("button", name="Set", exact=True)).to_be_disabled()
+    assert world.as_("manager").get(f"{API}/articles/settings").json() == {"hold_out": 0.1}
