@@ -110,3 +110,65 @@ def test_a_holiday_is_put_into_the_calendar(world: World, admin: Page) -> None:
     now = world.as_("admin").get(f"{API}/calendars/{found['calendar_id']}").json()
     assert now["holidays"] == [{"yearly": "12-25"}]
     assert now["hours"]["5"] == [["08:00", "12:00"]]
+
+
+def test_a_field_and_a_failure_code_are_defined(world: World, admin: Page) -> None:
+    show(admin, world, "/settings/fields", "Custom fields")
+    admin.get_by_role("button", name="New field").click()
+    admin.get_by_label("Key").fill("oil_temperature")
+    admin.get_by_label("Name (English)").fill("Oil temperature")
+    admin.get_by_label("Type").select_option("number")
+    admin.get_by_label("At most").fill("90")
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_role("row", name="Oil temperature")).to_be_visible()
+    hot = {"kind": "request", "title": "t", "fields": {"oil_temperature": 120}}
+    refused = world.as_("planner").post(f"{API}/tickets", json=hot)
+    assert refused.status_code == 422
+    assert "oil_temperature" in refused.text
+    show(admin, world, "/settings/codes", "Failure codes")
+    admin.get_by_label("Code", exact=False).first.fill("belt_glazed")
+    admin.get_by_label("Name (English)").fill("Belt glazed")
+    admin.get_by_role("button", name="Add", exact=True).click()
+    admin.get_by_label("Find").fill("glazed")
+    expect(admin.get_by_role("row", name="belt_glazed")).to_be_visible()
+    codes = world.as_("engineer").get(f"{API}/failure-codes?part=mode").json()["items"]
+    assert "belt_glazed" in {each["code"] for each in codes}
+
+
+def test_a_checklist_gets_a_line_with_a_limit(world: World, admin: Page) -> None:
+    show(admin, world, "/settings/checklists/pump-round", "Pump: walk-round inspection")
+    admin.get_by_role("button", name="Add a line").click()
+    admin.get_by_label("Text (English)").fill("Suction pressure")
+    admin.get_by_label("Asks for").select_option("number")
+    admin.get_by_label("At least").fill("0.5")
+    admin.get_by_role("button", name="Publish the revision").click()
+    expect(admin.get_by_text("No difference.")).to_be_visible()
+    found = world.as_("engineer").get(f"{API}/checklists").json()["items"]
+    made = next(each for each in found if each["code"] == "pump-round")
+    assert made["revision"] == 2
+    assert (made["items"][-1]["text"]["zh"], made["items"][-1]["low"]) == ("Suction pressure", 0.5)
+
+
+def test_an_approval_is_decided_and_a_ticket_is_split_and_charged(world: World, admin: Page) -> None:
+    made = ticket(world, kind="corrective", title="Gearbox")
+    planner, path = world.as_("planner"), f"{API}/tickets/{made['ticket_id']}"
+    planner.post(f"{path}/comments", json={"text": "The hoist squeaks too"})
+    asked = planner.post(f"{path}/approvals", json={"why": "A new gearbox", "role": "admin"})
+    assert asked.status_code == 201, asked.text
+    show(admin, world, "/approvals", "Approvals")
+    expect(admin.get_by_role("button", name=f"Decline {made['ref']}")).to_be_disabled()
+    admin.get_by_role("button", name=f"Approve {made['ref']}").click()
+    expect(admin.get_by_text("Nothing waits for you.")).to_be_visible()
+    assert planner.get(f"{path}/approvals").json()["items"][0]["state"] == "approved"
+    show(admin, world, f"/orders/{made['ticket_id']}", "Gearbox")
+    admin.get_by_label("Amount").fill("120")
+    admin.get_by_role("button", name="Enter the cost").click()
+    expect(admin.get_by_text("120 in all")).to_be_visible()
+    admin.get_by_role("button", name="Split off entries").click()
+    admin.get_by_label("The hoist squeaks too").check()
+    admin.get_by_label("Title of the new ticket").fill("Hoist")
+    admin.get_by_role("button", name="Split off", exact=True).click()
+    expect(admin.get_by_role("heading", name="Hoist", level=1)).to_be_visible()
+    around = planner.get(f"{path}/around").json()
+    assert around["cost"] == 120
+    assert [each["title"] for each in around["near"] if each["how"] == "split_into"] == ["Hoist"]

@@ -44,6 +44,7 @@ export type Approval = {
   reason: string;
   mine: boolean;
 };
+export type Waiting = Approval & { title: string; demanded_by: string; demanded_at: string };
 export type Around = {
   ticket_id: number;
   merged_into: { ticket_id: number; ref: string; status: TicketStatus } | null;
@@ -69,6 +70,15 @@ export function useAround(ticketId: number) {
   return useQuery({
     queryKey: ["ticket", "around", ticketId],
     queryFn: ({ signal }) => call<Around>(`/tickets/${ticketId}/around`, { signal }),
+  });
+}
+
+/** What waits for the reader's decision; under "ticket", so that whatever refreshes tickets refreshes it. */
+export function useWaiting() {
+  return useQuery({
+    queryKey: ["ticket", "waiting"],
+    queryFn: ({ signal }) => call<Page<Waiting>>("/approvals", { signal }).then((page) => page.items),
+    refetchInterval: 60_000,
   });
 }
 

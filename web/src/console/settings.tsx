@@ -7,8 +7,11 @@ import { Empty } from "../parts/states";
 const Lifecycles = lazy(() => import("./lifecycles"));
 const Sla = lazy(() => import("./sla"));
 const Calendars = lazy(() => import("./calendars"));
+const Fields = lazy(() => import("./fields"));
+const Codes = lazy(() => import("./codes"));
+const Checklists = lazy(() => import("./checklists"));
 
-const PLACES = ["lifecycles", "sla", "calendars"] as const;
+const PLACES = ["lifecycles", "sla", "calendars", "fields", "codes", "checklists"] as const;
 
 export default function Settings({ path, me }: { path: string[]; me: Me }) {
   const { t } = useSpeech();
@@ -22,6 +25,12 @@ export default function Settings({ path, me }: { path: string[]; me: Me }) {
       return <Sla id={id} me={me} />;
     case "calendars":
       return <Calendars id={id} me={me} />;
+    case "fields":
+      return <Fields me={me} />;
+    case "codes":
+      return <Codes me={me} />;
+    case "checklists":
+      return <Checklists id={id} />;
     default:
       return <Empty title={t("app.notFound")} />;
   }

@@ -17,9 +17,12 @@ const NEW: PolicyBody = {
   pauses: null,
 };
 
-export function bodyOf(policy: Policy): PolicyBody {
+const TOLD: Mark = { clock: "*", whom: ["assignee", "planners"], do: "notice" };
+
+function bodyOf(policy: Policy): PolicyBody {
   const { code, name, kind, priority, calendar_id, response_s, update_s, resolution_s, conditions, marks, pauses } = policy;
-  return { code, name, kind, priority, calendar_id, response_s, update_s, resolution_s, conditions, marks, pauses };
+  const full = marks.map((one) => ({ ...TOLD, ...one })); // what a mark leaves out
+  return { code, name, kind, priority, calendar_id, response_s, update_s, resolution_s, conditions, marks: full, pauses };
 }
 
 const linesOfPolicy = (body: PolicyBody, speech: Speech) => linesOf(body as unknown as Record<string, unknown>, speech);
@@ -184,7 +187,7 @@ function OneMark({ n, mark, put }: { n: number; mark: Mark; put: (next: Mark | n
       <NumberInput label={t("slas.at")} w={110} min={0} value={amount} onChange={(value) => at(how, Number(value))} />
       <NativeSelect aria-label={t("slas.atWhat")} value={how} data={["percent", "before", "after"].map((value) => ({ value, label: code("slaAt", value) }))} onChange={(event) => at(event.currentTarget.value, event.currentTarget.value === "percent" ? 80 : 1)} />
       <NativeSelect label={t("slas.do")} value={mark.do} data={["notice", "raise_priority", "reassign"].map((value) => ({ value, label: code("slaDo", value) }))} onChange={(event) => put({ ...mark, do: event.currentTarget.value as Mark["do"] })} />
-      <TextInput label={t("slas.whom")} description={t("slas.whomHint")} defaultValue={(mark.whom ?? []).join(", ")} onChange={(event) => put({ ...mark, whom: listed(event.currentTarget.value) })} style={{ flex: "1 1 260px", maxWidth: 420 }} />
+      <TextInput label={t("slas.whom")} description={t("slas.whomHint")} defaultValue={mark.whom.join(", ")} onChange={(event) => put({ ...mark, whom: listed(event.currentTarget.value) })} style={{ flex: "1 1 260px", maxWidth: 420 }} />
       <Button size="sm" variant="default" aria-label={`${t("setting.remove")} ${t("slas.mark", { n })}`} onClick={() => put(null)}>{t("setting.remove")}</Button>
     </div>
   );
