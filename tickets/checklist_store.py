@@ -165,7 +165,7 @@ def fitting(conn: Connection, ticket: Ticket) -> list[Template]:
     ]
     if all(not each.asset_class for each in found) or ticket.asset_id is None:
         return [each for each in found if not each.asset_class]
-    known = _class_of(conn, ticket.asset_id)
+    known = class_of(conn, ticket.asset_id)
     return [each for each in found if each.asset_class in ("", known)]
 
 
@@ -174,7 +174,8 @@ def class_known(conn: Connection, asset_id: int, asset_class: str | None) -> Non
     verbs.memory(conn)["asset_class", asset_id] = asset_class
 
 
-def _class_of(conn: Connection, asset_id: int) -> str | None:
+def class_of(conn: Connection, asset_id: int) -> str | None:
+    """The class of an asset, looked up once a verb where it was told."""
     memory = verbs.memory(conn)
     if ("asset_class", asset_id) in memory:
         known: str | None = memory["asset_class", asset_id]

@@ -1,6 +1,7 @@
 """The published guides of the current site as this process keeps them indexed, under the mark that every change renews.
 
-An order asks one row (mark, hold-out, class of its machine); the index is built anew only after a guide was changed.
+An opening asks nothing more (mark and hold-out are kept like definitions); the index is built anew only after a guide
+was changed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from uuid import UUID
 
 from psycopg import Connection
 
+from tickets import checklist_store, marks
 from tickets.knowledge import store
 from tickets.knowledge.fit import Fit, Scope, Wanted, fit
 from tickets.knowledge.fit import standing as standing_of
@@ -67,12 +69,11 @@ _lock = Lock()
 
 def standing(conn: Connection, asset_id: int | None) -> Standing | None:
     """None where the site has no guide at all."""
-    row = conn.execute(
-        """select mark, hold_out, salt, coalesce((select class from assets where asset_id = %s), '')
-           from guide_settings""",
-        (asset_id,),
-    ).fetchone()
-    return None if row is None else Standing(_current(conn, row[0]), row[1], row[2], row[3])
+    row = marks.kept(conn, "guides", lambda: conn.execute("select mark, hold_out, salt from guide_settings").fetchone())
+    if row is None:
+        return None
+    asset_class = None if asset_id is None else checklist_store.class_of(conn, asset_id)
+    return Standing(_current(conn, row[0]), row[1], row[2], asset_class or "")
 
 
 def _current(conn: Connection, mark: UUID) -> Shelf:

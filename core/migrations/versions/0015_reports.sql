@@ -187,6 +187,8 @@ create trigger marked after insert or update or delete on engineers
   for each row execute function mark_definitions();
 create trigger marked after insert or update or delete on shifts
   for each row execute function mark_definitions();
+create trigger marked after insert or update or delete on guide_settings
+  for each row execute function mark_definitions();
 create trigger marked after update of timezone on sites
   for each row execute function mark_definitions();
 
