@@ -31,6 +31,7 @@ function Body({ items, may }: { items: FailureCode[]; may: boolean }) {
   const job = useJob();
   const wanted = text.trim().toLowerCase();
   const shown = items.filter((one) => one.part === part && `${one.code} ${one.name.en} ${one.name.zh} ${one.asset_class}`.toLowerCase().includes(wanted));
+  const mechanism = (one: FailureCode) => items.find((other) => other.part === "mechanism" && other.code === one.mechanism)?.name ?? one.mechanism;
   const retire = (one: FailureCode) => job.run(async () => {
     await call(`/failure-codes/${one.code_id}`, { method: "DELETE" });
     await refreshSettings();
@@ -54,7 +55,7 @@ function Body({ items, may }: { items: FailureCode[]; may: boolean }) {
                 <th scope="row"><code>{one.code}</code></th>
                 <td data-label={t("fc.name")}>{say(one.name)}</td>
                 <td data-label={t("fc.class")}>{one.asset_class || t("fc.every")}</td>
-                <td data-label={t("fc.mechanism")}>{one.mechanism ?? "–"}</td>
+                <td data-label={t("fc.mechanism")}>{say(mechanism(one)) || "–"}</td>
                 <td data-label={t("fc.origin")}>
                   {one.code_id === null ? <span className="soft">{t("slas.shipped")}</span>
                     : may ? <Button size="xs" variant="default" loading={job.busy} aria-label={`${t("cf.retire")} ${one.code}`} onClick={() => void retire(one)}>{t("cf.retire")}</Button> : t("fc.own")}

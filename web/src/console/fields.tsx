@@ -14,6 +14,7 @@ import { queryClient } from "../api/queries";
 const TYPES: FieldType[] = ["text", "long_text", "number", "integer", "boolean", "date", "datetime", "choice", "multi_choice", "asset", "person", "url"];
 const NUMBERS = new Set<string>(["number", "integer"]);
 const CHOICES = new Set<string>(["choice", "multi_choice"]);
+const MOST_SHOWN = 6;
 const STATES = ["assigned", "accepted", "arrived", "on_hold", "done", "closed"];
 
 type Wanted = {
@@ -48,6 +49,7 @@ async function refresh(): Promise<void> {
 }
 
 function limits(field: FieldRow, speech: Speech): string {
+  if (field.options.length > MOST_SHOWN) return speech.t("cf.values", { n: field.options.length });
   if (field.options.length > 0) return field.options.map((one) => speech.say(one.label)).join(" / ");
   if (field.low === null && field.high === null) return field.unit || "–";
   return `${field.low ?? "…"} – ${field.high ?? "…"} ${field.unit}`;

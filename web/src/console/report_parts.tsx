@@ -126,11 +126,12 @@ function Line({ report }: { report: Report }) {
   if (!measure) return null;
   const step = 300 / Math.max(1, values.length - 1);
   const points = values.map((each, at) => (each === null ? null : `${(at * step).toFixed(1)},${(76 - (70 * each) / most).toFixed(1)}`)).filter(Boolean);
+  const drawn = points.length === 1 ? [points[0], String(points[0]).replace(/^[^,]+/, "300")] : points; // one value is a level
   const told = report.rows.map((row) => `${row[0]}: ${figure(row[1], measure, speech)}`).join("; ");
   return (
     <figure className="report-line">
       <svg viewBox="-4 0 308 80" role="img" aria-label={`${speech.say(measure.label)}. ${told}`} preserveAspectRatio="none">
-        <polyline points={points.join(" ")} fill="none" stroke="currentColor" strokeWidth="2" vectorEffect="non-scaling-stroke" />
+        <polyline points={drawn.join(" ")} fill="none" stroke="currentColor" strokeWidth="2" vectorEffect="non-scaling-stroke" />
       </svg>
       <figcaption className="small soft">{String(report.rows[0]?.[0] ?? "")} – {String(report.rows.at(-1)?.[0] ?? "")} · {speech.t("report.most" as Key, { value: figure(most, measure, speech) })}</figcaption>
     </figure>

@@ -21,7 +21,7 @@ export default function Reports() {
       <div className="page-head"><div><h1>{t("report.title")}</h1><p>{t("report.lead")}</p></div></div>
       <Dashboards />
       <Problems />
-      <section className="panel" aria-label={t("report.build")}>
+      <section className="panel" style={{ marginTop: 16 }} aria-label={t("report.build")}>
         <h2>{t("report.build")}</h2>
         <Kept body={body} choose={setBody} />
         <Builder body={body} change={setBody} />
@@ -59,7 +59,7 @@ function Shown({ body }: { body: ReportBody }) {
   return (
     <>
       <NativeSelect
-        aria-label={t("report.chart")} value={chart} onChange={(event) => setChart(event.currentTarget.value as Chart)}
+        style={{ maxWidth: 200, marginBottom: 10 }} aria-label={t("report.chart")} value={chart} onChange={(event) => setChart(event.currentTarget.value as Chart)}
         data={(["bar", "table", "line", "number"] as const).map((value) => ({ value, label: t(`chart.${value}`) }))}
       />
       <Await query={report}>

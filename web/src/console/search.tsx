@@ -43,7 +43,7 @@ function Hits({ hits }: { hits: Hit[] }) {
                 {address(hit) ? <a className="title" href={address(hit)} {...{ [ROW]: "" }}>{hit.title}</a> : <strong>{hit.title}</strong>}
                 {hit.text && <div className="small soft">{hit.text}</div>}
               </td>
-              <td>{hit.kind === "ticket" ? code("status", hit.state) : hit.kind === "asset" ? code("class", hit.state) : ""}</td>
+              <td className="nowrap">{hit.kind === "ticket" ? code("status", hit.state) : hit.kind === "asset" ? code("class", hit.state) : ""}</td>
             </tr>
           ))}
         </tbody>

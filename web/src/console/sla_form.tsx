@@ -77,7 +77,7 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
       <div className="stack">
         <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
           <legend className="hidden">{t("slas.policy")}</legend>
-          <Promise_ body={body} set={set} calendars={calendars} isNew={policy === null} />
+          <Terms body={body} set={set} calendars={calendars} isNew={policy === null} />
           <ForWhom body={body} set={set} />
           <Marks body={body} set={set} />
           <Pauses body={body} set={set} />
@@ -105,7 +105,7 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
 
 type Part = { body: PolicyBody; set: (more: Partial<PolicyBody>) => void };
 
-function Promise_({ body, set, calendars, isNew }: Part & { calendars: Calendar[]; isNew: boolean }) {
+function Terms({ body, set, calendars, isNew }: Part & { calendars: Calendar[]; isNew: boolean }) {
   const { t, code } = useSpeech();
   return (
     <section className="panel stack">

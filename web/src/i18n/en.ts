@@ -1330,6 +1330,7 @@ export const en = {
   "cf.field": "Field",
   "cf.type": "Type",
   "cf.limits": "Values",
+  "cf.values": "{n} values",
   "cf.kinds": "Kinds of ticket",
   "cf.kindsHint": "None: tickets of every kind",
   "cf.required": "Required",

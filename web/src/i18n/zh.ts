@@ -1332,6 +1332,7 @@ export const zh: Record<Key, string> = {
   "cf.field": "字段",
   "cf.type": "类型",
   "cf.limits": "取值",
+  "cf.values": "{n} 个值",
   "cf.kinds": "适用工单类型",
   "cf.kindsHint": "不选表示所有类型",
   "cf.required": "必填",
