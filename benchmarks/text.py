@@ -18,7 +18,8 @@ How parameters were chosen, none of them on the queries they are measured on:
 - ranking for StackFAQ (body 0.5, grams 0.4, groups of three letters): the best recall of SeaMonkey's duplicates asked
   by title alone, BM25's constants left at the textbook's 1.2 and 0.75. Neighbouring values differ by less than 0.02.
 - ranking a report with a text (asked_body 1.0): on StackFAQ, with half of the answers kept back as reports' texts.
-- likeness: nothing was changed for these figures; it stood before it was first measured here.
+- likeness: half cosine, half ranking of the first hundred, on those same StackFAQ reports (nDCG@10 0.885 and 0.926
+  alone, 0.941 by halves; 30 to 200 ranked are equal within 0.002). The cosine stood before it was measured here.
 - triage (step 0.5, fading 0.001, doubt 0.1, which fields): the part of the stream before its last 5,000. The weight of
   words: BANKING77, predicted then learnt (2 and 4 are equal there, 1 is worse).
 - confidence below which triage says nothing (0.5): on that earlier part seven of ten answers above it were right.

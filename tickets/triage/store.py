@@ -25,7 +25,7 @@ from tickets.triage.clues import Case, clues
 from tickets.triage.learner import Learner
 from tickets.triage.suggest import OWN, Suggestion, Target, suggestion
 
-MOST_LESSONS = 1500
+MOST_LESSONS = 1000
 KEPT = 4  # sites of this process
 LONGEST = 4000
 LONGEST_VALUE = 60
