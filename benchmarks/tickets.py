@@ -6,7 +6,9 @@ One embedded PostgreSQL with its default settings, and every call as the product
 row-level security, a transaction each. ``list_p95_ms`` is over many combinations of filters, first and later pages, 50
 rows each, from the call to objects, at the larger size (``.small`` at the smaller), nothing cached between two calls.
 ``list_growth`` is large over small. ``create_s`` opens corrective orders with SLA clocks, timers, routing and 200 rules
-registered, a commit each, from four threads. ``timeline_1000_ms`` reads a ticket's 1,000 events (95th percentile).
+registered, a commit each, from four threads (``.one``: from one); ``create_process_ms`` and ``create_backend_ms`` are
+the processor's time for one of them, which other load changes little, ``create_statements`` what is sent for one.
+``timeline_1000_ms`` reads a ticket's 1,000 events (95th percentile).
 ``lost_updates``: writers count up in the same few tickets, each change based on a version and tried again when that
 is stale; ``lost_updates.control`` does the same by plain UPDATE and must lose. ``root_100_changed_ms`` is the audit's
 root over 100 changed tickets beside all the others, ``verified_tickets_s`` how many `millwright audit verify` checks.
@@ -31,7 +33,7 @@ from pathlib import Path
 import psycopg
 
 from api import up
-from benchmarks import ticket_stock
+from benchmarks import cost, ticket_stock
 from benchmarks.result import finish
 from benchmarks.ticket_stock import BEGIN, MODES, OPEN_STATES, SKILLS, Site, Stock
 from core import log, places
@@ -232,26 +234,35 @@ def create(rig: Rig, *, count: int) -> Figures:
     for threads, name in ((1, "create_s.one"), (THREADS, "create_s")):
         _open(rig, 0)
         began = time.perf_counter()
-        with ThreadPoolExecutor(threads) as pool:
+        with cost.measured(rig.superuser) as spent, ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda number: _open(rig, number), range(count)))
         figures[name] = round(count / (time.perf_counter() - began), 1)
-    return figures
+        suffix = name.removeprefix("create_s")
+        figures[f"create_process_ms{suffix}"] = round(spent.process_s / count * 1000, 2)
+        figures[f"create_backend_ms{suffix}"] = spent.backend_s and round(spent.backend_s / count * 1000, 2)
+    with rig.database.tx(site_id=rig.site.site_id) as conn, cost.statements(conn) as sent:
+        _open_on(rig, conn, 1)
+    return figures | {"create_statements": len(sent)}
 
 
 def _open(rig: Rig, number: int) -> None:
     with rig.database.tx(site_id=rig.site.site_id) as conn:
-        service.open(
-            conn,
-            PLANNER,
-            kind="corrective",
-            title=f"Bearing wear {number}",
-            description="Heard at the start of the shift.",
-            asset_id=rig.site.assets[number % len(rig.site.assets)],
-            priority=1 + number % 5,
-            skill=SKILLS[number % len(SKILLS)],
-            requester_id=rig.site.users[number % len(rig.site.users)],
-            now=NOW,
-        )
+        _open_on(rig, conn, number)
+
+
+def _open_on(rig: Rig, conn: psycopg.Connection, number: int) -> None:
+    service.open(
+        conn,
+        PLANNER,
+        kind="corrective",
+        title=f"Bearing wear {number}",
+        description="Heard at the start of the shift.",
+        asset_id=rig.site.assets[number % len(rig.site.assets)],
+        priority=1 + number % 5,
+        skill=SKILLS[number % len(SKILLS)],
+        requester_id=rig.site.users[number % len(rig.site.users)],
+        now=NOW,
+    )
 
 
 def timeline(rig: Rig, *, turns: int) -> Figures:

@@ -20,13 +20,14 @@ from tickets.ticket_rows import SELECT, read_ticket
 
 MOST_ID = 2**31 - 1
 MATCHES = 20_000
-LOOKED_AT, COMMON = 2000, 0.01
+LOOKED_AT, COMMON = 2000, 0.003
+REACH = 20_000  # tickets that fit otherwise and whose text is read, before the text index is asked after all
 REF = re.compile(r"\b[A-Za-z]{2,3}-\d{4}-(\d{5,})\b", re.ASCII)
 CHOSEN: LiteralString = """with chosen as materialized (
   select t.ticket_id from tickets t where {} order by t.ticket_id desc limit %s) """
 CHOSEN_BY_TEXT: LiteralString = """with chosen as materialized (
   select i.ticket_id
-  from (select t.ticket_id from tickets t where {} order by t.ticket_id desc offset 0) i
+  from (select t.ticket_id from tickets t where {} order by t.ticket_id desc limit %s) i
     cross join lateral (select (x.ref || ' ' || x.title || ' ' || x.description) ilike %s as hit
       from tickets x where x.ticket_id = i.ticket_id offset 0) texts
   where texts.hit order by i.ticket_id desc limit %s) """  # the text is read of what fits otherwise, until it is enough
@@ -78,7 +79,13 @@ def find(conn: Connection, wanted: Filter, *, limit: int = 50, cursor: str | Non
 
 
 def _rows(
-    conn: Connection, wanted: Filter, before: int, limit: int, *, among: Sequence[int] | None = None
+    conn: Connection,
+    wanted: Filter,
+    before: int,
+    limit: int,
+    *,
+    among: Sequence[int] | None = None,
+    reach: int | None = None,
 ) -> list[Ticket]:
     """Planned anew each time: the best way depends on what is asked for. First ids, which an index alone may tell."""
     conditions, params = _conditions(wanted)
@@ -90,7 +97,7 @@ def _rows(
     chosen = CHOSEN
     if wanted.q and (among is None or _rarest(wanted.q)):
         chosen = CHOSEN_BY_TEXT
-        params.append(_pattern(wanted.q))
+        params += [reach, _pattern(wanted.q)]
     query = sql.SQL(chosen).format(sql.SQL(" and ").join(conditions)) + sql.SQL(SELECT + OF_CHOSEN)
     return [read_ticket(row) for row in conn.execute(query, [*params, limit], prepare=False)]
 
@@ -98,9 +105,13 @@ def _rows(
 def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
     """What is common is met soon by reading the newest first; what is rare comes from the text index, in parts."""
     rare = _rarest(wanted.q)
-    if rare is None and _is_common(conn, wanted.q, before):
-        return _in_order(conn, wanted, before, limit)
     found: list[Ticket] = []
+    if rare is None and _is_common(conn, wanted.q, before):
+        found = _in_order(conn, wanted, before, limit)
+        beyond = _beyond(conn, wanted, before) if len(found) < limit else None
+        if beyond is None:
+            return found
+        before = beyond
     pattern = _pattern(rare or wanted.q)
     while len(found) < limit:
         rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, MATCHES)).fetchall()
@@ -121,13 +132,24 @@ def _rarest(text: str) -> str | None:
 def _in_order(conn: Connection, wanted: Filter, before: int, limit: int) -> list[Ticket]:
     """Read backwards until there are enough: the planner thinks any text rare, and would read and sort everything."""
     conn.execute(SORTING, ("off",))
-    found = _rows(conn, wanted, before, limit)
+    found = _rows(conn, wanted, before, limit, reach=REACH)
     conn.execute(SORTING, ("on",))
     return found
 
 
+def _beyond(conn: Connection, wanted: Filter, before: int) -> int | None:
+    """The last ticket that reading backwards came to; None when there was no further one."""
+    conditions, params = _conditions(wanted)
+    query = sql.SQL("select t.ticket_id from tickets t where {} and t.ticket_id < %s order by 1 desc offset %s limit 1")
+    row = conn.execute(
+        query.format(sql.SQL(" and ").join([sql.SQL("true"), *conditions])), [*params, before, REACH - 1], prepare=False
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def _is_common(conn: Connection, text: str, before: int) -> bool:
-    """Whether one ticket in a hundred holds it, by the newest few thousand before this one."""
+    """Whether three in a thousand hold it, by the newest few thousand before this one; by the text index that many
+    would be read from everywhere, and backwards a page of them is met soon."""
     row = conn.execute(
         """select count(*) filter (where hit), count(*) from (
              select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s

@@ -17,12 +17,17 @@ def world(conn: Connection, site: int) -> World:
     return tickets_world.build(conn)
 
 
-@pytest.mark.parametrize("looked_at", [5, 5000], ids=["by the index", "by reading backwards"])
+@pytest.mark.parametrize(
+    ("looked_at", "reach"),
+    [(5, 99), (5000, 99), (5000, 3)],
+    ids=["by the index", "by reading backwards", "backwards for a while"],
+)
 def test_text_and_filters_agree_whichever_way_is_taken(
-    conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int
+    conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch, looked_at: int, reach: int
 ) -> None:
     monkeypatch.setattr(listing, "MATCHES", 2)  # several parts
     monkeypatch.setattr(listing, "LOOKED_AT", looked_at)
+    monkeypatch.setattr(listing, "REACH", reach)
     monkeypatch.setattr(listing, "COMMON", 1.1)  # nothing is
     for n in range(12):
         order(conn, world, mode=f"m{n}", title=f"轴承 {'odd' if n % 2 else 'even'} 100% {n}", priority=1 + n % 3)

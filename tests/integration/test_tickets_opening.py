@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from psycopg import Connection, Cursor
+from psycopg import Connection
 
+from benchmarks.cost import statements
 from core.database import Database
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, World
@@ -22,24 +21,6 @@ MOST = 5  # reads: strangers with marks, who has what in hand; writes: number, t
 @pytest.fixture
 def world(conn: Connection, site: int) -> World:
     return tickets_world.build(conn)
-
-
-@contextmanager
-def counted(conn: Connection) -> Iterator[list[str]]:
-    """The statements that are sent within the block."""
-    sent: list[str] = []
-
-    class Counting(Cursor[Any]):
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Counting:
-            sent.append(query if isinstance(query, str) else query.as_string(conn))
-            super().execute(query, *args, **kwargs)
-            return self
-
-    kept, conn.cursor_factory = conn.cursor_factory, Counting
-    try:
-        yield sent
-    finally:
-        conn.cursor_factory = kept
 
 
 def opened(conn: Connection, world: World, number: int, **more: Any) -> Ticket:
@@ -58,7 +39,7 @@ def opened(conn: Connection, world: World, number: int, **more: Any) -> Ticket:
 
 def test_an_opening_costs_few_statements_whatever_it_decides(conn: Connection, world: World) -> None:
     opened(conn, world, 1)
-    with counted(conn) as sent:
+    with statements(conn) as sent:
         ticket = opened(conn, world, 2)
     assert len(sent) <= MOST, "\n".join(" ".join(each.split())[:100] for each in sent)
     number = next(at for at, each in enumerate(sent) if "ref_counters" in each)
