@@ -31,7 +31,7 @@ POLICIES: tuple[tuple[str, int, str, float, float], ...] = (
     ("sensor-fault", 3, OFFICE, 9, 90),
     ("request", 3, OFFICE, 9, 90),
 )
-UPDATES: dict[tuple[str, int], float] = {}  # hours between two words to the requester
+UPDATES: dict[tuple[str, int], float] = {("request", 3): 18}  # open hours between two words to the requester
 SPECIFIC, GENERAL = 100, 1000  # places in the order: policies of a kind before those of every kind
 
 

@@ -68,6 +68,7 @@ def clocks(world: World, ticket_id: int) -> dict[str, dict[str, Any]]:
 def test_a_policy_is_previewed_made_changed_for_open_tickets_and_retired(world: World) -> None:
     manager, planner = world.as_("manager"), world.as_("planner")
     opened = ticket(world, priority=3)
+    ticket(world, priority=4)  # whose policy promises no word to the requester
     before = clocks(world, opened["ticket_id"])
     assert (before["response"]["policy"], before["response"]["why"][0]["en"]) == ("Request, priority 3", "kind request")
 

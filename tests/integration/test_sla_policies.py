@@ -221,6 +221,15 @@ def test_an_escalation_raises_the_priority_or_gives_the_job_to_another(database:
 # -- the update clock -------------------------------------------------------------------------------------------------
 
 
+def test_as_shipped_who_reports_something_ordinary_hears_of_it_every_two_working_days(
+    conn: Connection, world: World
+) -> None:
+    shipped = asked(conn, world, kind="request", priority=3)
+    assert clock_of(conn, shipped, "update").target == 18 * HOUR
+    unasked = order(conn, world, kind="request", priority=3, mode="x")
+    assert "update" not in {kept.clock.kind for kept in clocks.of(conn, unasked.ticket_id)}
+
+
 def test_the_update_clock_runs_for_whoever_asked_and_restarts_with_each_word_to_them(
     conn: Connection, world: World
 ) -> None:
