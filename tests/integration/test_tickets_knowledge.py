@@ -14,7 +14,7 @@ from maintenance import library as failure_modes
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, order
 from tickets import engineers, policies, seed
-from tickets.knowledge import articles, shelf, store
+from tickets.knowledge import articles, revisions, shelf, store
 from tickets.knowledge.fit import Wanted
 from tickets.model import TicketKind
 from tickets.policies import Subject
@@ -84,6 +84,16 @@ def test_seeding_again_changes_nothing_but_a_corrected_text(conn: Connection) ->
     assert store.get(conn, stuck.article_id) == stuck
     with pytest.raises(NotFound):
         store.get(conn, 99_999)
+
+
+def test_a_text_from_before_revisions_becomes_the_first_one(conn: Connection) -> None:
+    old = 'insert into articles (code, title, body) values (\'house\', \'{"en": "a"}\', \'{"en": "b"}\')'
+    conn.execute(old)
+    articles.seed(conn)
+    house = store.by_code(conn, "house")
+    assert house
+    (first,) = revisions.of(conn, house.article_id)
+    assert (house.head, house.published, first.origin, first.content) == (1, 1, "site", house.content)
 
 
 def test_a_site_is_seeded_once_and_what_it_changed_stays(conn: Connection) -> None:

@@ -82,7 +82,10 @@ def seed(conn: Connection, shipped: Mapping[str, Content] | None = None) -> int:
     Where the site has a revision of its own, the new text is only offered.
     """
     now = clock.load(conn).now()
-    return sum(upgrade(conn, code, text, now=now) for code, text in (shipped or library()).items())
+    changed = sum(upgrade(conn, code, text, now=now) for code, text in (shipped or library()).items())
+    for (article_id,) in conn.execute("select article_id from articles where head is null").fetchall():
+        _with_history(conn, store.get(conn, article_id), now, origin=Origin.SITE)
+    return changed
 
 
 def upgrade(conn: Connection, code: str, text: Content, *, now: datetime) -> bool:
@@ -106,11 +109,11 @@ def upgrade(conn: Connection, code: str, text: Content, *, now: datetime) -> boo
     return True
 
 
-def _with_history(conn: Connection, found: Article, now: datetime) -> Article:
+def _with_history(conn: Connection, found: Article, now: datetime, *, origin: Origin = Origin.SHIPPED) -> Article:
     """A text from before revisions were kept becomes the first one."""
     if found.head is not None:
         return found
-    number = revisions.add(conn, SYSTEM, found.article_id, found.content, origin=Origin.SHIPPED, now=now)
+    number = revisions.add(conn, SYSTEM, found.article_id, found.content, origin=origin, now=now)
     store.update(conn, found.article_id, head=number, published=number)
     return replace(found, head=number, published=number)
 
