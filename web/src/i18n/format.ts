@@ -6,7 +6,7 @@ export function number(value: number | null | undefined, speech: Speech): string
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
-  return new Intl.NumberFormat(speech.language, { maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(speech.language, { maximumFractionDigits: digits }).format(value || 0); // −0 is 0
 }
 
 /** A number with its unit; a ratio says so. */
