@@ -80,4 +80,3 @@ def put_engineer(ctx: Ctx, body: NewEngineer) -> EngineerRow:
 
 def _shift(body: WeeklyShift) -> Shift:
     return Shift(body.weekday, time.fromisoformat(body.starts), time.fromisoformat(body.ends))
-
