@@ -305,7 +305,7 @@ def test_who_may_not_speak_gets_no_receipt_and_its_number_stays_new(
 ) -> None:
     payload = batch_payload(["M-0/s0"], START_US, [1.0, 2.0], epoch="late", seq=1)
     superuser.execute("update devices set revoked_at = now()")
-    time.sleep(0.3)
+    time.sleep(0.3)  # a forced re-read happens at most every quarter of a second
     plant.pipeline.reload()
     plant.send(payload)
     plant.settled()
