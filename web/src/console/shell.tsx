@@ -119,7 +119,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "dispatch":
       return <Dispatch me={me} />;
     case "stock":
-      return <Stock me={me} />;
+      return <Stock path={route.path.slice(1)} me={me} />;
     case "guides":
       return <Guides id={id} me={me} />;
     case "rules":
