@@ -97,3 +97,18 @@ def test_triage_over_http(server: EmbeddedServer, tmp_path_factory: pytest.TempP
         assert all(each["answer"] is None for each in found)
         assert problem(world.as_("requester").get(path))["code"] == "forbidden"
         assert world.as_("planner").get(f"{API}/tickets/999999/triage").status_code == 404
+
+
+def test_what_is_taken_over_is_an_ordinary_change_and_a_mode_stays(
+    server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("taken")) as api:
+        made = opened_ticket(seeded(api), kind="incident", title="Seal leaks oil again")
+        path, planner = f"{API}/tickets/{made['ticket_id']}", api.as_("planner")
+        head = {"if-match": f'"{made["version"]}"'}
+        taken = planner.patch(path, json={"skill": "mechanical", "mode": "leak"}, headers=head).json()
+        assert (taken["skill"], taken["mode"]["code"]) == ("mechanical", "leak")
+        head = {"if-match": f'"{taken["version"]}"'}
+        refused = problem(planner.patch(path, json={"mode": "noise"}, headers=head))
+        assert (refused["code"], refused["errors"][0]["field"]) == ("invalid_fields", "mode")
+        assert api.as_("engineer").patch(path, json={"skill": "machining"}, headers=head).status_code in (403, 404)
