@@ -74,8 +74,8 @@ def test_a_part_is_set_up_counted_asked_for_and_put_into_a_kit(world: World, man
     (level,) = [each for each in api.get(f"{API}/stock").json()["items"] if each["code"] == "SEAL-77"]
     assert (level["on_hand"], level["minimum"], level["target"], level["price"]) == (3, 4, 10, 12.5)
     moved = {"store_id": level["store_id"], "part_id": level["part_id"], "quantity": 2}
-    assert api.post(f"{API}/stock/receive", json=moved).status_code == 204
     shelf.get_by_label("Counted").fill("4")
+    assert api.post(f"{API}/stock/receive", json=moved).status_code == 204
     shelf.get_by_role("button", name="Enter the count").click()
     expect(shelf.get_by_role("alert")).to_contain_text("Meanwhile the books say 5 pcs")
     show(manager, world, "/stock/kits", "Kits")
@@ -91,3 +91,57 @@ def test_a_part_is_set_up_counted_asked_for_and_put_into_a_kit(world: World, man
     assert [(each["asset_class"], each["mode"], each["quantity"]) for each in kits if each["code"] == "SEAL-77"] == [
         ("pump", "*", 2)
     ]
+
+
+WEEKLY = {"measures": ["opened"], "dimensions": ["kind"], "period": {"from": "today-90d", "until": "now"}}
+
+
+def test_a_report_by_the_clock_is_made_changed_and_paused(world: World, manager: Page) -> None:
+    api = world.as_("manager")
+    wanted = {"kind": "report", "name": "Weekly intake", "audience": "shared", "body": WEEKLY}
+    assert api.post(f"{API}/saved", json=wanted).status_code == 201
+    show(manager, world, "/reports/schedules/new", "New schedule")
+    manager.get_by_label("Format").select_option("xlsx")
+    manager.get_by_label("Planner (planner)").check()
+    manager.get_by_role("button", name="Save", exact=True).click()
+    expect(manager.get_by_text("No file yet.")).to_be_visible()
+    (made,) = api.get(f"{API}/reports/schedules").json()
+    assert (made["format"], made["every"], len(made["recipients"])) == ("xlsx", "week", 2)
+    path = f"{API}/reports/schedules/{made['schedule_id']}"
+    api.patch(path, json={"hour": 4})
+    manager.get_by_label("How often").select_option("day")
+    manager.get_by_role("button", name="Save", exact=True).click()
+    expect(manager.get_by_role("alert")).to_contain_text("every Monday, 04:00")
+    manager.get_by_role("button", name="Go on with mine").click()
+    with manager.expect_response(lambda answer: answer.request.method == "PATCH"):
+        manager.get_by_role("button", name="Save", exact=True).click()
+    show(manager, world, "/reports/schedules", "Reports by the clock")
+    manager.get_by_role("button", name="Pause Weekly intake").click()
+    expect(manager.get_by_role("row", name="Weekly intake")).to_contain_text("paused")
+    (now,) = api.get(f"{API}/reports/schedules").json()
+    assert (now["paused"], now["every"], now["hour"]) == (True, "day", 6)
+
+
+def test_a_dashboard_is_composed_of_saved_reports(world: World, manager: Page) -> None:
+    api = world.as_("manager")
+    for name in ("By kind", "By kind again"):
+        api.post(f"{API}/saved", json={"kind": "report", "name": name, "audience": "shared", "body": WEEKLY})
+    show(manager, world, "/reports/dashboards/new", "Compose a dashboard")
+    manager.get_by_label("Name").fill("Morning")
+    manager.get_by_label("for everybody").check()
+    for name in ("By kind", "By kind again"):
+        manager.get_by_label("Saved report").select_option(label=name)
+        manager.get_by_role("button", name="Add as a tile").click()
+    manager.get_by_role("group", name="tile 2").get_by_label("Width").select_option("3")
+    manager.get_by_role("group", name="tile 2").get_by_role("button").first.click()
+    manager.get_by_role("button", name="Save", exact=True).click()
+    expect(manager.get_by_role("heading", name="Morning", level=1)).to_be_visible()
+    (kept,) = world.as_("planner").get(f"{API}/saved?kind=dashboard").json()
+    assert [(each["title"], each["width"]) for each in kept["body"]["tiles"]] == [("By kind again", 3), ("By kind", 1)]
+    newer = {"body": {"tiles": kept["body"]["tiles"][:1]}}
+    api.patch(f"{API}/saved/{kept['saved_id']}", json=newer, headers={"if-match": f'"{kept["version"]}"'})
+    manager.get_by_role("group", name="tile 1").get_by_label("Title").fill("Intake")
+    manager.get_by_role("button", name="Save", exact=True).click()
+    expect(manager.get_by_role("alert")).to_contain_text("changed this meanwhile")
+    manager.get_by_role("button", name="Take what stands there").click()
+    expect(manager.get_by_role("group", name="tile 2")).to_have_count(0)

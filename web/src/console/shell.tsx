@@ -107,7 +107,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "approvals":
       return <Approvals />;
     case "reports":
-      return <Reports />;
+      return <Reports path={route.path.slice(1)} me={me} />;
     case "search":
       return <Found text={route.search.get("q") ?? ""} />;
     case "quarantine":

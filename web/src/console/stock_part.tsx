@@ -23,7 +23,7 @@ export function PartPage({ code }: { code: string | null }) {
     <Await query={parts}>
       {(items) => {
         const part = items.find((one) => one.code === code);
-        return part ? <><PartForm key={JSON.stringify(part)} part={part} /><Shelves part={part} /></> : <Empty title={t("app.notFound")} />;
+        return part ? <><PartForm key={part.part_id} part={part} /><Shelves part={part} /></> : <Empty title={t("app.notFound")} />;
       }}
     </Await>
   );
@@ -49,10 +49,12 @@ function PartForm({ part }: { part: Part | null }) {
     const body = { ...draft, code: draft.code.trim(), name: draft.name.trim() };
     const now = await partNamed(body.code);
     if (now && JSON.stringify(bare(now)) !== JSON.stringify(base && bare(base))) return setTheirs(now);
-    await call("/parts", { method: "PUT", body });
+    const made = await call<Part>("/parts", { method: "PUT", body });
+    setDraft(bare(made));
+    setBase(made);
     await refreshStock();
     toast(t("stock.saved", { what: body.name }));
-    go(`/stock/parts/${encodeURIComponent(body.code)}`, "replace");
+    if (!part) go(`/stock/parts/${encodeURIComponent(body.code)}`, "replace");
   });
   const settle = (next: Draft) => {
     setDraft(bare(next));
@@ -95,7 +97,7 @@ function Shelves({ part }: { part: Part }) {
           <Await query={levels}>
             {({ items }) => known.map((store) => {
               const level = items.find((one) => one.store_id === store.store_id && one.part_id === part.part_id);
-              return <Shelf key={`${store.store_id} ${level?.minimum} ${level?.target} ${level?.on_hand}`} part={part} store={store} level={level} />;
+              return <Shelf key={store.store_id} part={part} store={store} level={level} />;
             })}
           </Await>
         )}
@@ -112,6 +114,7 @@ function Shelf({ part, store, level }: { part: Part; store: Store; level: Level 
   const [minimum, setMinimum] = useState<number | string>(level?.minimum ?? 0);
   const [target, setTarget] = useState<number | string>(level?.target ?? 0);
   const [counted, setCounted] = useState<number | string>("");
+  const [seen, setSeen] = useState(0);
   const [moved, setMoved] = useState<number | null>(null);
   const place = { store_id: store.store_id, part_id: part.part_id };
   const limits = () => job.run(async () => {
@@ -121,12 +124,18 @@ function Shelf({ part, store, level }: { part: Part; store: Store; level: Level 
   });
   const count = () => job.run(async () => {
     const now = (await call<Page<Level>>(`/stock${query(place)}`)).items[0]?.on_hand ?? 0;
-    if (now !== (moved ?? level?.on_hand ?? 0)) return setMoved(now);
+    if (now !== (moved ?? seen)) return setMoved(now);
     const quantity = Number(counted) - now;
     if (quantity !== 0) await call("/stock/receive", { method: "POST", body: { ...place, quantity, kind: "correct" } });
+    setCounted("");
+    setMoved(null);
     await refreshStock();
     toast(t("stock.countKept", { n: number(Number(counted), speech), unit: part.unit, store: store.name }));
   });
+  const write = (value: number | string) => {
+    if (counted === "") setSeen(level?.on_hand ?? 0);
+    setCounted(value);
+  };
   return (
     <section className="panel stack" aria-label={store.name}>
       <div className="row between">
@@ -139,7 +148,7 @@ function Shelf({ part, store, level }: { part: Part; store: Store; level: Level 
         <Button type="submit" variant="default" loading={job.busy} disabled={minimum === "" || target === "" || Number(target) < Number(minimum)}>{t("stock.keepLimits")}</Button>
       </form>
       <form className="row" style={{ alignItems: "flex-end" }} onSubmit={(event) => { event.preventDefault(); void count(); }}>
-        <NumberInput label={t("stock.counted")} w={130} min={0} hideControls value={counted} onChange={setCounted} />
+        <NumberInput label={t("stock.counted")} w={130} min={0} hideControls value={counted} onChange={write} />
         <Button type="submit" variant="default" loading={job.busy} disabled={counted === ""}>{t("stock.enterCount")}</Button>
       </form>
       {moved !== null && <p className="problem" role="alert">{t("stock.movedMeanwhile", { n: number(moved, speech), unit: part.unit })}</p>}
