@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -145,3 +146,20 @@ def test_a_dashboard_is_composed_of_saved_reports(world: World, manager: Page) -
     expect(manager.get_by_role("alert")).to_contain_text("changed this meanwhile")
     manager.get_by_role("button", name="Take what stands there").click()
     expect(manager.get_by_role("group", name="tile 2")).to_have_count(0)
+
+
+def test_somebody_is_sick_for_three_days_and_a_new_plan_is_asked_for(world: World, manager: Page) -> None:
+    api = world.as_("manager")
+    lin = api.post(f"{API}/engineers", json={"login": "engineer", "name": "Lin"}).json()
+    show(manager, world, "/dispatch", "Dispatch")
+    manager.get_by_role("button", name="Somebody is sick").click()
+    dialog = manager.get_by_role("dialog")
+    dialog.get_by_label("Person").click()
+    manager.get_by_role("option", name="Lin").click()
+    dialog.get_by_label("Away for").select_option("3")
+    dialog.get_by_role("button", name="Re-plan").click()
+    expect(dialog).to_have_count(0)
+    (sick,) = api.get(f"{API}/dispatch/times/absences").json()["items"]
+    assert (sick["owner_id"], sick["kind"]) == (lin["engineer_id"], "sick")
+    days = datetime.fromisoformat(sick["ends"]) - datetime.fromisoformat(sick["begins"])
+    assert timedelta(days=2.9) < days < timedelta(days=3.1)
