@@ -128,6 +128,7 @@ def test_a_dashboard_is_composed_of_saved_reports(world: World, manager: Page) -
     for name in ("By kind", "By kind again"):
         api.post(f"{API}/saved", json={"kind": "report", "name": name, "audience": "shared", "body": WEEKLY})
     show(manager, world, "/reports/dashboards/new", "Compose a dashboard")
+    manager.reload()
     manager.get_by_label("Name").fill("Morning")
     manager.get_by_label("for everybody").check()
     for name in ("By kind", "By kind again"):
