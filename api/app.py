@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import openapi, problems
+from api.ahead import Ahead
 from api.gate import StrictJson
 from api.health import Probe
 from api.idempotency import Replay
@@ -98,10 +99,13 @@ def installed_version() -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     check_routes(app.routes)
     hearing = asyncio.create_task(app.state.hub.run())
+    ahead = Ahead(app.state.database, app.state.clock_source)
+    ahead.start()
     try:
         yield
     finally:
         hearing.cancel()
+        ahead.end()
         with suppress(asyncio.CancelledError):
             await hearing
 

@@ -130,6 +130,14 @@ def newest(conn: Connection, code: str) -> Template | None:
     return _template(row) if row else None
 
 
+def lock(conn: Connection, code: str) -> Template | None:
+    """The newest revision; nobody else publishes one of this code until the transaction ends."""
+    conn.execute(
+        "select pg_advisory_xact_lock(hashtextextended('checklist ' || current_site() || ' ' || %s, 0))", (code,)
+    )
+    return newest(conn, code)
+
+
 def add_template(
     conn: Connection,
     *,

@@ -25,6 +25,7 @@ from tickets.checklist_store import OnOrder, Template
 from tickets.hooks import Change
 from tickets.model import SYSTEM, Actor, Late, Ticket, TicketKind
 from tickets.opening import open as open_ticket
+from tickets.rows import refuse_stale
 from tickets.sniff import Kind
 from tickets.verbs import verb
 
@@ -38,6 +39,12 @@ class BadChecklist(ConfigError):
     """A shipped checklist does not hold together."""
 
     code = "bad_checklist"
+
+
+class ChecklistKnown(Conflict):
+    """There is a checklist with this code already. Change that one, or choose another code."""
+
+    code = "checklist_known"
 
 
 class IdReused(Conflict):
@@ -96,6 +103,34 @@ def publish(
         now=now,
     )
     return kept.template(conn, ident)
+
+
+def introduce(conn: Connection, *, code: str, **wanted: Any) -> Template:
+    """Publish a checklist that is new; the same again is the one there. Raises ChecklistKnown, InvalidFields."""
+    standing = kept.lock(conn, _code(code))
+    made = publish(conn, code=code, **wanted)
+    if standing is not None and made.template_id != standing.template_id:
+        raise ChecklistKnown
+    return made
+
+
+def revise(conn: Connection, template_id: int, *, version: int, **wanted: Any) -> Template:
+    """Publish the next revision after ``version``. Raises NotFound, InvalidFields, and Stale if one is newer."""
+    code = kept.template(conn, template_id).code
+    standing = kept.lock(conn, code)
+    if standing is not None:
+        refuse_stale(code, standing=standing.revision, given=version, current=_plain(standing))
+    return publish(conn, code=code, **wanted)
+
+
+def _plain(found: Template) -> dict[str, Any]:
+    return {
+        "template_id": found.template_id,
+        "revision": found.revision,
+        "by": found.by_name,
+        "title": dict(found.checklist.title),
+        "items": checklist.as_json(found.checklist.items),
+    }
 
 
 def _code(code: str) -> str:

@@ -81,7 +81,7 @@ class TooManyFields(Conflict):
 
 
 class CodeKnown(Conflict):
-    """This failure code ships with the product."""
+    """There is such a failure code already: it ships with the product, or the site added it."""
 
     code = "code_known"
 

@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from typing import Any, LiteralString
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
-from core.errors import NotFound
 from tickets import words
 from tickets.errors import CodeKnown
 from tickets.field_types import Definition, FieldType, Option, line
 from tickets.model import Text, Ticket
+from tickets.rows import one, refuse_stale
 
 ANY_CLASS = "*"
 MECHANISM, CAUSE = "failure_mechanism", "failure_cause"
+SELECT: LiteralString = "select part, code, name, asset_class, code_id, version, changed_by from failure_codes "
 LABELS: Mapping[str, Text] = {
     MECHANISM: {"en": "Failure mechanism", "zh": "失效机理"},
     CAUSE: {"en": "Failure cause", "zh": "失效原因"},
@@ -49,6 +51,8 @@ class Code:
     asset_class: str = ""
     mechanism: str | None = None
     code_id: int | None = None
+    version: int = 0
+    changed_by: str = ""
 
 
 @cache
@@ -86,32 +90,60 @@ def check(conn: Connection, ticket: Ticket, code: object) -> None:
     raise words.refuse("failure_code", detail, code="choice")
 
 
-def add(conn: Connection, *, part: Part | str, code: str, name: Text, asset_class: str = "") -> Code:
+def add(conn: Connection, *, part: Part | str, code: str, name: Text, asset_class: str = "", by: str = "") -> Code:
     """Add a code of the site's own, or take a retired one up again. Raises CodeKnown, InvalidFields."""
     made = Code(_part(part), _code(code), _name(name), words.code("asset_class", asset_class or None) or "")
     if any((e.part, e.code) == (made.part, made.code) and e.asset_class in ("", made.asset_class) for e in shipped()):
         raise CodeKnown(f"{code!r} ships with the product.")
     row = conn.execute(
-        """insert into failure_codes (part, code, asset_class, name) values (%s, %s, %s, %s)
-           on conflict (site_id, part, asset_class, code) do update set name = excluded.name, retired_at = null
+        """insert into failure_codes as known (part, code, asset_class, name, changed_by) values (%s, %s, %s, %s, %s)
+           on conflict (site_id, part, asset_class, code)
+             do update set name = excluded.name, retired_at = null, changed_by = excluded.changed_by
+             where known.retired_at is not null or known.name = excluded.name
            returning code_id""",
-        (made.part.value, made.code, made.asset_class, Jsonb(dict(made.name))),
+        (made.part.value, made.code, made.asset_class, Jsonb(dict(made.name)), by),
     ).fetchone()
-    return Code(made.part, made.code, made.name, made.asset_class, None, row[0] if row else None)
+    if row is None:
+        raise CodeKnown(f"There is a failure code {code!r} already; change its name instead.")
+    return get(conn, row[0])
 
 
-def retire(conn: Connection, code_id: int, *, at: datetime) -> None:
-    """Take a code of the site's own out of use; orders that have it keep it. Raises NotFound."""
-    updated = conn.execute("update failure_codes set retired_at = %s where code_id = %s", (at, code_id))
-    if updated.rowcount == 0:
-        raise NotFound(f"This site has no failure code {code_id} of its own.")
+def rename(conn: Connection, code_id: int, *, name: Text, version: int | None = None, by: str = "") -> Code:
+    """Another name; the code stays, for orders have it. Raises NotFound, InvalidFields, and Stale unless it fits."""
+    _lock(conn, code_id, version)
+    conn.execute(
+        "update failure_codes set name = %s, changed_by = %s where code_id = %s",
+        (Jsonb(dict(_name(name))), by, code_id),
+    )
+    return get(conn, code_id)
+
+
+def retire(conn: Connection, code_id: int, *, at: datetime, version: int | None = None, by: str = "") -> None:
+    """Take a code of the site's own out of use; orders that have it keep it. Raises NotFound, Stale."""
+    _lock(conn, code_id, version)
+    conn.execute("update failure_codes set retired_at = %s, changed_by = %s where code_id = %s", (at, by, code_id))
+
+
+def get(conn: Connection, code_id: int) -> Code:
+    """One code of the site's own, in use or retired; raises NotFound."""
+    missing = f"This site has no failure code {code_id} of its own."
+    return _read(one(conn, SELECT + "where code_id = %s", (code_id,), missing=missing))
+
+
+def _lock(conn: Connection, code_id: int, version: int | None) -> Code:
+    conn.execute("select 1 from failure_codes where code_id = %s for update", (code_id,))
+    found = get(conn, code_id)
+    refuse_stale(found.code, standing=found.version, given=version, current=asdict(found))
+    return found
 
 
 def _own(conn: Connection) -> Iterator[Code]:
-    rows = conn.execute(
-        "select part, code, name, asset_class, code_id from failure_codes where retired_at is null order by code"
-    )
-    return (Code(Part(part), code, name, asset_class, None, ident) for part, code, name, asset_class, ident in rows)
+    return map(_read, conn.execute(SELECT + "where retired_at is null order by code"))
+
+
+def _read(row: tuple[Any, ...]) -> Code:
+    part, code, name, asset_class, code_id, version, by = row
+    return Code(Part(part), code, name, asset_class, None, code_id, version, by)
 
 
 def _options(codes: list[Code], part: Part) -> tuple[Option, ...]:

@@ -77,6 +77,8 @@ class Definition:
     audience: Audience = Audience.INTERNAL
     position: int = 0
     retired_at: datetime | None = None
+    version: int = 0
+    changed_by: str = ""
 
     def of(self, kind: TicketKind) -> bool:
         """Whether tickets of this kind have the field."""

@@ -10,7 +10,7 @@ is asked for again at *done*, of the person who gets there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -21,7 +21,7 @@ from tickets import failure_codes, marks, words
 from tickets.errors import FieldTaken, MissingFields, TooManyFields
 from tickets.field_types import FIELD_KEY, Definition, FieldFilter, FieldType, Option, Required, line, value
 from tickets.model import CANCELLED, DONE, Actor, Audience, Text, Ticket, TicketKind
-from tickets.rows import one
+from tickets.rows import one, refuse_stale
 
 MOST = 200
 UNASKED = frozenset({"system", "detector"})
@@ -31,7 +31,7 @@ OF_MACHINES = frozenset({"title_zh", "description_zh", "alarm_id"})  # what the 
 LANGUAGES = ("en", "zh")
 SELECT: LiteralString = """
   select field_id, key, label, type, unit, low, high, choices, kinds, required, required_to, default_value, audience,
-         position, retired_at
+         position, retired_at, version, changed_by
   from field_definitions """
 CHANGED = frozenset(
     {"label", "unit", "low", "high", "options", "kinds", "required", "required_to", "default", "audience", "position"}
@@ -198,7 +198,15 @@ def _own(conn: Connection) -> tuple[Definition, ...]:
     )
 
 
-def define(conn: Connection, *, key: str, label: Text, type: FieldType | str, **more: Any) -> Definition:  # noqa: A002
+def define(
+    conn: Connection,
+    *,
+    key: str,
+    label: Text,
+    type: FieldType | str,  # noqa: A002
+    by: str = "",
+    **more: Any,
+) -> Definition:
     """Add a field; ``more`` are the other properties of :class:`Definition`. Raises InvalidFields, FieldTaken."""
     taken = {each.key for each in every(conn)} | OF_MACHINES
     if key in taken:
@@ -212,32 +220,48 @@ def define(conn: Connection, *, key: str, label: Text, type: FieldType | str, **
     made = _shaped(blank, {"label": label, **more})
     row = conn.execute(
         """insert into field_definitions (key, label, type, unit, low, high, choices, kinds, required, required_to,
-             default_value, audience, position)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict (site_id, key) do nothing returning field_id""",
-        (made.key, Jsonb(dict(made.label)), made.type.value, *_row(made)),
+             default_value, audience, position, changed_by)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+           on conflict (site_id, key) do nothing returning field_id, version""",
+        (made.key, Jsonb(dict(made.label)), made.type.value, *_row(made), by),
     ).fetchone()
     if row is None:
         raise FieldTaken(f"Somebody else is adding a field {key!r} at this moment.")
-    return replace(made, field_id=row[0])
+    return replace(made, field_id=row[0], version=row[1], changed_by=by)
 
 
-def change(conn: Connection, field_id: int, **changes: Any) -> Definition:
-    """Change a field; its key and type stay, and so do the values that tickets have. Raises NotFound, InvalidFields."""
-    made = _shaped(get(conn, field_id), changes)
+def change(conn: Connection, field_id: int, *, version: int | None = None, by: str = "", **changes: Any) -> Definition:
+    """Change a field; its key and type stay, and so do the values that tickets have.
+
+    Raises NotFound, InvalidFields, and Stale unless ``version`` fits.
+    """
+    made = _shaped(_lock(conn, field_id, version), changes)
     conn.execute(
         """update field_definitions set label = %s, unit = %s, low = %s, high = %s, choices = %s, kinds = %s,
-             required = %s, required_to = %s, default_value = %s, audience = %s, position = %s where field_id = %s""",
-        (Jsonb(dict(made.label)), *_row(made), field_id),
+             required = %s, required_to = %s, default_value = %s, audience = %s, position = %s, changed_by = %s
+           where field_id = %s""",
+        (Jsonb(dict(made.label)), *_row(made), by, field_id),
     )
-    return made
-
-
-def retire(conn: Connection, field_id: int, *, at: datetime | None) -> Definition:
-    """Take a field out of the forms, or (None) take it up again; what tickets hold stays. Raises NotFound."""
-    get(conn, field_id)
-    conn.execute("update field_definitions set retired_at = %s where field_id = %s", (at, field_id))
     return get(conn, field_id)
+
+
+def retire(
+    conn: Connection, field_id: int, *, at: datetime | None, version: int | None = None, by: str = ""
+) -> Definition:
+    """Take a field out of the forms, or (None) take it up again; what tickets hold stays. Raises NotFound, Stale."""
+    _lock(conn, field_id, version)
+    conn.execute(
+        "update field_definitions set retired_at = %s, changed_by = %s where field_id = %s", (at, by, field_id)
+    )
+    return get(conn, field_id)
+
+
+def _lock(conn: Connection, field_id: int, version: int | None) -> Definition:
+    conn.execute("select 1 from field_definitions where field_id = %s for update", (field_id,))
+    found = get(conn, field_id)
+    current = asdict(found) | {"retired_at": found.retired_at and found.retired_at.isoformat()}
+    refuse_stale(found.key, standing=found.version, given=version, current=current)
+    return found
 
 
 def get(conn: Connection, field_id: int) -> Definition:
@@ -340,9 +364,9 @@ def _row(made: Definition) -> tuple[Any, ...]:
 
 
 def _read(row: tuple[Any, ...]) -> Definition:
-    (field_id, key, label, kind, unit, low, high, options, kinds, required, to, default, audience, position, gone) = row
+    (ident, key, label, kind, unit, low, high, options, kinds, required, to, default, audience, *rest) = row
     shown = tuple(Option(each["value"], each["label"]) for each in options)
     return Definition(
-        field_id, key, label, FieldType(kind), unit, low, high, shown, tuple(kinds), Required(required), tuple(to),
-        default, Audience(audience), position, gone,
+        ident, key, label, FieldType(kind), unit, low, high, shown, tuple(kinds), Required(required), tuple(to),
+        default, Audience(audience), *rest,
     )  # fmt: skip

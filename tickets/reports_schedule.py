@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
@@ -30,9 +30,10 @@ from tickets.saved import Kind
 LOOK_S = 30.0
 KEPT = 20  # files of a schedule
 MOST_READERS = 50
+READERS = ("engineer", "planner", "manager", "admin")
 SELECT: LiteralString = """
   select r.schedule_id, r.saved_id, s.name, r.owner_id, r.format, r.locale, r.every, r.hour, r.recipients, r.next_at,
-         r.last_at, r.last_error
+         r.last_at, r.last_error, r.paused
   from report_schedules r join saved s using (saved_id) """
 TITLE: Text = {"en": "Report “{name}” is ready", "zh": "报表“{name}”已生成"}
 FAILED: Text = {"en": "Report “{name}” could not be made", "zh": "报表“{name}”生成失败"}
@@ -54,6 +55,16 @@ class Schedule:
     next_at: datetime
     last_at: datetime | None
     last_error: str | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A person of the crew."""
+
+    user_id: int
+    name: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +93,7 @@ def add(
     """A new schedule of a report that the actor may see. Raises NotFound, InvalidFields."""
     if saved.get(conn, actor, saved_id).kind is not Kind.REPORT:
         raise NotFound(f"There is no saved report {saved_id}.")
-    readers = sorted(set(recipients))
-    if not 0 < len(readers) <= MOST_READERS:
-        raise words.refuse("recipients", f"From 1 to {MOST_READERS} people get a report.")
-    _refuse_strangers(conn, readers)
+    readers = _readers(conn, recipients)
     (schedule_id,) = one(
         conn,
         """insert into report_schedules (saved_id, owner_id, format, locale, every, hour, recipients, next_at)
@@ -95,12 +103,54 @@ def add(
     return get(conn, schedule_id)
 
 
+def change(conn: Connection, actor: Actor, schedule_id: int, *, changes: Mapping[str, Any], now: datetime) -> Schedule:
+    """Another form, rhythm or readers; ``paused`` makes no file until it is false. What was missed is not made up for.
+
+    Raises NotFound, NotAllowed, InvalidFields.
+    """
+    wanted = replace(_own(conn, actor, schedule_id), **changes)
+    conn.execute(
+        """update report_schedules set format = %s, locale = %s, every = %s, hour = %s, recipients = %s, paused = %s,
+             next_at = %s where schedule_id = %s""",
+        (
+            wanted.format,
+            wanted.locale,
+            wanted.every,
+            wanted.hour,
+            _readers(conn, wanted.recipients),
+            wanted.paused,
+            following(now, wanted.every, wanted.hour, views.zone(conn)),
+            schedule_id,
+        ),
+    )
+    return get(conn, schedule_id)
+
+
+def crew(conn: Connection) -> list[Reader]:
+    """Who may get reports of this site."""
+    rows = conn.execute(
+        """select m.user_id, u.name, m.role from memberships m join users u using (user_id)
+           where m.site_id = current_site() and m.role = any(%s) and u.disabled_at is null
+           order by u.name, m.user_id""",
+        (list(READERS),),
+    )
+    return [Reader(*row) for row in rows]
+
+
+def _readers(conn: Connection, recipients: Sequence[int]) -> list[int]:
+    readers = sorted(set(recipients))
+    if not 0 < len(readers) <= MOST_READERS:
+        raise words.refuse("recipients", f"From 1 to {MOST_READERS} people get a report.")
+    _refuse_strangers(conn, readers)
+    return readers
+
+
 def _refuse_strangers(conn: Connection, readers: Sequence[int]) -> None:
     """A report shows the whole site: its readers are crew."""
     rows = conn.execute(
         """select user_id from memberships where site_id = current_site() and user_id = any(%s)
-           and role in ('engineer', 'planner', 'manager', 'admin')""",
-        (list(readers),),
+           and role = any(%s)""",
+        (list(readers), list(READERS)),
     )
     strangers = sorted(set(readers) - {row[0] for row in rows})
     if strangers:
@@ -124,9 +174,16 @@ def all_for(conn: Connection, actor: Actor) -> list[Schedule]:
 
 def remove(conn: Connection, actor: Actor, schedule_id: int) -> None:
     """Forget a schedule and its files. Raises NotFound, NotAllowed."""
-    if get(conn, schedule_id).owner_id != actor.actor_id and actor.part not in saved.MANAGERS:
-        raise NotAllowed("Only who made this schedule, or a manager, removes it.")
+    _own(conn, actor, schedule_id)
     conn.execute("delete from report_schedules where schedule_id = %s", (schedule_id,))
+
+
+def _own(conn: Connection, actor: Actor, schedule_id: int) -> Schedule:
+    conn.execute("select 1 from report_schedules where schedule_id = %s for update", (schedule_id,))
+    found = get(conn, schedule_id)
+    if found.owner_id != actor.actor_id and actor.part not in saved.MANAGERS:
+        raise NotAllowed("Only who made this schedule, or a manager, changes or removes it.")
+    return found
 
 
 def files(conn: Connection, actor: Actor, schedule_id: int) -> list[Made]:
@@ -182,7 +239,7 @@ def following(now: datetime, every: str, hour: int, zone: ZoneInfo) -> datetime:
 def due(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a handler's signature
     """Enqueue what is due; each schedule goes on from now, however long nobody looked."""
     rows = conn.execute(
-        """select schedule_id, next_at, every, hour from report_schedules where next_at <= %s
+        """select schedule_id, next_at, every, hour from report_schedules where next_at <= %s and not paused
            order by schedule_id for update skip locked""",
         (now,),
     ).fetchall()

@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.sql import Composed
 
-from core.errors import NotFound
+from core.errors import NotFound, Stale
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 
@@ -21,3 +21,13 @@ def one(
     if row is None:
         raise NotFound(missing)
     return row
+
+
+def refuse_stale(name: str, *, standing: int, given: int | None, current: Mapping[str, Any]) -> None:
+    """Raise Stale, with what stands there now, unless the caller saw the version ``standing`` (None: did not look)."""
+    if given is not None and given != standing:
+        raise Stale(
+            f"{name} was changed meanwhile: it is at version {standing}. Reload and try again.",
+            current=dict(current),
+            given_version=given,
+        )

@@ -49,7 +49,7 @@ PLANNERS = frozenset({"planner", "manager", "admin"})
 MACHINES = frozenset({"system", "rule", "detector"})
 VERIFIED = frozenset({TicketKind.PREVENTIVE, TicketKind.CORRECTIVE})
 AWAITING = "awaiting_approval"
-EDITS = {"title", "description", "priority", "fields"}
+EDITS = {"title", "description", "priority", "skill", "mode", "fields"}
 UNDECIDED: Text = {
     "en": "Telemetry cannot tell whether the repair helped: close or reopen it by hand, with a note.",
     "zh": "遥测无法判断修复是否有效：请人工关闭或重开，并写明说明。",
@@ -184,8 +184,9 @@ def patch(
     version: int | None = None,
     now: datetime,
 ) -> Ticket:
-    """Edit title, description, priority (clocks get its targets) or fields (merged key by key; null removes).
+    """Edit title, description, priority (clocks get its targets), skill or fields (merged key by key; null removes).
 
+    A failure mode is named where none was: the one that a ticket has ties it to what opened it.
     Planners edit all; the assigned engineer description and fields. Raises Stale, InvalidFields, NotAllowed, NotYours.
     """
     ticket = store.lock(conn, ticket_id, version=version)
@@ -335,6 +336,12 @@ def _refuse_finished(ticket: Ticket) -> None:
         raise TicketClosed(f"{ticket.ref} is {ticket.status}; its timeline is finished. Open a new ticket.")
 
 
+def _mode(ticket: Ticket, given: object) -> str | None:
+    if ticket.mode not in (None, given):
+        raise words.refuse("mode", f"{ticket.ref} has the failure mode {ticket.mode!r}, and keeps it.")
+    return words.code("mode", given)
+
+
 def _refuse_editor(actor: Actor, ticket: Ticket, changes: Mapping[str, Any]) -> None:
     if actor.part in PLANNERS | MACHINES:
         return
@@ -357,6 +364,10 @@ def _edits(conn: Connection, actor: Actor, ticket: Ticket, changes: Mapping[str,
         edited["description"] = words.text("description", changes["description"], needed=False)
     if "priority" in changes:
         edited["priority"] = words.priority(changes["priority"])
+    if "skill" in changes:
+        edited["skill"] = words.code("skill", changes["skill"])
+    if "mode" in changes:
+        edited["mode"] = _mode(ticket, changes["mode"])
     if "fields" in changes:
         edited["fields"] = custom_fields.edited(conn, ticket, changes["fields"], actor=actor)
     return edited

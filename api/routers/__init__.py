@@ -8,6 +8,7 @@ from api.routers import (
     assets,
     attachments,
     bulk,
+    checklists,
     devices,
     dispatch,
     fields,
@@ -74,4 +75,5 @@ ROUTERS = (
     lifecycles.routes,
     attachments.routes,
     work.routes,
+    checklists.routes,
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import Field
 
-from api.deps import Ctx, router
+from api.deps import Ctx, Version, router
 from api.policies import allow
 from api.routers.assets import Finite
 from api.shapes import Change, Id, Input, Line, Moment, Output, Page, Whole, Words, changes
@@ -76,7 +76,7 @@ class OptionShown(Output):
 
 
 class FieldShown(Output):
-    """``field_id`` null: built in."""
+    """``field_id`` null: built in. ``version`` is what If-Match wants."""
 
     field_id: int | None
     key: str
@@ -93,6 +93,8 @@ class FieldShown(Output):
     audience: Audience
     position: int
     retired_at: Moment | None
+    version: int
+    changed_by: str
 
 
 class NewCode(Input):
@@ -102,8 +104,12 @@ class NewCode(Input):
     asset_class: ClassText = ""
 
 
+class CodeChange(Input):
+    name: Wording
+
+
 class CodeShown(Output):
-    """``code_id`` null: shipped; ``mechanism`` usually lies behind a mode."""
+    """``code_id`` null: shipped; ``mechanism`` usually lies behind a mode. ``version`` is what If-Match wants."""
 
     code_id: int | None
     part: Part
@@ -111,6 +117,8 @@ class CodeShown(Output):
     name: Words
     asset_class: str
     mechanism: str | None
+    version: int
+    changed_by: str
 
 
 class Retired(Output):
@@ -131,24 +139,24 @@ def list_custom_fields(
 
 
 @routes.post("/fields", status_code=201, dependencies=EDIT)
-def define_field(ctx: Ctx, body: NewField) -> FieldShown:
+def define_field(ctx: Ctx, response: Response, body: NewField) -> FieldShown:
     """Add a field; it appears in forms, filters, rules and reports by itself."""
     given = body.model_dump(mode="json")
-    return _shown(fields.define(ctx.conn, key=given.pop("key"), **given))
+    return _answer(response, fields.define(ctx.conn, key=given.pop("key"), by=ctx.person.name, **given))
 
 
 @routes.patch("/fields/{field_id}", dependencies=EDIT)
-def change_field(ctx: Ctx, field_id: Id, body: FieldChange) -> FieldShown:
+def change_field(ctx: Ctx, response: Response, field_id: Id, version: Version, body: FieldChange) -> FieldShown:
     """Change a field, retire it, or take it up again. What tickets say in it stays."""
     named = changes(body)
     gone = named.pop("retired", None)
     kept = ("low", "high", "default")  # null is a value of these
     given = {name: value for name, value in named.items() if value is not None or name in kept}
-    made = fields.change(ctx.conn, field_id, **given) if given else fields.get(ctx.conn, field_id)
+    made = fields.change(ctx.conn, field_id, version=version, by=ctx.person.name, **given)
     if gone is not None:
         at: datetime | None = ctx.now if gone else None
-        made = fields.retire(ctx.conn, field_id, at=at)
-    return _shown(made)
+        made = fields.retire(ctx.conn, field_id, at=at, by=ctx.person.name)
+    return _answer(response, made)
 
 
 @routes.get("/failure-codes", dependencies=[allow("mode.read")])
@@ -159,19 +167,26 @@ def list_failure_codes(
 ) -> Page[CodeShown]:
     """Failure modes, mechanisms and causes; of a class together with those of every class, its own first."""
     found = failure_codes.catalogue(ctx.conn, part=part, asset_class=asset_class)
-    return Page(items=[_code(each) for each in found])
+    return Page(items=[CodeShown.model_validate(each) for each in found])
 
 
 @routes.post("/failure-codes", status_code=201, dependencies=EDIT)
-def add_failure_code(ctx: Ctx, body: NewCode) -> CodeShown:
+def add_failure_code(ctx: Ctx, response: Response, body: NewCode) -> CodeShown:
     """Add a code of the site's own; again takes a retired one up."""
-    return _code(failure_codes.add(ctx.conn, **body.model_dump()))
+    return _code(response, failure_codes.add(ctx.conn, by=ctx.person.name, **body.model_dump()))
+
+
+@routes.patch("/failure-codes/{code_id}", dependencies=EDIT)
+def rename_failure_code(ctx: Ctx, response: Response, code_id: Id, version: Version, body: CodeChange) -> CodeShown:
+    """Another name for a code of the site's own; the code itself stays."""
+    name = body.name.model_dump()
+    return _code(response, failure_codes.rename(ctx.conn, code_id, name=name, version=version, by=ctx.person.name))
 
 
 @routes.delete("/failure-codes/{code_id}", dependencies=EDIT)
-def retire_failure_code(ctx: Ctx, code_id: Id) -> Retired:
+def retire_failure_code(ctx: Ctx, code_id: Id, version: Version) -> Retired:
     """Take a code of the site's own out of use; orders that name it keep it."""
-    failure_codes.retire(ctx.conn, code_id, at=ctx.now)
+    failure_codes.retire(ctx.conn, code_id, at=ctx.now, version=version, by=ctx.person.name)
     return Retired(retired_at=ctx.now)
 
 
@@ -179,5 +194,11 @@ def _shown(found: Definition) -> FieldShown:
     return FieldShown.model_validate(found)
 
 
-def _code(found: Code) -> CodeShown:
+def _answer(response: Response, found: Definition) -> FieldShown:
+    response.headers["etag"] = f'"{found.version}"'
+    return _shown(found)
+
+
+def _code(response: Response, found: Code) -> CodeShown:
+    response.headers["etag"] = f'"{found.version}"'
     return CodeShown.model_validate(found)

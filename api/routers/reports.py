@@ -117,10 +117,22 @@ class NewSchedule(Input):
     recipients: Annotated[list[Ref], Field(min_length=1, max_length=50)]
 
 
+class ScheduleChange(Input):
+    """What is left out stays; `paused` makes no file until it is false again."""
+
+    format: Form | None = None
+    locale: Locale | None = None
+    every: Literal["day", "week", "month"] | None = None
+    hour: Annotated[Whole, Field(ge=0, le=23)] | None = None
+    recipients: Annotated[list[Ref], Field(min_length=1, max_length=50)] | None = None
+    paused: bool | None = None
+
+
 class ScheduleShown(Output):
     schedule_id: int
     saved_id: int
     name: str
+    owner_id: int
     format: Form
     locale: Locale
     every: str
@@ -129,6 +141,13 @@ class ScheduleShown(Output):
     next_at: Moment
     last_at: Moment | None
     last_error: str | None
+    paused: bool
+
+
+class ReaderShown(Output):
+    user_id: int
+    name: str
+    role: str
 
 
 class FileShown(Output):
@@ -203,6 +222,19 @@ def list_schedules(ctx: Ctx) -> list[ScheduleShown]:
 def add_schedule(ctx: Ctx, body: NewSchedule) -> ScheduleShown:
     """A file each day, Monday or first of the month, at an hour of the site's clock, with a notice to people."""
     return _schedule(reports_schedule.add(ctx.conn, ctx.actor, **body.model_dump(), now=ctx.now))
+
+
+@routes.patch("/reports/schedules/{schedule_id}", dependencies=SCHEDULE)
+def change_schedule(ctx: Ctx, schedule_id: Id, body: ScheduleChange) -> ScheduleShown:
+    """Another form, rhythm or readers, or a pause; what a pause missed is not made up for."""
+    named = body.model_dump(exclude_none=True)
+    return _schedule(reports_schedule.change(ctx.conn, ctx.actor, schedule_id, changes=named, now=ctx.now))
+
+
+@routes.get("/reports/readers", dependencies=SCHEDULE)
+def list_readers(ctx: Ctx) -> list[ReaderShown]:
+    """Who may get reports of this site."""
+    return [ReaderShown.model_validate(each) for each in reports_schedule.crew(ctx.conn)]
 
 
 @routes.delete("/reports/schedules/{schedule_id}", status_code=204, dependencies=SCHEDULE)

@@ -49,11 +49,13 @@ class NewTicket(Input):
 
 
 class TicketChange(Change):
-    """``fields`` are merged key by key; null removes one."""
+    """``fields`` are merged key by key; null removes one. ``mode`` can be given where there is none."""
 
     title: Line | None = None
     description: Prose | None = None
     priority: Priority | None = None
+    skill: Code | None = None
+    mode: Code | None = None
     fields: Custom | None = None
 
 
@@ -139,7 +141,7 @@ def get_ticket(ctx: Ctx, response: Response, ticket_id: Id) -> TicketDetail:
 
 @routes.patch("/tickets/{ticket_id}", dependencies=[allow("ticket.edit")], responses=ETAG)
 def change_ticket(ctx: Ctx, response: Response, ticket_id: Id, version: Version, body: TicketChange) -> TicketDetail:
-    """Edit title, description, priority or fields."""
+    """Edit title, description, priority, skill or fields, or name the failure mode where none was."""
     writable(ctx, ticket_id)
     named = changes(body)
     empty = [name for name, value in named.items() if value is None]

@@ -1,21 +1,22 @@
-"""The work at the machine: checklists, time, downtime, signatures; and the checklists that a site has."""
+"""The work at the machine: checklists on orders, time, downtime, signatures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Request
 from pydantic import Field, StringConstraints
 
 from api.deps import Context, Ctx, router
 from api.own import readable
 from api.policies import allow
-from api.shapes import Code, Id, Input, Line, Moment, Number, Output, Page, Ref, When, Whole, Words
+from api.routers.checklists import Slug
+from api.shapes import Id, Input, Line, Moment, Number, Output, Ref, When, Whole, Words
 from core.errors import Invalid
 from tickets import checklist, checklist_store, checklists, labour, signatures, store
-from tickets.checklist import ItemType, Need, OnFailure, Outcome, PhotoRule, Relation
-from tickets.checklist_store import OnOrder, Template
+from tickets.checklist import Outcome
+from tickets.checklist_store import OnOrder
 from tickets.checklists import Entry
 from tickets.model import Ticket
 from tickets.signatures import Purpose, Signature
@@ -23,68 +24,17 @@ from tickets.signatures import Purpose, Signature
 routes = router("work")
 READ = [allow("work.read")]
 RECORD = [allow("work.record")]
-EDIT = [allow("checklist.edit")]
 
 ClientId = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9._:-]{8,64}$"),
     Field(description="The device's own id of this entry: the same again is the same entry.", examples=["9f2c41aa-01"]),
 ]
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,47}$")]
-Scope = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{0,64}$")]
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Strokes = Annotated[str, StringConstraints(min_length=1, max_length=signatures.LONGEST_STROKES)]
 Remark = Annotated[str, StringConstraints(max_length=2000)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Minutes = Annotated[Whole, Field(ge=1, le=labour.LONGEST_MIN)]
-Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-
-
-class Said(Input):
-    """A text in every language of the product."""
-
-    en: Label
-    zh: Label
-
-
-class ConditionIn(Input):
-    item: Slug
-    relation: Relation
-    value: bool | float | Label
-
-
-class ChoiceIn(Input):
-    value: Slug
-    label: Said
-    outcome: Outcome = Outcome.OK
-
-
-class ItemIn(Input):
-    """A line. Limits are inclusive; `when` asks an earlier line."""
-
-    code: Slug
-    type: ItemType
-    text: Said
-    need: Need = Need.MANDATORY
-    photo: PhotoRule = PhotoRule.NEVER
-    on_failure: OnFailure = OnFailure.FOLLOW_UP
-    unit: Annotated[str, StringConstraints(max_length=16)] = ""
-    low: float | None = None
-    high: float | None = None
-    choices: Annotated[tuple[ChoiceIn, ...], Field(max_length=checklist.MOST_CHOICES)] = ()
-    when: ConditionIn | None = None
-
-
-class TemplateIn(Input):
-    """A checklist for orders of a class of asset, a failure mode and a kind; empty = any."""
-
-    code: Slug
-    asset_class: Scope = ""
-    mode: Scope = ""
-    kind: Literal["", "corrective", "preventive", "inspection"] = ""
-    title: Said
-    items: Annotated[list[ItemIn], Field(min_length=1, max_length=checklist.MOST_ITEMS)]
-    state: Literal["active", "retired"] = "active"
 
 
 class Put(Input):
@@ -140,21 +90,6 @@ class SignatureIn(Input):
 
 class Voided(Input):
     reason: Reason
-
-
-class TemplateShown(Output):
-    template_id: int
-    code: Code
-    revision: int
-    asset_class: str
-    mode: str
-    kind: str
-    state: str
-    shipped: bool
-    made_at: Moment
-    by: str
-    title: Words
-    items: list[dict[str, Any]]
 
 
 class AnswerShown(Output):
@@ -334,39 +269,6 @@ def add_signature(ctx: Ctx, ticket_id: Id, body: SignatureIn) -> SignatureShown:
     return _signature(ctx, store.get(ctx.conn, ticket_id), made)
 
 
-@routes.get("/checklists", dependencies=READ)
-def list_checklists(ctx: Ctx) -> Page[TemplateShown]:
-    """The newest revision of every checklist of the site."""
-    return Page(items=[_template(each) for each in checklist_store.templates(ctx.conn)])
-
-
-@routes.get("/checklists/{template_id}", dependencies=READ)
-def get_checklist(ctx: Ctx, template_id: Id) -> TemplateShown:
-    """One revision."""
-    return _template(checklist_store.template(ctx.conn, template_id))
-
-
-@routes.post("/checklists", status_code=201, dependencies=EDIT)
-def publish_checklist(ctx: Ctx, response: Response, body: TemplateIn) -> TemplateShown:
-    """A new revision, for orders opened from now on; 200 when nothing differs from the newest."""
-    plain = body.model_dump(mode="json")
-    before = checklist_store.newest(ctx.conn, body.code)
-    made = checklists.publish(
-        ctx.conn,
-        code=body.code,
-        scope=(body.asset_class, body.mode, body.kind),
-        title=plain["title"],
-        items=plain["items"],
-        state=body.state,
-        by_name=ctx.person.name,
-        now=ctx.now,
-    )
-    if before is not None and before.template_id == made.template_id:
-        response.status_code = 200
-    response.headers["location"] = f"/api/v1/checklists/{made.template_id}"
-    return _template(made)
-
-
 # -- shapes -----------------------------------------------------------------------------------------------------------
 
 
@@ -382,12 +284,6 @@ def _work(ctx: Context, ticket: Ticket) -> WorkShown:
         downtime=[_downtime(each) for each in labour.downtime_on(conn, ident)],
         signatures=[_signature(ctx, ticket, each) for each in signatures.of(conn, ident)],
     )
-
-
-def _template(found: Template) -> TemplateShown:
-    values = {name: getattr(found, name) for name in TemplateShown.model_fields if hasattr(found, name)}
-    items = checklist.as_json(found.checklist.items)
-    return TemplateShown(**values, by=found.by_name, title=Words(**found.checklist.title), items=items)
 
 
 def _checklist(found: OnOrder) -> ChecklistShown:

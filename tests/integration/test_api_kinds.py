@@ -25,6 +25,10 @@ def send(world: World, who: str, path: str, body: dict[str, Any], *, version: in
     return world.as_(who).post(f"{API}{path}", json=body, headers=headers)
 
 
+def seen(version: int) -> dict[str, str]:
+    return {"if-match": f'"{version}"'}
+
+
 def request(world: World, title: str = "Pump leaks") -> dict[str, Any]:
     made = send(world, "requester", "/tickets", {"kind": "request", "title": title, "description": "A puddle"})
     assert made.status_code == 201, made.text
@@ -59,12 +63,20 @@ def test_a_field_is_defined_shown_filled_and_filtered_by(world: World) -> None:
     refused = problem(send(world, "planner", "/tickets", {"kind": "request", "title": "x", "fields": {"wish": 1}}))
     assert refused["errors"][0]["code"] == "unknown_field" and "margin, serial" in refused["detail"]
     path = f"{API}/fields/{made.json()['field_id']}"
-    assert world.as_("admin").patch(path, json={"retired": True}).json()["retired_at"]
+    assert made.headers["etag"] == '"1"'
+    assert problem(world.as_("admin").patch(path, json={"retired": True}))["code"] == "if_match_missing"
+    label = {"en": "Number", "zh": "编号"}
+    first = world.as_("admin").patch(path, json={"label": label}, headers=seen(1))
+    assert (first.headers["etag"], first.json()["changed_by"]) == ('"2"', "Admin")
+    late = problem(world.as_("manager").patch(path, json={"retired": True}, headers=seen(1)))
+    assert (late["code"], late["current"]["version"], late["current"]["label"]) == ("stale", 2, label)
+    assert world.as_("admin").patch(path, json={"retired": True}, headers=seen(2)).json()["retired_at"]
     assert [e["key"] for e in world.as_("requester").get(f"{API}/fields").json()["items"]] == []
-    assert world.as_("stranger").patch(path, json={"retired": False}).status_code == 404
+    assert world.as_("stranger").patch(path, json={"retired": False}, headers=seen(3)).status_code == 404
     shown = planner.get(f"{API}/tickets/{one['ticket_id']}").json()
     assert shown["fields"] == {"serial": "A-1", "margin": 2.5}
-    assert world.as_("admin").patch(path, json={"retired": False, "required": "never"}).json()["retired_at"] is None
+    back = world.as_("admin").patch(path, json={"retired": False, "required": "never"}, headers=seen(3))
+    assert back.json()["retired_at"] is None
 
 
 def test_a_step_says_which_fields_it_needs(world: World) -> None:
@@ -80,7 +92,8 @@ def test_a_step_says_which_fields_it_needs(world: World) -> None:
     field_id = next(
         e["field_id"] for e in world.as_("admin").get(f"{API}/fields").json()["items"] if e["key"] == "tag_no"
     )
-    assert world.as_("admin").patch(f"{API}/fields/{field_id}", json={"retired": True}).status_code == 200
+    gone = world.as_("admin").patch(f"{API}/fields/{field_id}", json={"retired": True}, headers=seen(1))
+    assert gone.status_code == 200
 
 
 def test_a_request_becomes_an_order_that_its_requester_can_follow(world: World) -> None:
@@ -212,5 +225,13 @@ def test_failure_codes_ship_and_are_added(world: World) -> None:
     engineer = world.as_("engineer")
     found = engineer.get(f"{API}/failure-codes", params={"part": "mode", "asset_class": "pump"}).json()["items"]
     assert found[0]["code"] == "gremlins" and {"bearing_wear", "noise"} < {each["code"] for each in found}
-    assert world.as_("admin").delete(f"{API}/failure-codes/{made.json()['code_id']}").status_code == 200
+    path, other = f"{API}/failure-codes/{made.json()['code_id']}", {"en": "Imps", "zh": "小鬼"}
+    assert problem(send(world, "admin", "/failure-codes", code | {"name": other}))["code"] == "code_known"
+    assert problem(world.as_("admin").delete(path))["code"] == "if_match_missing"
+    renamed = world.as_("manager").patch(path, json={"name": other}, headers=seen(1))
+    assert (renamed.json()["version"], renamed.json()["changed_by"]) == (2, "Manager")
+    late = problem(world.as_("admin").delete(path, headers=seen(1)))
+    assert (late["status"], late["current"]["name"]) == (412, other)
+    assert world.as_("admin").delete(path, headers=seen(2)).status_code == 200
+    assert send(world, "admin", "/failure-codes", code).json()["name"]["en"] == "Gremlins"
     assert problem(send(world, "admin", "/failure-codes", code | {"code": "noise"}))["code"] == "code_known"

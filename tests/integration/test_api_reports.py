@@ -51,6 +51,13 @@ def test_a_kept_report_as_a_file_and_by_the_clock(world: World) -> None:
     assert planner.get(f"{where}/files").json() == []
     assert problem(world.as_("engineer").get(f"{where}/files"))["status"] == 404
     assert problem(world.as_("engineer").delete(where))["status"] == 403
+    assert problem(world.as_("engineer").patch(where, json={"paused": True}))["status"] == 403
+    crew = {each["role"]: each["user_id"] for each in planner.get(f"{API}/reports/readers").json()}
+    assert crew.keys() == {"engineer", "planner", "manager", "admin"}
+    changed = planner.patch(where, json={"hour": 9, "paused": True, "recipients": [me, crew["engineer"]]}).json()
+    assert (changed["hour"], changed["paused"], changed["format"]) == (9, True, "pdf")
+    assert changed["recipients"] == sorted([me, crew["engineer"]])
+    assert problem(planner.patch(where, json={"recipients": [10**6]}))["code"] == "invalid_fields"
     assert planner.delete(where).status_code == 204
 
 

@@ -126,7 +126,15 @@ def test_planners_write_checklists_and_put_them_on_orders(world: World, pump: in
     made = post(world, "/checklists", body, by="planner")
     assert (made.status_code, made.json()["revision"]) == (201, 1)
     assert post(world, "/checklists", body, by="planner").status_code == 200
-    assert post(world, "/checklists", {**body, "mode": "x"}, by="planner").json()["revision"] == 2
+    other = {**body, "mode": "x"}
+    assert problem(post(world, "/checklists", other, by="planner"))["code"] == "checklist_known"
+    path, planner = f"{API}/checklists/{made.json()['template_id']}", world.as_("planner")
+    change = {name: other[name] for name in other.keys() - {"code"}}
+    assert problem(planner.put(path, json=change))["code"] == "if_match_missing"
+    second = planner.put(path, json=change, headers={"if-match": '"1"'})
+    assert (second.headers["etag"], second.json()["code"], second.json()["mode"]) == ('"2"', "bolts", "x")
+    late = problem(world.as_("admin").put(path, json=change | {"mode": ""}, headers={"if-match": '"1"'}))
+    assert (late["code"], late["current"]["revision"], late["current"]["by"]) == ("stale", 2, "Planner")
     assert post(world, "/checklists", body).status_code == 403
     wrong = {**body, "items": [{"code": "a", "type": "tick", "text": said, "high": 3}]}
     assert problem(post(world, "/checklists", wrong, by="planner"))["code"] == "invalid_fields"

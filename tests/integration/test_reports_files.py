@@ -21,7 +21,7 @@ from core.jobs import run_due
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, World
 from tickets import export_pdf, notify, reports_files, reports_schedule, saved
-from tickets.errors import InvalidFields
+from tickets.errors import InvalidFields, NotAllowed
 from tickets.export import Column, Table
 from tickets.saved import Kind, Saved, Sharing
 from tickets.views_filter import Moment
@@ -162,6 +162,22 @@ def test_a_schedule_makes_one_file_and_tells_its_readers(database: Database, sit
         told = [each for each in notify.inbox(conn, world.lin.actor_id or 0) if each.kind == "report"]
         assert [each.title["zh"] for each in told] == ["报表“周报 =1/..”已生成"]
         assert reports_schedule.get(conn, schedule.schedule_id).next_at > late
+
+
+def test_a_pause_makes_no_file_and_nothing_is_made_up_for(conn: Connection) -> None:
+    world = tickets_world.build(conn)
+    schedule = reports_schedule.add(
+        conn, world.planner, saved_id=keep(conn, world).saved_id, format="csv", locale="en", every="day", hour=6,
+        recipients=[world.lin.actor_id or 0], now=NOW,
+    )  # fmt: skip
+    ident, late = schedule.schedule_id, schedule.next_at + timedelta(days=3, minutes=1)
+    reports_schedule.change(conn, world.planner, ident, changes={"paused": True}, now=NOW)
+    reports_schedule.due(conn, {}, late)
+    assert reports_schedule.get(conn, ident).next_at == schedule.next_at
+    goes_on = reports_schedule.change(conn, world.planner, ident, changes={"paused": False, "hour": 8}, now=late)
+    assert (goes_on.hour, goes_on.paused, goes_on.next_at > late) == (8, False, True)
+    with pytest.raises(NotAllowed):
+        reports_schedule.change(conn, world.lin, ident, changes={"hour": 1}, now=late)
 
 
 def test_a_report_that_no_longer_fits_is_told_to_its_owner(conn: Connection) -> None:

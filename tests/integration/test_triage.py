@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from collections import OrderedDict
 from datetime import datetime, timedelta
 
 import pytest
 from psycopg import Connection
 
+from api import ahead
+from core import clock
 from core.embedded import EmbeddedServer
 from tests.api_world import API, cloned, living, problem, seeded
 from tests.api_world import ticket as opened_ticket
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, World, order
 from tickets.model import Ticket
+from tickets.rows import one
 from tickets.triage import store
 from tickets.triage.suggest import Suggestion, Target
 
@@ -97,3 +102,60 @@ def test_triage_over_http(server: EmbeddedServer, tmp_path_factory: pytest.TempP
         assert all(each["answer"] is None for each in found)
         assert problem(world.as_("requester").get(path))["code"] == "forbidden"
         assert world.as_("planner").get(f"{API}/tickets/999999/triage").status_code == 404
+
+
+def test_what_is_taken_over_is_an_ordinary_change_and_a_mode_stays(
+    server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("taken")) as api:
+        made = opened_ticket(seeded(api), kind="incident", title="Seal leaks oil again")
+        path, planner = f"{API}/tickets/{made['ticket_id']}", api.as_("planner")
+        head = {"if-match": f'"{made["version"]}"'}
+        taken = planner.patch(path, json={"skill": "mechanical", "mode": "leak"}, headers=head).json()
+        assert (taken["skill"], taken["mode"]["code"]) == ("mechanical", "leak")
+        head = {"if-match": f'"{taken["version"]}"'}
+        refused = problem(planner.patch(path, json={"mode": "noise"}, headers=head))
+        assert (refused["code"], refused["errors"][0]["field"]) == ("invalid_fields", "mode")
+        assert api.as_("engineer").patch(path, json={"skill": "machining"}, headers=head).status_code in (403, 404)
+
+
+def test_what_is_studied_ahead_is_what_a_question_would_learn(conn: Connection, world: World) -> None:
+    taught(conn, world)
+    close(conn, "no oil at the seal", engineer=world.wang_id, skill="electrical", at=NOW - timedelta(minutes=20))
+    ticket = order(conn, world, kind="incident", title="Seal leaks oil again")
+    learnt = asked(conn, ticket)
+    assert store.course(conn, now=NOW) is None  # nothing is left to learn
+    store._kept.clear()
+    course = store.course(conn, now=NOW)
+    assert course is not None
+    store.study(course, pause=lambda _: True)
+    assert store.course(conn, now=NOW) == course  # given up: nothing is kept
+    took: list[float] = []
+    store.study(course, pause=lambda took_s: bool(took.append(took_s)))
+    assert len(took) == len(course.rows) == 75 and min(took) > 0
+    (kept,) = store._kept.values()
+    assert asked(conn, ticket) == learnt
+    assert kept.count == 75
+    store.study(course, pause=lambda _: False)
+    assert list(store._kept.values()) == [kept]  # whoever learnt first stays
+
+
+def test_the_api_learns_ahead_and_ends_at_once(
+    server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "FIRST_S", 0.0)
+    monkeypatch.setattr(store, "_kept", OrderedDict())
+    with cloned(server) as database:
+        with database.tx() as conn:
+            (site_id,) = one(conn, "insert into sites (code, name) values ('a', 'a') returning site_id")
+        with database.tx(site_id=site_id) as conn:
+            taught(conn, tickets_world.build(conn))
+        learning = ahead.Ahead(database, clock.load)
+        learning.start()
+        deadline = time.monotonic() + 20
+        while not store._kept:
+            assert time.monotonic() < deadline, "nothing is learnt"
+            time.sleep(0.02)
+        learning.end()
+        assert not learning._thread.is_alive()
+        assert [each.count for each in store._kept.values()] == [60]

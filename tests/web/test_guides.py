@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
@@ -10,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from api import up
 from core.embedded import EmbeddedServer
+from tests import file_kit as kit
 from tests.api_world import API, World, cloned, living, seeded, ticket
 from tests.web.conftest import DEADLINE_MS, DESKTOP
 from tickets.hooks import hooks
@@ -72,6 +74,39 @@ def test_a_guide_is_written_previewed_published_and_compared(world: World, manag
     rows = world.as_("manager").get(f"{API}/articles").json()["items"]
     (mine,) = [each for each in rows if each["code"] == "house-bearing"]
     assert (mine["state"], mine["unpublished"], mine["title"]["en"]) == ("published", True, "Bearings of our pumps")
+
+
+def test_a_step_gets_a_picture_of_an_order(world: World, manager: Page, tmp_path: Path) -> None:
+    ticket(world, kind="corrective", title="Another order")
+    order = ticket(world, kind="corrective", title="Photographed seal")
+    ticket(world, kind="corrective", title="The newest order")
+    photo = tmp_path / "seal.jpg"
+    photo.write_bytes(kit.noise((400, 300)))
+    manager.goto(f"{world.address}/#/guides/new")
+    manager.get_by_label("Code").fill("seal-photo")
+    manager.get_by_label("Title").fill("Seals of our pumps")
+    manager.get_by_label("Text", exact=True).fill("Look at the seal.")
+    for _ in range(2):
+        manager.get_by_role("button", name="Add a step").click()
+    for n in (1, 2):
+        manager.get_by_label(f"Step {n}", exact=True).last.fill("Compare it")
+    manager.get_by_role("button", name="Choose a picture: Step 1").click()
+    manager.get_by_label("Find the order").fill("Photographed")
+    expect(manager.get_by_label("Order", exact=True)).to_have_value(str(order["ticket_id"]))
+    expect(manager.get_by_text("This order has no pictures yet.")).to_be_visible()
+    manager.get_by_label("Upload a picture").set_input_files(photo)
+    expect(manager.get_by_alt_text("Picture of step 1")).to_have_js_property("naturalWidth", 320)
+    manager.get_by_role("button", name="Choose a picture: Step 2").click()
+    manager.get_by_label("Find the order").fill("Photographed")
+    manager.get_by_role("button", name="Use seal.jpg").click()
+    manager.get_by_role("button", name="Remove the picture: Step 1").click()
+    manager.get_by_role("button", name="Save revision").click()
+    expect(manager.get_by_role("button", name="Publish")).to_be_visible()
+    (kept,) = world.as_("manager").get(f"{API}/tickets/{order['ticket_id']}/attachments").json()["items"]
+    rows = world.as_("manager").get(f"{API}/articles").json()["items"]
+    (mine,) = [each for each in rows if each["code"] == "seal-photo"]
+    text = world.as_("manager").get(f"{API}/articles/{mine['article_id']}/revisions/1").json()["content"]
+    assert [each.get("picture") for each in text["steps"]] == [None, kept["attachment_id"]]
 
 
 def test_the_list_says_what_helped_and_the_order_why(world: World, manager: Page) -> None:

@@ -122,6 +122,18 @@ def test_a_field_and_a_failure_code_are_defined(world: World, admin: Page) -> No
     admin.get_by_role("button", name="Save", exact=True).click()
     expect(admin.get_by_role("row", name="Oil temperature")).to_be_visible()
     hot = {"kind": "request", "title": "t", "fields": {"oil_temperature": 120}}
+    (field,) = [
+        one for one in world.as_("admin").get(f"{API}/fields").json()["items"] if one["key"] == "oil_temperature"
+    ]
+    admin.get_by_role("button", name="Change Oil temperature").click()
+    admin.get_by_label("At most").fill("95")
+    path, seen = f"{API}/fields/{field['field_id']}", {"if-match": '"1"'}
+    assert world.as_("manager").patch(path, json={"low": 5}, headers=seen).status_code == 200
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_role("alert")).to_contain_text("Manager changed this meanwhile.")
+    admin.get_by_role("button", name="Go on with mine").click()
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_role("row", name="Oil temperature")).to_contain_text("95")
     refused = world.as_("planner").post(f"{API}/tickets", json=hot)
     assert refused.status_code == 422
     assert "oil_temperature" in refused.text
@@ -132,7 +144,15 @@ def test_a_field_and_a_failure_code_are_defined(world: World, admin: Page) -> No
     admin.get_by_label("Find").fill("glazed")
     expect(admin.get_by_role("row", name="belt_glazed")).to_be_visible()
     codes = world.as_("engineer").get(f"{API}/failure-codes?part=mode").json()["items"]
-    assert "belt_glazed" in {each["code"] for each in codes}
+    (made,) = [each for each in codes if each["code"] == "belt_glazed"]
+    admin.get_by_role("button", name="Change belt_glazed").click()
+    admin.get_by_label("Name (English)").fill("Glazing")
+    path, name = f"{API}/failure-codes/{made['code_id']}", {"en": "Shiny belt", "zh": "皮带打滑"}
+    assert world.as_("manager").patch(path, json={"name": name}, headers=seen).status_code == 200
+    admin.get_by_role("button", name="Save", exact=True).click()
+    expect(admin.get_by_role("alert")).to_contain_text("Shiny belt")
+    admin.get_by_role("button", name="Take what stands there").click()
+    expect(admin.get_by_label("Name (English)")).to_have_value("Shiny belt")
 
 
 def test_a_checklist_gets_a_line_with_a_limit(world: World, admin: Page) -> None:
@@ -141,11 +161,22 @@ def test_a_checklist_gets_a_line_with_a_limit(world: World, admin: Page) -> None
     admin.get_by_label("Text (English)").fill("Suction pressure")
     admin.get_by_label("Asks for").select_option("number")
     admin.get_by_label("At least").fill("0.5")
+    (here,) = [
+        one for one in world.as_("engineer").get(f"{API}/checklists").json()["items"] if one["code"] == "pump-round"
+    ]
+    other = {name: here[name] for name in ("asset_class", "mode", "kind", "items")} | {
+        "title": {"en": "Pumps", "zh": "泵"}
+    }
+    path = f"{API}/checklists/{here['template_id']}"
+    assert world.as_("planner").put(path, json=other, headers={"if-match": '"1"'}).status_code == 200
+    admin.get_by_role("button", name="Publish the revision").click()
+    expect(admin.get_by_role("alert")).to_contain_text("Planner changed this meanwhile.")
+    admin.get_by_role("button", name="Go on with mine").click()
     admin.get_by_role("button", name="Publish the revision").click()
     expect(admin.get_by_text("No difference.")).to_be_visible()
     found = world.as_("engineer").get(f"{API}/checklists").json()["items"]
     made = next(each for each in found if each["code"] == "pump-round")
-    assert made["revision"] == 2
+    assert made["revision"] == 3
     assert (made["items"][-1]["text"]["zh"], made["items"][-1]["low"]) == ("Suction pressure", 0.5)
 
 

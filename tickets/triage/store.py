@@ -5,15 +5,19 @@
 
 The lessons of a moment follow from the store and the week alone, so every process says the same. A ticket teaches when
 it is closed and not before; one that was reopened, or came late, makes the learners begin anew. Nothing is written.
+
+A process that answers people studies ahead: ``course`` reads what the next question would have to learn, ``study``
+learns it at leisure, with no connection and no lock, and keeps it unless a question was faster.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
+from time import perf_counter
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -32,11 +36,16 @@ LONGEST_VALUE = 60
 FOUND_LATER = frozenset({MECHANISM, CAUSE, "alarm_id", "title_zh", "description_zh"})
 PROVEN = (Verdict.CONFIRMED.value, Verdict.OTHER_FAULT.value)
 Row = tuple[Any, ...]
+Key = tuple[object, ...]
 Place = tuple[datetime, int]  # when it was closed, and its id
 LESSON: LiteralString = """
   select t.closed_at, t.ticket_id, t.title, t.description, t.kind, t.channel, a.code, a.class, t.mode, t.requester_id,
     t.tags, t.fields, t.assignee_id, t.skill, t.priority, t.verdict
   from tickets t left join assets a using (asset_id) where """
+NEWEST: LiteralString = "and t.closed_at < %s order by t.closed_at desc, t.ticket_id desc limit %s"
+LATER: LiteralString = (
+    "and t.closed_at >= %s and (t.closed_at, t.ticket_id) > (%s, %s) order by t.closed_at, t.ticket_id"
+)
 COUNTS: LiteralString = " t.status = 'closed' and t.closed_at is not null and t.merged_into is null "
 
 
@@ -60,7 +69,16 @@ class Lessons:
             self.first, self.mark = self.first or row[:2], row[:2]
 
 
-_kept: OrderedDict[tuple[object, ...], Lessons] = OrderedDict()
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a question of this site and week would have to learn first."""
+
+    key: Key
+    monday: datetime
+    rows: tuple[Row, ...]
+
+
+_kept: OrderedDict[Key, Lessons] = OrderedDict()
 _lock = Lock()
 
 
@@ -87,19 +105,65 @@ def names(conn: Connection) -> dict[str, str]:
     return {str(key): name for key, name in conn.execute("select engineer_id, name from engineers where active")}
 
 
+def course(conn: Connection, *, now: datetime) -> Course | None:
+    """What is to be learnt of the current site; None when nothing is, or it is learnt already. Only reads."""
+    key, monday = _key(conn), _monday(now)
+    with _lock:
+        found = _kept.get(key)
+        if found is not None and found.monday == monday and found.mark is not None:
+            return None
+    rows = _newest(conn, monday)
+    rows += _later(conn, rows[-1][:2] if rows else (monday, 0))
+    return Course(key, monday, tuple(rows)) if rows else None
+
+
+def study(wanted: Course, *, pause: Callable[[float], bool]) -> None:
+    """Learn it. ``pause`` hears after each ticket how long that took (s), waits, and says whether to stop."""
+    lessons = Lessons(wanted.monday)
+    for row in wanted.rows:
+        began = perf_counter()
+        lessons.take((row,))
+        if pause(perf_counter() - began):
+            return
+    with _lock:
+        found = _kept.get(wanted.key)
+        if found is None or found.mark is None or found.monday < wanted.monday:
+            _keep(wanted.key, lessons)
+
+
 def _lessons(conn: Connection, now: datetime) -> Lessons:
     """Those of this site and week; new ones are empty."""
-    (site_id,) = one(conn, "select current_site()")
-    key = (conn.info.host, conn.info.port, conn.info.dbname, site_id)
-    monday = now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=now.weekday())
+    key, monday = _key(conn), _monday(now)
     with _lock:
         found = _kept.get(key)
         if found is None or found.monday != monday:
-            found = _kept[key] = Lessons(monday)
-        _kept.move_to_end(key)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+            found = Lessons(monday)
+        _keep(key, found)
         return found
+
+
+def _keep(key: Key, lessons: Lessons) -> None:
+    _kept[key] = lessons
+    _kept.move_to_end(key)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
+
+
+def _key(conn: Connection) -> Key:
+    (site_id,) = one(conn, "select current_site()")
+    return conn.info.host, conn.info.port, conn.info.dbname, site_id
+
+
+def _monday(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=now.weekday())
+
+
+def _newest(conn: Connection, monday: datetime) -> list[Row]:
+    return conn.execute(LESSON + COUNTS + NEWEST, (monday, MOST_LESSONS)).fetchall()[::-1]
+
+
+def _later(conn: Connection, after: Place) -> list[Row]:
+    return conn.execute(LESSON + COUNTS + LATER, (after[0], *after)).fetchall()
 
 
 def _refresh(conn: Connection, lessons: Lessons) -> None:
@@ -107,12 +171,8 @@ def _refresh(conn: Connection, lessons: Lessons) -> None:
         fresh = Lessons(lessons.monday)
         lessons.learners, lessons.count, lessons.first, lessons.mark = fresh.learners, 0, None, None
     if lessons.mark is None:
-        newest = LESSON + COUNTS + "and t.closed_at < %s order by t.closed_at desc, t.ticket_id desc limit %s"
-        lessons.take(reversed(conn.execute(newest, (lessons.monday, MOST_LESSONS)).fetchall()))
-    since, last = lessons.mark or (lessons.monday, 0)
-    later = LESSON + COUNTS + "and t.closed_at >= %s and (t.closed_at, t.ticket_id) > (%s, %s)"
-    order: LiteralString = " order by t.closed_at, t.ticket_id"
-    lessons.take(conn.execute(later + order, (since, since, last)).fetchall())
+        lessons.take(_newest(conn, lessons.monday))
+    lessons.take(_later(conn, lessons.mark or (lessons.monday, 0)))
 
 
 def _stands(conn: Connection, lessons: Lessons) -> bool:

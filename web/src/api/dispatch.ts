@@ -1,6 +1,7 @@
 // Plans and stock: what the API says of them, and the hooks that read it.
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { call, query } from "./client";
+import { everyPage, queryClient } from "./queries";
 import type { Words } from "./rules";
 import type { Page } from "./types";
 
@@ -19,7 +20,7 @@ export type Level = {
   on_hand: number; reserved: number; free: number; minimum: number; target: number; asked_for: number;
 };
 export type Purchase = {
-  request_id: number; code: string; name: string; quantity: number; status: string; made_at: string; expected_at: string | null;
+  request_id: number; store_id: number; part_id: number; code: string; name: string; quantity: number; status: string; made_at: string; expected_at: string | null;
 };
 
 /** The plans, asked for every second while one is being made. */
@@ -82,4 +83,36 @@ export function board(visits: Visit[], zone: string): { days: string[]; people: 
     people.set(visit.engineer_id, row);
   }
   return { days: [...days].sort(), people: [...people.values()].sort((one, other) => one[1].localeCompare(other[1])) };
+}
+
+export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number };
+export type Store = { store_id: number; code: string; name: string; allow_negative: boolean };
+export type KitLine = { kit_id: number; asset_class: string; mode: string; part_id: number; code: string; quantity: number };
+
+export function usePartList() {
+  return useQuery({ queryKey: ["stock", "parts"], queryFn: ({ signal }) => everyPage<Part>("/parts", signal) });
+}
+
+export function useStores() {
+  return useQuery({ queryKey: ["stock", "stores"], queryFn: ({ signal }) => readStores(signal) });
+}
+
+export function useKits() {
+  return useQuery({ queryKey: ["stock", "kits"], queryFn: ({ signal }) => readKits(signal) });
+}
+
+export async function readStores(signal?: AbortSignal): Promise<Store[]> {
+  return (await call<Page<Store>>("/stores", { signal })).items;
+}
+
+export async function readKits(signal?: AbortSignal): Promise<KitLine[]> {
+  return (await call<Page<KitLine>>("/kits", { signal })).items;
+}
+
+export async function partNamed(code: string): Promise<Part | undefined> {
+  return (await everyPage<Part>(`/parts${query({ q: code })}`)).find((one) => one.code === code);
+}
+
+export async function refreshStock(): Promise<void> {
+  await queryClient.invalidateQueries({ queryKey: ["stock"] });
 }

@@ -115,3 +115,30 @@ export function useProblems(by: string, since: string) {
     placeholderData: keepPreviousData,
   });
 }
+
+export type FileForm = "pdf" | "xlsx" | "csv";
+export type Schedule = {
+  schedule_id: number; saved_id: number; name: string; owner_id: number; format: FileForm; locale: Language; every: "day" | "week" | "month";
+  hour: number; recipients: number[]; next_at: string; last_at: string | null; last_error: string | null; paused: boolean;
+};
+export type Reader = { user_id: number; name: string; role: string };
+export type ReportFile = { file_id: number; name: string; due_at: string; made_at: string; bytes: number };
+
+export function readSchedules(signal?: AbortSignal): Promise<Schedule[]> {
+  return call<Schedule[]>("/reports/schedules", { signal });
+}
+
+export function useSchedules() {
+  return useQuery({ queryKey: ["schedule", "list"], queryFn: ({ signal }) => readSchedules(signal), refetchInterval: 30_000 });
+}
+
+export function useReaders(enabled: boolean) {
+  return useQuery({ queryKey: ["schedule", "readers"], queryFn: ({ signal }) => call<Reader[]>("/reports/readers", { signal }), enabled });
+}
+
+export function useReportFiles(scheduleId: number) {
+  return useQuery({
+    queryKey: ["schedule", "files", scheduleId],
+    queryFn: ({ signal }) => call<ReportFile[]>(`/reports/schedules/${scheduleId}/files`, { signal }),
+  });
+}

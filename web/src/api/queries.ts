@@ -206,7 +206,7 @@ export function useRefresh(): (topic: string) => Promise<void> {
 }
 
 /** Follows the cursor to its end; also takes a bare array, which some small lists may be. */
-async function everyPage<T>(path: string, signal?: AbortSignal): Promise<T[]> {
+export async function everyPage<T>(path: string, signal?: AbortSignal): Promise<T[]> {
   const items: T[] = [];
   let cursor: string | null = null;
   do {

@@ -82,8 +82,10 @@ export function useVersions(path: string) {
 
 // -- fields, codes, checklists ----------------------------------------------------------------------------------------
 
-export type FieldRow = CustomField & { audience: "internal" | "requester"; position: number; retired_at: string | null };
-export type FailureCode = { code_id: number | null; part: "mode" | "mechanism" | "cause"; code: string; name: Words; asset_class: string; mechanism: string | null };
+export type FieldRow = CustomField & { audience: "internal" | "requester"; position: number; retired_at: string | null; version: number; changed_by: string };
+export type FailureCode = {
+  code_id: number | null; part: "mode" | "mechanism" | "cause"; code: string; name: Words; asset_class: string; mechanism: string | null; version: number; changed_by: string;
+};
 export type CheckCondition = { item: string; relation: string; value: string | number | boolean };
 export type CheckChoice = { value: string; label: Words; outcome: "ok" | "failed" | "not_applicable" };
 export type CheckItem = {
@@ -95,25 +97,28 @@ export type CheckTemplate = {
   shipped: boolean; made_at: string; by: string; title: Words; items: CheckItem[];
 };
 
+export function fieldRows(signal?: AbortSignal): Promise<FieldRow[]> {
+  return call<Page<FieldRow>>("/fields?retired=true", { signal }).then((page) => page.items);
+}
+
 export function useFieldRows() {
-  return useQuery({
-    queryKey: ["setting", "fields"],
-    queryFn: ({ signal }) => call<Page<FieldRow>>("/fields?retired=true", { signal }).then((page) => page.items),
-  });
+  return useQuery({ queryKey: ["setting", "fields"], queryFn: ({ signal }) => fieldRows(signal) });
+}
+
+export function failureCodes(signal?: AbortSignal): Promise<FailureCode[]> {
+  return call<Page<FailureCode>>("/failure-codes", { signal }).then((page) => page.items);
 }
 
 export function useFailureCodes() {
-  return useQuery({
-    queryKey: ["setting", "codes"],
-    queryFn: ({ signal }) => call<Page<FailureCode>>("/failure-codes", { signal }).then((page) => page.items),
-  });
+  return useQuery({ queryKey: ["setting", "codes"], queryFn: ({ signal }) => failureCodes(signal) });
+}
+
+export function templates(signal?: AbortSignal): Promise<CheckTemplate[]> {
+  return call<Page<CheckTemplate>>("/checklists", { signal }).then((page) => page.items);
 }
 
 export function useTemplates() {
-  return useQuery({
-    queryKey: ["setting", "checklists"],
-    queryFn: ({ signal }) => call<Page<CheckTemplate>>("/checklists", { signal }).then((page) => page.items),
-  });
+  return useQuery({ queryKey: ["setting", "checklists"], queryFn: ({ signal }) => templates(signal) });
 }
 
 export async function refreshSettings(): Promise<void> {

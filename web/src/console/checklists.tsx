@@ -2,10 +2,10 @@
 import { useState } from "react";
 import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { call } from "../api/client";
-import { refreshSettings, useTemplates, type CheckItem, type CheckTemplate } from "../api/settings";
+import { refreshSettings, templates, useTemplates, type CheckItem, type CheckTemplate } from "../api/settings";
 import { useSpeech, type Speech } from "../i18n";
 import { Age } from "../parts/marks";
-import { both, Difference, filled, Head, Refused, useJob, type Lines } from "../parts/setting";
+import { both, Difference, filled, Head, isConflict, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
@@ -18,9 +18,9 @@ const NEW: Draft = { code: "", asset_class: "", mode: "", kind: "", title: { en:
 
 export default function ChecklistsPage({ id }: { id: string | undefined }) {
   const { t } = useSpeech();
-  const templates = useTemplates();
+  const known = useTemplates();
   return (
-    <Await query={templates}>
+    <Await query={known}>
       {(items) => {
         if (!id) return <List items={items} />;
         if (id === "new") return <Form template={null} />;
@@ -100,8 +100,8 @@ function Form({ template }: { template: CheckTemplate | null }) {
   const job = useJob();
   const [draft, setDraft] = useState<Draft>(draftOf(template));
   const [opened, setOpened] = useState<number | null>(null);
-  const [newer, setNewer] = useState<CheckTemplate | null>(null);
-  const [seen, setSeen] = useState(template?.template_id ?? null);
+  const [theirs, setTheirs] = useState<CheckTemplate | null>(null);
+  const [seen, setSeen] = useState(template);
   const set = (more: Partial<Draft>) => setDraft({ ...draft, ...more });
   const put = (at: number, item: CheckItem) => set({ items: draft.items.map((one, i) => (i === at ? item : one)) });
   const move = (at: number, by: number) => {
@@ -115,15 +115,25 @@ function Form({ template }: { template: CheckTemplate | null }) {
     set({ items: [...draft.items, { code: `line-${draft.items.length + 1}`, type: "tick", text: { en: "", zh: "" } }] });
     setOpened(draft.items.length);
   };
-  // The API keeps every revision and asks for none: look whether somebody published meanwhile before adding another.
   const publish = () => job.run(async () => {
-    const found = (await call<{ items: CheckTemplate[] }>("/checklists")).items.find((one) => one.code === draft.code);
-    if (found && found.template_id !== seen) return setNewer(found);
-    await call<CheckTemplate>("/checklists", { method: "POST", body: { ...draft, title: filled(draft.title), items: draft.items.map(sendable) } });
+    const { code: key, ...body } = { ...draft, title: filled(draft.title), items: draft.items.map(sendable) };
+    try {
+      if (seen) await call(`/checklists/${seen.template_id}`, { method: "PUT", version: seen.revision, body });
+      else await call("/checklists", { method: "POST", body: { ...body, code: key } });
+    } catch (error) {
+      if (isConflict(error as never)) setTheirs((await templates()).find((one) => one.code === key) ?? null);
+      throw error;
+    }
     await refreshSettings();
     toast(t("clist.published"));
     go(`/settings/checklists/${draft.code}`, "replace");
   });
+  const settle = (next: Draft) => {
+    setDraft(next);
+    setSeen(theirs);
+    setTheirs(null);
+    job.clear();
+  };
   return (
     <>
       <Head title={template ? say(template.title) : t("clist.new")} lead={t("clist.lead")} back={t("setting.checklists")} backTo="#/settings/checklists" />
@@ -160,18 +170,9 @@ function Form({ template }: { template: CheckTemplate | null }) {
           <div><Button size="xs" variant="default" onClick={add}>{t("clist.addLine")}</Button></div>
         </section>
         {template && <section className="panel stack"><h2>{t("slas.changes")}</h2><Difference was={linesOfDraft(draftOf(template), speech)} is={linesOfDraft(draft, speech)} /></section>}
-        {newer && (
-          <div className="problem" role="alert" style={{ display: "block" }}>
-            <strong>{t("setting.overtaken", { who: newer.by })}</strong>
-            <p>{t("setting.overtakenLead")}</p>
-            <Difference was={linesOfDraft(draftOf(newer), speech)} is={linesOfDraft(draft, speech)} />
-            <div className="row" style={{ marginTop: 8 }}>
-              <Button variant="default" onClick={() => { setDraft(draftOf(newer)); setSeen(newer.template_id); setNewer(null); }}>{t("setting.takeTheirs")}</Button>
-              <Button variant="default" onClick={() => { setSeen(newer.template_id); setNewer(null); }}>{t("setting.keepMine")}</Button>
-            </div>
-          </div>
-        )}
-        <Refused problem={job.problem} />
+        {theirs
+          ? <Overtaken by={theirs.by} mine={linesOfDraft(draft, speech)} theirs={linesOfDraft(draftOf(theirs), speech)} take={() => settle(draftOf(theirs))} keep={() => settle(draft)} />
+          : <Refused problem={job.problem} />}
         <div><Button loading={job.busy} disabled={!draft.code || draft.items.length === 0 || !(draft.title.en || draft.title.zh)} onClick={() => void publish()}>{t("clist.publish")}</Button></div>
       </div>
     </>

@@ -2,6 +2,7 @@
 import { Button, NativeSelect } from "@mantine/core";
 import { useState } from "react";
 import { useKeeping, useReport, useSaved, type Tile } from "../api/lists";
+import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { Await } from "../parts/states";
 import { toast } from "../parts/toasts";
@@ -11,7 +12,7 @@ import { Drawn } from "./report_parts";
 type Body = { tiles: Tile[] };
 const LAST_90 = { from: "today-90d", until: "now" };
 
-export function Dashboards() {
+export function Dashboards({ me }: { me: Me }) {
   const { t } = useSpeech();
   const kept = useSaved<Body>("dashboard");
   const { keep, forget, prefer } = useKeeping("dashboard");
@@ -29,6 +30,8 @@ export function Dashboards() {
           data={[{ value: "0", label: t("dashboard.standard") }, ...(kept.data ?? []).map((each) => ({ value: String(each.saved_id), label: each.name }))]}
         />
         {found && <Button size="xs" variant="default" onClick={() => void tried(prefer(found.is_default ? null : found.saved_id))}>{t(found.is_default ? "find.notFirst" : "find.first")}</Button>}
+        {found && (found.mine || me.role === "manager" || me.role === "admin") && <Button component="a" size="xs" variant="default" href={`#/reports/dashboards/${found.saved_id}`}>{t("board.edit")}</Button>}
+        <Button component="a" size="xs" variant="default" href="#/reports/dashboards/new">{t("board.new")}</Button>
         {found?.mine && <Button size="xs" variant="default" onClick={() => void tried(forget(found.saved_id))}>{t("find.forget")}</Button>}
         <Button size="xs" variant="default" aria-expanded={naming} onClick={() => setNaming(!naming)}>{t("dashboard.keep")}</Button>
         {naming && <Naming keep={(name, shared) => tried(keep(name, shared ? "shared" : "private", body)).then(() => setNaming(false))} />}
@@ -40,7 +43,7 @@ export function Dashboards() {
   );
 }
 
-function TileShown({ tile }: { tile: Tile }) {
+export function TileShown({ tile }: { tile: Tile }) {
   const report = useReport(tile.report);
   return (
     <section className="panel" style={{ gridColumn: `span ${tile.width}` }} aria-label={tile.title}>

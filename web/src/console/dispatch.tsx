@@ -1,19 +1,23 @@
 // The dispatch board: people by days, what is left over, and why. A plan changes nothing before it is accepted.
 import { useState } from "react";
-import { Button, Modal, Progress, Select } from "@mantine/core";
+import { Button, Modal, NativeSelect, Progress, Select } from "@mantine/core";
 import { call, Problem } from "../api/client";
+import { plantNow } from "../api/clock";
 import { board, current, usePlan, usePlans, type Plan, type PlanDetail, type Visit } from "../api/dispatch";
 import { queryClient, useEngineers } from "../api/queries";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { percent } from "../i18n/format";
 import { Age } from "../parts/marks";
+import { Refused, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
 
 const PLANNERS = ["planner", "manager", "admin"];
 const USUAL_S = 24;
+const DAYS = ["1", "2", "3", "5", "7", "14"];
+const DAY_MS = 86_400_000;
 
 export default function Dispatch({ me }: { me: Me }) {
   const { t } = useSpeech();
@@ -158,19 +162,21 @@ function hours(visit: Visit, language: string, zone: string): string {
 function Why({ visit, fixable, close }: { visit: Visit; fixable: boolean; close: () => void }) {
   const speech = useSpeech();
   const { t, language, zone } = speech;
-  const fix = async () => {
+  const job = useJob();
+  const fix = () => job.run(async () => {
     await call(`/visits/${visit.visit_id}`, { method: "PATCH", body: { frozen: !visit.frozen } });
     await queryClient.invalidateQueries({ queryKey: ["plan"] });
     close();
-  };
+  });
   return (
-    <Modal opened onClose={close} title={`${visit.ref} · ${visit.engineer} · ${hours(visit, language, zone)}`}>
+    <Modal opened onClose={close} title={`${visit.ref} · ${visit.engineer} · ${hours(visit, language, zone)}`} closeButtonProps={{ "aria-label": t("app.close") }}>
       <p>{visit.title}</p>
       <h2>{t("dispatch.why")}</h2>
       <ul>{visit.reasons.map((reason, row) => <li key={row}>{reason[language]}</li>)}</ul>
-      <div className="row">
-        <a href={`#/orders/${visit.ticket_id}`}>{t("app.open")}</a>
-        {fixable && <Button size="xs" variant="default" onClick={() => void fix()}>{t(visit.frozen ? "dispatch.letGo" : "dispatch.fix")}</Button>}
+      <Refused problem={job.problem} />
+      <div className="row" style={{ marginTop: 12 }}>
+        <a className="tall-link" style={{ paddingLeft: 0 }} href={`#/orders/${visit.ticket_id}`}>{t("app.open")}</a>
+        {fixable && <Button size="xs" variant="default" loading={job.busy} onClick={() => void fix()}>{t(visit.frozen ? "dispatch.letGo" : "dispatch.fix")}</Button>}
       </div>
     </Modal>
   );
@@ -191,17 +197,24 @@ function SickDialog({ close }: { close: () => void }) {
   const { t } = useSpeech();
   const engineers = useEngineers();
   const [who, setWho] = useState<string | null>(null);
-  const submit = async () => {
-    await act("/plans", { cause: "sickness", engineer_id: Number(who) });
+  const [days, setDays] = useState("1");
+  const job = useJob();
+  const submit = () => job.run(async () => {
+    const until = new Date(plantNow() + Number(days) * DAY_MS).toISOString();
+    await call("/plans", { method: "POST", body: { cause: "sickness", engineer_id: Number(who), until } });
+    await queryClient.invalidateQueries({ queryKey: ["plan"] });
     close();
-  };
+  });
   return (
-    <Modal opened onClose={close} title={t("dispatch.sick")}>
+    <Modal opened onClose={close} title={t("dispatch.sick")} closeButtonProps={{ "aria-label": t("app.close") }}>
       <Select
         label={t("dispatch.person")} value={who} onChange={setWho} searchable
         data={(engineers.data ?? []).map((each) => ({ value: String(each.engineer_id), label: each.name }))}
       />
-      <Button mt="md" disabled={who === null} onClick={() => void submit()}>{t("dispatch.replan")}</Button>
+      <NativeSelect mt="sm" label={t("dispatch.sickFor")} value={days} data={DAYS.map((value) => ({ value, label: t("dispatch.sickDays", { n: value }) }))} onChange={(event) => setDays(event.currentTarget.value)} />
+      <p className="soft small" style={{ margin: "8px 0" }}>{t("dispatch.sickHint")}</p>
+      <Refused problem={job.problem} />
+      <Button mt="md" disabled={who === null} loading={job.busy} onClick={() => void submit()}>{t("dispatch.replan")}</Button>
     </Modal>
   );
 }

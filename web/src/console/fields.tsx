@@ -3,10 +3,10 @@ import { useState } from "react";
 import { Button, NativeSelect, NumberInput, TextInput } from "@mantine/core";
 import { call } from "../api/client";
 import type { FieldType } from "../api/kinds";
-import { KINDS, refreshSettings, useFieldRows, type FieldRow } from "../api/settings";
+import { fieldRows, KINDS, refreshSettings, useFieldRows, type FieldRow } from "../api/settings";
 import type { Me, Words } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
-import { Boxes, filled, Head, listed, Refused, useJob } from "../parts/setting";
+import { Boxes, Difference, filled, Head, isConflict, listed, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { queryClient } from "../api/queries";
@@ -48,7 +48,7 @@ async function refresh(): Promise<void> {
   await queryClient.invalidateQueries({ queryKey: ["field"] });
 }
 
-function limits(field: FieldRow, speech: Speech): string {
+function limits(field: Wanted, speech: Speech): string {
   if (field.options.length > MOST_SHOWN) return speech.t("cf.values", { n: field.options.length });
   if (field.options.length > 0) return field.options.map((one) => speech.say(one.label)).join(" / ");
   if (field.low === null && field.high === null) return field.unit || "–";
@@ -60,8 +60,11 @@ function List({ items, may, edit }: { items: FieldRow[]; may: boolean; edit: (fi
   const { t, code, say } = speech;
   const job = useJob();
   const retire = (field: FieldRow) => job.run(async () => {
-    await call(`/fields/${field.field_id}`, { method: "PATCH", body: { retired: field.retired_at === null } });
-    await refresh();
+    try {
+      await call(`/fields/${field.field_id}`, { method: "PATCH", version: field.version, body: { retired: field.retired_at === null } });
+    } finally {
+      await refresh(); // a refusal too: what somebody else made of it is to be seen
+    }
   });
   return (
     <>
@@ -107,20 +110,48 @@ function wantedOf(field: FieldRow): Wanted {
   return { key, label, type, unit, low, high, options, kinds, required, required_to, audience, position };
 }
 
+function linesOfField(field: Wanted, speech: Speech): Lines {
+  const { t, code } = speech;
+  return {
+    [t("setting.nameEn")]: field.label.en,
+    [t("setting.nameZh")]: field.label.zh,
+    [t("cf.limits")]: limits(field, speech),
+    [t("cf.options")]: field.options.map((one) => `${one.value} (${one.label.en} / ${one.label.zh})`).join("; "),
+    [t("cf.kinds")]: field.kinds.map((kind) => code("kind", kind)).join(", "),
+    [t("cf.required")]: [code("cfRequired", field.required), ...field.required_to.map((state) => code("status", state))].join(" "),
+    [t("cf.audience")]: code("cfAudience", field.audience),
+    [t("cf.position")]: String(field.position),
+  };
+}
+
 function FieldForm({ field, close }: { field: FieldRow | null; close: () => void }) {
-  const { t, code } = useSpeech();
+  const speech = useSpeech();
+  const { t, code } = speech;
   const job = useJob();
   const [wanted, setWanted] = useState<Wanted>(field ? wantedOf(field) : NEW);
+  const [version, setVersion] = useState(field?.version ?? 0);
+  const [theirs, setTheirs] = useState<FieldRow | null>(null);
   const set = (more: Partial<Wanted>) => setWanted({ ...wanted, ...more });
   const save = () => job.run(async () => {
     const full = { ...wanted, label: filled(wanted.label), options: CHOICES.has(wanted.type) ? wanted.options.map((one) => ({ ...one, label: filled(one.label) })) : [] };
     const { key: _, type: __, ...changes } = full;
-    if (field) await call(`/fields/${field.field_id}`, { method: "PATCH", body: changes });
-    else await call("/fields", { method: "POST", body: full });
+    try {
+      if (field) await call(`/fields/${field.field_id}`, { method: "PATCH", version, body: changes });
+      else await call("/fields", { method: "POST", body: full });
+    } catch (error) {
+      if (field && isConflict(error as never)) setTheirs((await fieldRows()).find((one) => one.field_id === field.field_id) ?? null);
+      throw error;
+    }
     await refresh();
     toast(t("cf.saved"));
     close();
   });
+  const settle = (next: Wanted) => {
+    setWanted(next);
+    setVersion(theirs?.version ?? version);
+    setTheirs(null);
+    job.clear();
+  };
   return (
     <section className="panel stack">
       <h2>{field ? t("cf.changeOf", { key: field.key }) : t("cf.new")}</h2>
@@ -145,7 +176,10 @@ function FieldForm({ field, close }: { field: FieldRow | null; close: () => void
         <NativeSelect label={t("cf.audience")} value={wanted.audience} data={["internal", "requester"].map((value) => ({ value, label: code("cfAudience", value) }))} onChange={(event) => set({ audience: event.currentTarget.value as Wanted["audience"] })} />
       </div>
       {wanted.required === "transition" && <Boxes label={t("cf.requiredTo")} all={STATES} chosen={wanted.required_to} words={(one) => code("status", one)} change={(required_to) => set({ required_to })} />}
-      <Refused problem={job.problem} />
+      {field && <section className="stack tight"><h3>{t("slas.changes")}</h3><Difference was={linesOfField(wantedOf(field), speech)} is={linesOfField(wanted, speech)} /></section>}
+      {theirs
+        ? <Overtaken by={theirs.changed_by} mine={linesOfField(wanted, speech)} theirs={linesOfField(wantedOf(theirs), speech)} take={() => settle(wantedOf(theirs))} keep={() => settle(wanted)} />
+        : <Refused problem={job.problem} />}
       <div className="row">
         <Button loading={job.busy} disabled={!wanted.key || !(wanted.label.en || wanted.label.zh)} onClick={() => void save()}>{t("app.save")}</Button>
         <Button variant="default" onClick={close}>{t("app.cancel")}</Button>

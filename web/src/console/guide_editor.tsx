@@ -11,6 +11,7 @@ import { Age } from "../parts/marks";
 import { Await } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
+import { StepPicture } from "./guide_picture";
 import { StateOf } from "./guides";
 
 const PUBLISHERS = new Set(["planner", "manager", "admin"]);
@@ -141,9 +142,9 @@ function Steps({ steps, language, set }: { steps: StepText[]; language: Language
             <NumberInput label={t("guides.low")} w={110} value={step.low ?? ""} onChange={(value) => put(at, { low: optional(value) })} />
             <NumberInput label={t("guides.high")} w={110} value={step.high ?? ""} onChange={(value) => put(at, { high: optional(value) })} />
             <TextInput label={t("guides.unit")} w={90} value={step.unit ?? ""} onChange={(event) => put(at, { unit: event.currentTarget.value })} />
-            <NumberInput label={t("guides.picture")} w={130} min={1} allowDecimal={false} value={step.picture ?? ""} onChange={(value) => put(at, { picture: optional(value) })} />
             <Button size="xs" variant="default" onClick={() => set(steps.filter((_, index) => index !== at))}>{t("guides.remove", { n: at + 1 })}</Button>
           </div>
+          <StepPicture n={at + 1} picture={step.picture ?? null} choose={(picture) => put(at, { picture })} />
         </fieldset>
       ))}
       <div><Button size="xs" variant="default" onClick={() => set([...steps, { text: {} }])}>{t("guides.addStep")}</Button></div>

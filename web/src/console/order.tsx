@@ -20,6 +20,7 @@ import { Costs, Split } from "../parts/split_cost";
 import { SlaClocks } from "../parts/sla";
 import { Await } from "../parts/states";
 import { Timeline } from "../parts/timeline";
+import { Triage } from "../parts/triage";
 import { MoveProblem, SendProblem, TransitionPanel, useTransition } from "../parts/transition";
 import { Contributions, reasonOf } from "../parts/why";
 import { WorkDone } from "../parts/work_done";
@@ -73,6 +74,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           <Approvals ticket={ticket} />
           <section className="panel"><h2>{t("sla.title")}</h2><SlaClocks ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.assignee")}</h2><Assignment ticket={ticket} me={me} /></section>
+          <Triage ticket={ticket} me={me} />
           <section className="panel"><h2>{t("order.facts")}</h2><Facts ticket={ticket} asset={asset.data} /></section>
           <CustomFields ticket={ticket} me={me} />
           <Family ticket={ticket} me={me} />

@@ -1,7 +1,8 @@
 // Reports: what, by what, since when; kept, taken as a file, or put on the dashboard.
 import { Button, NativeSelect } from "@mantine/core";
-import { useState } from "react";
+import { lazy, useState } from "react";
 import { useCatalogue, useKeeping, useProblems, useReport, useSaved, type ReportBody, type Saved } from "../api/lists";
+import type { Me } from "../api/types";
 import { useSpeech, type Key } from "../i18n";
 import { modeName, number } from "../i18n/format";
 import { Await, Empty } from "../parts/states";
@@ -13,13 +14,24 @@ import { Drawn, type Chart } from "./report_parts";
 const PERIODS = ["today-7d", "today-30d", "today-90d", "today-365d"];
 const FIRST: ReportBody = { measures: ["opened"], dimensions: ["kind"], period: { from: "today-90d", until: "now" } };
 
-export default function Reports() {
+const Schedules = lazy(() => import("./schedules"));
+const DashboardEditor = lazy(() => import("./dashboard_editor"));
+
+export default function Reports({ path, me }: { path: string[]; me: Me }) {
+  const { t } = useSpeech();
+  const [place, id] = path;
+  if (place === undefined) return <Overview me={me} />;
+  if (place === "schedules") return <Schedules key={id} id={id} me={me} />;
+  return place === "dashboards" && id ? <DashboardEditor key={id} id={id} me={me} /> : <Empty title={t("app.notFound")} />;
+}
+
+function Overview({ me }: { me: Me }) {
   const { t } = useSpeech();
   const [body, setBody] = useState<ReportBody>(FIRST);
   return (
     <>
-      <div className="page-head"><div><h1>{t("report.title")}</h1><p>{t("report.lead")}</p></div></div>
-      <Dashboards />
+      <div className="page-head"><div><h1>{t("report.title")}</h1><p>{t("report.lead")}</p></div><Button component="a" variant="default" href="#/reports/schedules">{t("sched.title")}</Button></div>
+      <Dashboards me={me} />
       <Problems />
       <section className="panel" style={{ marginTop: 16 }} aria-label={t("report.build")}>
         <h2>{t("report.build")}</h2>

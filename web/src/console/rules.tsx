@@ -40,7 +40,7 @@ function List() {
         <div className="panel"><Empty title={t("rules.empty")} hint={t("rules.emptyHint")} /></div>
       ) : (
         <div className="scroll">
-          <table className="list middle">
+          <table className="list cards middle">
             <thead>
               <tr>
                 <th scope="col">{t("rules.name")}</th>
@@ -53,14 +53,14 @@ function List() {
             <tbody>
               {items.map((rule) => (
                 <tr key={rule.rule_id}>
-                  <td>
+                  <th scope="row">
                     <a className="title" href={`#/rules/${rule.rule_id}`} {...{ [ROW]: "" }}>{say(rule.name)}</a>
                     <div className="soft small">{rule.form === "guard" ? t("rules.guard") : t("rules.rule")} · {rule.code}</div>
-                  </td>
-                  <td><StateMark rule={rule} /></td>
-                  <td style={{ maxWidth: 420 }}><code className="small" style={{ overflowWrap: "anywhere" }}>{String(rule.definition.if ?? "–")}</code></td>
-                  <td>{rule.rehearsed ? t("rules.triedAs", { n: number(rule.rehearsed.matched, speech), days: rule.rehearsed.days }) : <span className="soft">{t("rules.never")}</span>}</td>
-                  <td><span className="small">{rule.changed_by}</span> <Age at={rule.changed_at} /></td>
+                  </th>
+                  <td data-label={t("rules.state")}><StateMark rule={rule} /></td>
+                  <td style={{ maxWidth: 420 }} data-label={t("rules.if")}><code className="small" style={{ overflowWrap: "anywhere" }}>{String(rule.definition.if ?? "–")}</code></td>
+                  <td data-label={t("rules.tried")}>{rule.rehearsed ? t("rules.triedAs", { n: number(rule.rehearsed.matched, speech), days: rule.rehearsed.days }) : <span className="soft">{t("rules.never")}</span>}</td>
+                  <td data-label={t("rules.changed")}><span><span className="small">{rule.changed_by}</span> <Age at={rule.changed_at} /></span></td>
                 </tr>
               ))}
             </tbody>
@@ -89,11 +89,11 @@ export function RunLog({ ruleId }: { ruleId: number | null }) {
         <div className="panel"><Empty title={t("rules.noRuns")} hint={t("rules.noRunsHint")} /></div>
       ) : (
         <div className="scroll">
-          <table className="list">
+          <table className="list cards">
             <thead>
               <tr>
-                <th scope="col">{t("rules.when")}</th>
                 <th scope="col">{t("rules.name")}</th>
+                <th scope="col">{t("rules.when")}</th>
                 <th scope="col">{t("rules.ticket")}</th>
                 <th scope="col">{t("rules.event")}</th>
                 <th scope="col">{t("rules.outcome")}</th>
@@ -103,12 +103,12 @@ export function RunLog({ ruleId }: { ruleId: number | null }) {
             <tbody>
               {items.map((run) => (
                 <tr key={run.run_id}>
-                  <td><Age at={run.at} /></td>
-                  <td><a href={`#/rules/${run.rule_id}`}>{run.code}</a></td>
-                  <td>{run.ticket_id ? <a href={`#/orders/${run.ticket_id}`}>{run.ref}</a> : "–"}</td>
-                  <td>{run.event}</td>
-                  <td>{BAD.has(run.outcome) ? <ToneMark tone="watch">{code("ruleOutcome", run.outcome)}</ToneMark> : code("ruleOutcome", run.outcome)}</td>
-                  <td style={{ maxWidth: 480, overflowWrap: "anywhere" }}>
+                  <th scope="row"><a href={`#/rules/${run.rule_id}`}>{run.code}</a></th>
+                  <td data-label={t("rules.when")}><Age at={run.at} /></td>
+                  <td data-label={t("rules.ticket")}>{run.ticket_id ? <a href={`#/orders/${run.ticket_id}`}>{run.ref}</a> : "–"}</td>
+                  <td data-label={t("rules.event")}>{run.event}</td>
+                  <td data-label={t("rules.outcome")}>{BAD.has(run.outcome) ? <ToneMark tone="watch">{code("ruleOutcome", run.outcome)}</ToneMark> : code("ruleOutcome", run.outcome)}</td>
+                  <td style={{ maxWidth: 480, overflowWrap: "anywhere" }} data-label={t("rules.what")}>
                     {run.sentence || <span className="small soft">{run.actions.map((one) => String(one.do)).join(", ")}</span>}
                   </td>
                 </tr>

@@ -31,19 +31,19 @@ function Hits({ hits }: { hits: Hit[] }) {
   const { t, code } = useSpeech();
   return (
     <div className="scroll">
-      <table className="list middle">
+      <table className="list cards middle">
         <thead>
-          <tr><th scope="col">{t("find.what")}</th><th scope="col">{t("find.found")}</th><th scope="col">{t("order.status")}</th></tr>
+          <tr><th scope="col">{t("find.found")}</th><th scope="col">{t("find.what")}</th><th scope="col">{t("order.status")}</th></tr>
         </thead>
         <tbody>
           {hits.map((hit) => (
             <tr key={`${hit.kind}${hit.id}`}>
-              <td className="nowrap soft">{t(`find.${hit.kind}` as Key)} {hit.code}</td>
-              <td>
+              <th scope="row">
                 {address(hit) ? <a className="title" href={address(hit)} {...{ [ROW]: "" }}>{hit.title}</a> : <strong>{hit.title}</strong>}
                 {hit.text && <div className="small soft">{hit.text}</div>}
-              </td>
-              <td className="nowrap">{hit.kind === "ticket" ? code("status", hit.state) : hit.kind === "asset" ? code("class", hit.state) : ""}</td>
+              </th>
+              <td className="nowrap soft" data-label={t("find.what")}>{t(`find.${hit.kind}` as Key)} {hit.code}</td>
+              <td className="nowrap" data-label={t("order.status")}>{hit.kind === "ticket" ? code("status", hit.state) : hit.kind === "asset" ? code("class", hit.state) : "–"}</td>
             </tr>
           ))}
         </tbody>

@@ -107,7 +107,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "approvals":
       return <Approvals />;
     case "reports":
-      return <Reports />;
+      return <Reports path={route.path.slice(1)} me={me} />;
     case "search":
       return <Found text={route.search.get("q") ?? ""} />;
     case "quarantine":
@@ -119,7 +119,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "dispatch":
       return <Dispatch me={me} />;
     case "stock":
-      return <Stock me={me} />;
+      return <Stock path={route.path.slice(1)} me={me} />;
     case "guides":
       return <Guides id={id} me={me} />;
     case "rules":

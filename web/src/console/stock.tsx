@@ -2,8 +2,7 @@
 import { useState } from "react";
 import { Button, TextInput } from "@mantine/core";
 import { call, Problem } from "../api/client";
-import { useLevels, usePurchases, type Level, type Purchase } from "../api/dispatch";
-import { queryClient } from "../api/queries";
+import { refreshStock, useLevels, usePurchases, type Level, type Purchase } from "../api/dispatch";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { number } from "../i18n/format";
@@ -11,8 +10,16 @@ import { Age } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
+import { Places, StockSetup } from "./stock_setup";
 
-export default function Stock({ me }: { me: Me }) {
+export default function Stock({ path, me }: { path: string[]; me: Me }) {
+  const { t } = useSpeech();
+  const mayKeep = me.role !== "engineer" && me.role !== "agent";
+  if (path.length === 0) return <Overview mayKeep={mayKeep} />;
+  return mayKeep ? <StockSetup path={path} /> : <Empty title={t("app.notFound")} />;
+}
+
+function Overview({ mayKeep }: { mayKeep: boolean }) {
   const { t } = useSpeech();
   const levels = useLevels();
   const purchases = usePurchases(false);
@@ -20,8 +27,8 @@ export default function Stock({ me }: { me: Me }) {
   const wanted = text.trim().toLowerCase();
   return (
     <>
-      <div className="page-head"><div><h1>{t("stock.title")}</h1><p>{t("stock.lead")}</p></div></div>
-      <Await query={purchases}>{(found) => (found.items.length === 0 ? null : <Asked items={found.items} mayKeep={me.role !== "engineer" && me.role !== "agent"} />)}</Await>
+      <div className="page-head"><div><h1>{t("stock.title")}</h1><p>{t("stock.lead")}</p></div>{mayKeep && <Places />}</div>
+      <Await query={purchases}>{(found) => (found.items.length === 0 ? null : <Asked items={found.items} mayKeep={mayKeep} />)}</Await>
       <TextInput label={t("stock.find")} value={text} onChange={(event) => setText(event.target.value)} mb="sm" style={{ maxWidth: 360 }} />
       <Await query={levels}>
         {(found) => {
@@ -37,8 +44,8 @@ function Levels({ items }: { items: Level[] }) {
   const speech = useSpeech();
   const { t } = speech;
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-label={t("stock.title")}>
-      <table className="list">
+    <div className="scroll">
+      <table className="list cards">
         <thead>
           <tr>
             <th scope="col">{t("stock.part")}</th><th scope="col">{t("stock.store")}</th>
@@ -50,10 +57,10 @@ function Levels({ items }: { items: Level[] }) {
         <tbody>
           {items.map((each) => (
             <tr key={`${each.store_id}.${each.part_id}`}>
-              <td><strong>{each.code}</strong> {each.name}</td><td>{each.store}</td>
-              <td className="num">{number(each.on_hand, speech)} {each.unit}</td><td className="num">{number(each.reserved, speech)}</td>
-              <td className="num">{number(each.free, speech)}</td><td className="num">{number(each.minimum, speech)}</td>
-              <td>{each.free < each.minimum ? `▼ ${t("stock.short")}` : t("stock.enough")}{each.asked_for > 0 && ` · ${t("stock.asked", { n: number(each.asked_for, speech) })}`}</td>
+              <th scope="row"><strong>{each.code}</strong> {each.name}</th><td data-label={t("stock.store")}>{each.store}</td>
+              <td className="num" data-label={t("stock.onHand")}>{number(each.on_hand, speech)} {each.unit}</td><td className="num" data-label={t("stock.reserved")}>{number(each.reserved, speech)}</td>
+              <td className="num" data-label={t("stock.free")}>{number(each.free, speech)}</td><td className="num" data-label={t("stock.minimum")}>{number(each.minimum, speech)}</td>
+              <td data-label={t("stock.state")}><span>{each.free < each.minimum ? `▼ ${t("stock.short")}` : t("stock.enough")}{each.asked_for > 0 && ` · ${t("stock.asked", { n: number(each.asked_for, speech) })}`}</span></td>
             </tr>
           ))}
         </tbody>
@@ -88,5 +95,5 @@ async function settle(wanted: Purchase, status: string): Promise<void> {
     if (!(error instanceof Problem)) throw error;
     toast(error.detail || error.message);
   }
-  await queryClient.invalidateQueries({ queryKey: ["stock"] });
+  await refreshStock();
 }
