@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
-from plant.model import FailureMode, SignatureSignal
+import numpy as np
+from scipy.special import ndtr
+
+from plant.model import FailureMode, Floats, SignatureSignal
 
 Words = Mapping[str, str]  # language → text
 UNKNOWN = "unknown"
+TENTH = 1.2815515655446004  # standard normal deviate of the 90th per cent
+LEAST_LIFE_H = 0.01  # under this, remaining life is now
+LEAST_SPREAD = 0.02  # of ln(hours): nothing is known more sharply
 LANGUAGES = ("en", "zh")
 
 
@@ -89,6 +95,20 @@ class Forecast:
     horizon_h: float
     model: str
     version: str
+
+    def failure(self, hours: Floats) -> Floats:
+        """P(fails before ``hours`` from when it was made), 0..1, never falling; 0.1, 0.5, 0.9 at P10, P50, P90.
+
+        A log-normal on each side of the median, so that both tails go on beyond what the quantiles say.
+        """
+        low, middle, high = (np.log(max(each, LEAST_LIFE_H)) for each in (self.p10_h, self.p50_h, self.p90_h))
+        away = np.log(np.maximum(np.asarray(hours, np.float64), 1e-9)) - middle
+        below, above = max((middle - low) / TENTH, LEAST_SPREAD), max((high - middle) / TENTH, LEAST_SPREAD)
+        return np.asarray(ndtr(away / np.where(away < 0, below, above)), np.float64)
+
+    def survival(self, hours: Floats) -> Floats:
+        """P(still runs at ``hours``): 1 − ``failure``."""
+        return np.asarray(1.0 - self.failure(hours), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
