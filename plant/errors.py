@@ -39,3 +39,9 @@ class BadRange(Invalid):
     """The lower limit of a signal must lie below the upper one."""
 
     code = "bad_range"
+
+
+class BadWindow(Invalid):
+    """A production window ends after it begins, costs 0 or more an hour, and overlaps no other of its machine."""
+
+    code = "bad_window"
