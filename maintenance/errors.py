@@ -15,3 +15,15 @@ class BadShelf(Invalid):
     """An alarm is shelved by a named owner, for a reason, until a time in the near future."""
 
     code = "bad_shelf"
+
+
+class StaleTuning(Conflict):
+    """Somebody else has changed this meanwhile. Reload, look at what they did, and change it again."""
+
+    code = "stale_tuning"
+
+
+class BadFeed(Invalid):
+    """A feed leads from a feeder to something else that does not feed it in turn."""
+
+    code = "bad_feed"

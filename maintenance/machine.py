@@ -13,11 +13,12 @@ from datetime import datetime
 from psycopg import Connection
 
 from detectors.base import Finding, FindingKind
-from maintenance import alarms, decide, forecast, library, orders, store
-from maintenance.alarms import Order
+from maintenance import alarms, decide, forecast, holding, library, orders, store, tunings
+from maintenance.alarms import Order, Tuning
 from maintenance.decide import Mute, MuteWhy, OrderStage, Situation
 from maintenance.diagnose import diagnose, distinct, gather
 from maintenance.forecast import Outlook
+from maintenance.holding import Judged
 from maintenance.model import Action, Decision, Mode, Policy, Reason
 from maintenance.orders import Case
 from maintenance.store import KeptAlarm
@@ -82,7 +83,11 @@ def _attach(
             alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at),
         ))  # fmt: skip
     kept = max(running, key=lambda each: (each.alarm.cleared_at is None, store.overlap(each.evidence, fresh)))
-    return store.save_alarm(conn, _again(kept, finding, signals, modes, taken={each.mode for each in known}))
+    tuning = tunings.of(conn, asset.asset_class, signals, kept.evidence) if kept.alarm.returned_at else alarms.DEFAULT
+    if alarms.in_dead_band(kept.alarm, before=kept.health, health=finding.health, tuning=tuning):
+        return kept
+    taken = {each.mode for each in known}
+    return store.save_alarm(conn, _again(kept, finding, signals, modes, taken=taken, tuning=tuning))
 
 
 def _raise(conn: Connection, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
@@ -90,10 +95,16 @@ def _raise(conn: Connection, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
 
 
 def _again(
-    kept: KeptAlarm, finding: Finding, signals: list[Signal], modes: tuple[Mode, ...], *, taken: set[str]
+    kept: KeptAlarm,
+    finding: Finding,
+    signals: list[Signal],
+    modes: tuple[Mode, ...],
+    *,
+    taken: set[str],
+    tuning: Tuning,
 ) -> KeptAlarm:
     """The alarm after one more finding. Its name follows the evidence until an order carries it."""
-    life = alarms.deviates(kept.alarm, finding.detector, at=finding.at)
+    life = alarms.deviates(kept.alarm, finding.detector, at=finding.at, started_at=finding.started_at, tuning=tuning)
     evidence = gather(kept.evidence, store.deviations(finding), findings=life.findings)
     found = diagnose(evidence, signals, modes, told=finding.failure_mode)
     free = kept.ticket_id is None and (found[0].mode == kept.mode or found[0].mode not in taken)
@@ -139,6 +150,8 @@ def _act(
         repaired_at=store.repaired_at(conn, asset.asset_id),
     )
     decision = decide.decide(situation, policy)
+    if situation.order is OrderStage.NONE:
+        decision = holding.held(conn, Judged(asset, signals, kept, finding.at, now), decision, policy)
     loss = decide.expected_loss(outlook.forecast, health=kept.health, cost=mode.cost, precision=right)
     case = Case(asset, signals, kept, finding, mode, decision, outlook.forecast, loss)
     kept = _carry_out(conn, case, ticket, outlook, now, policy)

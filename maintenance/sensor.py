@@ -13,9 +13,10 @@ from datetime import datetime
 from psycopg import Connection
 
 from detectors.base import Finding, FindingKind
-from maintenance import alarms, decide, library, machine, orders, sentences, store
+from maintenance import alarms, decide, holding, library, machine, orders, sentences, store
 from maintenance.alarms import AlarmState, Order
 from maintenance.decide import OrderStage, Situation
+from maintenance.holding import Judged
 from maintenance.model import UNKNOWN, Action, Decision, Policy, Reason, Words
 from maintenance.orders import Case
 from maintenance.store import KeptAlarm
@@ -96,7 +97,7 @@ def _attach(conn: Connection, finding: Finding, mode: str, known: KeptAlarm | No
             min(finding.surprise, store.SURE), finding.health, store.deviations(finding), store.sentence_json(finding),
             (), None, life,
         ))  # fmt: skip
-    life = alarms.deviates(known.alarm, finding.detector, at=finding.at)
+    life = alarms.deviates(known.alarm, finding.detector, at=finding.at, started_at=finding.started_at)
     return store.save_alarm(conn, replace(known, alarm=life, sentence=store.sentence_json(finding)))
 
 
@@ -124,6 +125,9 @@ def _act(
         ),
         policy,
     )
+    if orders.stage(ticket) is OrderStage.NONE:
+        judged = Judged(asset, assets.signals(conn, asset.asset_id), kept, finding.at, finding.at)
+        decision = holding.held(conn, judged, decision, policy)
     if decision.action is Action.OPEN:
         kept = store.save_alarm(conn, replace(kept, ticket_id=order(kept, decision).ticket_id))
     store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)

@@ -15,14 +15,14 @@ from core import live
 from core.errors import NotFound
 from detectors.base import Finding, FindingKind
 from maintenance import sentences
-from maintenance.alarms import Alarm, AlarmState
+from maintenance.alarms import Alarm, AlarmState, Shelf
 from maintenance.model import Candidate, Cost, Decision, Deviation, Forecast
 
 SURE = 300.0  # the surprise of a probability too small for a float
 ALARM: LiteralString = """select alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions,
   sentence, diagnosis, ticket_id, state, started_at, raised_at, last_at, deviating_since,
   deviating, findings, returns, returned_at,
-  cleared_at, acked_by, acked_at, shelved_until, shelved_by, shelve_reason from alarms """
+  cleared_at, acked_by, acked_at, shelved_until, shelved_by, shelve_reason, onset_at, shelf from alarms """
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     """A new alarm with its id (that of ``kept`` is not looked at)."""
     row = conn.execute(
         """insert into alarms (asset_id, kind, mode, detector, state, started_at, raised_at, last_at, deviating_since,
-             surprise, health)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning alarm_id""",
+             surprise, health, severity, onset_at)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning alarm_id""",
         (
             kept.asset_id,
             kept.kind.value,
@@ -166,6 +166,8 @@ def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
             kept.alarm.deviating_since,
             kept.surprise,
             kept.health,
+            kept.severity,
+            kept.alarm.onset_at or kept.alarm.started_at,
         ),
     ).fetchone()
     if row is None:
@@ -182,7 +184,7 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
              diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
              deviating_since = %s, deviating = %s, findings = %s,
              returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
-             shelved_by = %s, shelve_reason = %s where alarm_id = %s""",
+             shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s where alarm_id = %s""",
         (
             kept.mode,
             kept.severity,
@@ -206,6 +208,8 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
             life.shelved_until,
             life.shelved_by,
             life.shelve_reason,
+            life.onset_at,
+            life.shelf.value,
             kept.alarm_id,
         ),
     )
@@ -218,7 +222,7 @@ def _alarm(row: Sequence[Any]) -> KeptAlarm:
     (alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions, sentence, found, ticket) = (
         row[:12]
     )
-    state, started_at, raised_at, last_at, since, deviating, *rest = row[12:]
+    state, started_at, raised_at, last_at, since, deviating, *rest, shelf = row[12:]
     return KeptAlarm(
         alarm_id,
         asset_id,
@@ -232,7 +236,7 @@ def _alarm(row: Sequence[Any]) -> KeptAlarm:
         sentence,
         tuple(Candidate(each["mode"], each["probability"], tuple(each["because"])) for each in found),
         ticket,
-        Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *rest),
+        Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *rest, Shelf(shelf)),
     )
 
 
