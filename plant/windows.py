@@ -77,7 +77,7 @@ def next_stop(windows: Iterable[Window], *, after: datetime, lasting: timedelta)
     machine that may always stop has one opening over the whole time that is looked at.
     """
     given = sorted(_openings(windows), key=lambda each: each.start)
-    for stretch in _joined(given):
+    for stretch in stretches(given):
         start = max(stretch.start, after)
         if start + lasting <= stretch.end:
             end = start + lasting
@@ -89,7 +89,7 @@ def next_stop(windows: Iterable[Window], *, after: datetime, lasting: timedelta)
 
 def may_stop(windows: Iterable[Window], start: datetime, end: datetime) -> bool:
     """Whether the machine may stand all the time from ``start`` to ``end``."""
-    return any(each.start <= start and end <= each.end for each in _joined(_openings(windows)))
+    return any(each.start <= start and end <= each.end for each in stretches(_openings(windows)))
 
 
 def stop_cost(windows: Iterable[Window], start: datetime, end: datetime) -> float | None:
@@ -103,7 +103,18 @@ def stop_cost(windows: Iterable[Window], start: datetime, end: datetime) -> floa
 
 def longest(windows: Iterable[Window]) -> timedelta:
     """The longest time that the machine may stand without a break."""
-    return max((each.end - each.start for each in _joined(_openings(windows))), default=timedelta(0))
+    return max((each.end - each.start for each in stretches(_openings(windows))), default=timedelta(0))
+
+
+def stretches(windows: Iterable[Window]) -> list[Window]:
+    """The windows in order, those that touch or overlap put together."""
+    found: list[Window] = []
+    for each in sorted(windows, key=lambda window: window.start):
+        if found and each.start <= found[-1].end:
+            found[-1] = Window(found[-1].start, max(found[-1].end, each.end))
+        else:
+            found.append(Window(each.start, each.end))
+    return found
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------
@@ -172,16 +183,6 @@ def clash(rule: Rule, others: Sequence[Rule]) -> tuple[Rule, Opening] | None:
 def _openings(windows: Iterable[Window]) -> Iterator[Opening]:
     for each in windows:
         yield each if isinstance(each, Opening) else Opening(each.start, each.end)
-
-
-def _joined(windows: Iterable[Window]) -> list[Window]:
-    found: list[Window] = []
-    for each in sorted(windows, key=lambda window: window.start):
-        if found and each.start <= found[-1].end:
-            found[-1] = Window(found[-1].start, max(found[-1].end, each.end))
-        else:
-            found.append(Window(each.start, each.end))
-    return found
 
 
 def _rate(openings: Iterable[Opening], at: datetime) -> float:

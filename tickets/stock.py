@@ -172,12 +172,16 @@ def store_of(conn: Connection, ticket_id: int, part_id: int) -> int:
 
 
 def kit(conn: Connection, ticket: Ticket) -> list[tuple[int, float]]:
-    """What a job of this machine's class and failure mode needs: (part, quantity); the narrowest line counts."""
+    """What the job needs: (part, quantity), by machine class and failure mode, where the narrowest line counts, or
+    as its job plans say, whichever is more."""
     rows = conn.execute(
-        """select distinct on (k.part_id) k.part_id, k.quantity from kits k join assets a on a.asset_id = %s
-           where k.class in (a.class, '*') and k.mode in (%s, '*')
-           order by k.part_id, (k.class = '*')::int + (k.mode = '*')::int""",
-        (ticket.asset_id, ticket.mode or "*"),
+        """select part_id, max(quantity) from (
+             (select distinct on (k.part_id) k.part_id, k.quantity from kits k join assets a on a.asset_id = %s
+              where k.class in (a.class, '*') and k.mode in (%s, '*')
+              order by k.part_id, (k.class = '*')::int + (k.mode = '*')::int)
+             union all select part_id, quantity from ticket_kits where ticket_id = %s) needed
+           group by part_id order by part_id""",
+        (ticket.asset_id, ticket.mode or "*", ticket.ticket_id),
     )
     return [(part_id, quantity) for part_id, quantity in rows]
 

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
+from plant import stops, windows
+from plant.stops import Book
 from tickets import engineers, stock, store
 from tickets.dispatch import people
 from tickets.dispatch.model import Engineer, Job, Need, Place, Plan, Problem, Span, Visit
@@ -142,17 +144,15 @@ def _jobs(
     ).fetchall()
     parents: dict[int, int | None] = dict(conn.execute("select asset_id, parent_id from assets").fetchall())
     places = {row[0]: Place(row[1], row[2]) for row in conn.execute("select asset_id, x_m, y_m from asset_places")}
-    windows: dict[int, list[Span]] = {}
-    restricted = {row[0] for row in conn.execute("select distinct asset_id from production_windows")}
-    for each in people.stretches(conn, "production_windows", begins=origin, ends=until):
-        windows.setdefault(each.owner_id, []).append(_span(each.begins, each.ends, origin))
+    book = stops.book(conn)
+    overridden = {row[0] for row in conn.execute("select ticket_id from window_overrides")}
     blocked = _blockers(conn)
-    kits = bool(conn.execute("select 1 from kits limit 1").fetchone())
+    kits = bool(conn.execute("select 1 from kits union all select 1 from ticket_kits limit 1").fetchone())
     known = {row[0] for row in rows}
     found = []
     for row in rows:
         line = _line(row[2], parents)
-        machine = next((asset for asset in line if asset in restricted), None)
+        free = row[2] is None or row[0] in overridden
         after = {other for other in (*(row[10] or ()), *blocked.get(row[0], ())) if other in known}
         found.append(
             Job(
@@ -166,7 +166,7 @@ def _jobs(
                 tuple(row[9] or ()),
                 row[7] or 1,
                 _ready(conn, row, origin) if kits or row[11] else 0,
-                () if machine is None else _windows(windows.get(machine, [])),
+                () if free else _windows(book, row[2], origin, until),
                 tuple(sorted(after)),
                 frozen.get(row[0], ()),
             )
@@ -183,9 +183,13 @@ def _line(asset_id: int | None, parents: Mapping[int, int | None]) -> list[int]:
     return line
 
 
-def _windows(found: list[Span]) -> tuple[Span, ...]:
-    """A machine with windows, but none in this time, may not stand: a window too short for anything says so."""
-    return tuple(found) or (Span(0, 0),)
+def _windows(book: Book, asset_id: int, origin: datetime, until: datetime) -> tuple[Span, ...]:
+    """Nothing: the machine may always stand. One with windows, but none in this time, may not: a window too short for
+    anything says so."""
+    if not book.is_restricted(asset_id):
+        return ()
+    found = windows.stretches(book.openings(asset_id, start=origin, end=until))
+    return tuple(_span(each.start, each.end, origin) for each in found) or (Span(0, 0),)
 
 
 def _ready(conn: Connection, row: tuple[Any, ...], origin: datetime) -> int:

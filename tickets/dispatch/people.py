@@ -11,6 +11,9 @@ from psycopg import Connection
 from psycopg import sql as _sql
 
 from core.errors import Invalid, NotFound
+from plant import stops
+from plant.model import Window
+from plant.windows import Rule
 from tickets.rows import one
 
 
@@ -59,7 +62,7 @@ class Needs:
 SHAPES: dict[str, LiteralString] = {
     "absences": "select absence_id, engineer_id, begins, ends, kind, note from absences",
     "on_call": "select on_call_id, engineer_id, begins, ends, 'on_call', '' from on_call",
-    "production_windows": "select window_id, asset_id, begins, ends, 'window', note from production_windows",
+    "production_windows": "select window_id, asset_id, begins, ends, kind, note from production_windows",
 }
 KEYS = {"absences": "absence_id", "on_call": "on_call_id", "production_windows": "window_id"}
 OWNERS = {"absences": "engineer", "on_call": "engineer", "production_windows": "asset"}
@@ -92,6 +95,9 @@ def stretches(conn: Connection, table: str, *, begins: datetime, ends: datetime)
 
 def add(conn: Connection, table: str, *, owner_id: int, begins: datetime, ends: datetime, **more: Any) -> int:
     """A new one; returns its id. Raises Invalid, NotFound."""
+    if table == "production_windows":
+        rule = Rule(owner_id, Window(begins, ends), note=more.get("note", ""))
+        return stops.put(conn, rule).window_id
     if ends <= begins:
         raise Invalid("It has to end after it begins.")
     _refuse_stranger(conn, OWNERS[table], owner_id)
