@@ -1,146 +1,141 @@
-"""The failure-mode library: one TOML file an asset class, read once and checked.
+"""The failure-mode libraries that every site has: those shipped, and those that a person put into the data directory.
 
-A class inherits ``unknown`` from ``generic.toml``; a class nobody described has the generic modes.
+A class inherits ``unknown`` from ``generic.toml``; a class nobody described has the generic modes. A file
+``DATA_DIR/libraries/NAME.toml`` is a new class or stands for the shipped one; one that does not fit is left out, and
+said. What an administrator uploaded for one site is in ``maintenance.libraries``.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from core import log
 from core.errors import ConfigError
-from maintenance.model import LANGUAGES, UNKNOWN, Cost, Mode, Symptom, Words
+from core.settings import settings
+from maintenance.library_file import DIRECTIONS, LONGEST, Library, LibraryError, parse
+from maintenance.model import UNKNOWN, Mode, Words
+
+__all__ = ["DIRECTIONS", "FOLDER", "GENERIC", "Library", "LibraryError", "parse"]
 
 FOLDER = Path(__file__).parent / "library"
+OWN = "libraries"
 GENERIC = "generic"
-DIRECTIONS = {"up": 1, "down": -1, "either": 0}
-
-
-class LibraryError(ConfigError):
-    """A failure-mode library does not fit. The message names the file and what is wrong in it."""
-
-    code = "failure_library"
+Stamp = tuple[tuple[str, int, int], ...]
 
 
 def modes(asset_class: str) -> tuple[Mode, ...]:
     """Every failure mode of a class, ``unknown`` last; the generic ones for a class that nobody described."""
-    classes = load(FOLDER)
-    return classes.get(asset_class, classes[GENERIC])
+    known = described()
+    return with_unknown(known.get(asset_class, known[GENERIC]))
 
 
 def mode(asset_class: str, code: str) -> Mode:
     """One mode; a code that the class does not have (a person's own word) is its ``unknown``."""
-    known = {each.code: each for each in modes(asset_class)}
-    return known.get(code, known[UNKNOWN])
+    return pick(modes(asset_class), code)
+
+
+def pick(known: tuple[Mode, ...], code: str) -> Mode:
+    """The mode of that code, else ``unknown``."""
+    return next((each for each in known if each.code == code), known[-1])
 
 
 def classes() -> tuple[str, ...]:
     """The described asset classes in alphabetical order."""
-    return tuple(sorted(load(FOLDER)))
+    return tuple(sorted(described()))
 
 
 def class_name(asset_class: str) -> Words:
     """What people call the class."""
-    return _names(FOLDER).get(asset_class, _names(FOLDER)[GENERIC])
+    known = described()
+    return known.get(asset_class, known[GENERIC]).name
 
 
-@cache
+def described() -> Mapping[str, Library]:
+    """Asset class → library: shipped, and from the data directory where that has one of the same class."""
+    own = settings().data_dir / OWN
+    return shipped(FOLDER) | _own(own, _stamp(own))[0]
+
+
+def refused() -> Mapping[str, str]:
+    """File of the data directory → why it is left out."""
+    own = settings().data_dir / OWN
+    return _own(own, _stamp(own))[1]
+
+
 def load(folder: Path) -> Mapping[str, tuple[Mode, ...]]:
     """Asset class → modes for every file of a folder. Raises LibraryError."""
-    documents = {path: _read(path) for path in sorted(folder.glob("*.toml"))}
-    by_class = {str(document["asset_class"]): _modes(path, document) for path, document in documents.items()}
-    if GENERIC not in by_class:
-        raise LibraryError(f"{folder} has no {GENERIC}.toml, which gives every class the mode 'unknown'.")
-    unknown = next((each for each in by_class[GENERIC] if each.code == UNKNOWN), None)
-    if unknown is None:
-        raise LibraryError(f"{folder / GENERIC}.toml has no mode 'unknown'.")
-    return {name: _with_unknown(name, found, unknown, documents) for name, found in by_class.items()}
+    return {name: with_unknown(each, shipped(folder)) for name, each in shipped(folder).items()}
 
 
 @cache
-def _names(folder: Path) -> Mapping[str, Words]:
-    documents = [_read(path) for path in sorted(folder.glob("*.toml"))]
-    return {str(document["asset_class"]): document["name"] for document in documents}
-
-
-def _with_unknown(
-    name: str, found: tuple[Mode, ...], unknown: Mode, documents: Mapping[Path, dict[str, Any]]
-) -> tuple[Mode, ...]:
-    named = tuple(each for each in found if each.code != UNKNOWN)
-    document = next(each for each in documents.values() if each["asset_class"] == name)
-    own = Mode(
-        code=UNKNOWN,
-        asset_class=name,
-        name=unknown.name,
-        mechanism=unknown.mechanism,
-        signature=(),
-        skill=str(document["skill"]),
-        typical_lead_h=float(document["lead_h"]),
-        checks=unknown.checks,
-        cost=Cost(**document["cost"]),
-    )
-    return (*named, own)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LibraryError(f"{path.name}: {error}") from error
-    for key in ("asset_class", "name", "skill", "lead_h", "cost"):
-        if key not in document:
-            raise LibraryError(f"{path.name}: {key!r} is missing.")
-    return document
-
-
-def _modes(path: Path, document: dict[str, Any]) -> tuple[Mode, ...]:
-    found = tuple(_mode(path, document, entry) for entry in document.get("mode", ()))
-    codes = [each.code for each in found]
-    if len(set(codes)) != len(codes):
-        raise LibraryError(f"{path.name}: two modes have the same code.")
+def shipped(folder: Path) -> dict[str, Library]:
+    """Asset class → library for every file of a folder that must be whole. Raises LibraryError."""
+    found = {each.asset_class: each for each in map(read, sorted(folder.glob("*.toml")))}
+    if GENERIC not in found:
+        raise LibraryError(f"{folder} has no {GENERIC}.toml, which gives every class the mode 'unknown'.")
+    if not any(each.code == UNKNOWN for each in found[GENERIC].modes):
+        raise LibraryError(f"{folder / GENERIC}.toml has no mode 'unknown'.")
     return found
 
 
-def _mode(path: Path, document: dict[str, Any], entry: dict[str, Any]) -> Mode:
-    where = f"{path.name}, mode {entry.get('code', '?')!r}"
+def read(path: Path) -> Library:
+    """The library of a file. Raises LibraryError, ConfigError when it cannot be read."""
     try:
-        symptoms = tuple(_symptom(where, each) for each in entry.get("signature", ()))
-        made = Mode(
-            code=entry["code"],
-            asset_class=document["asset_class"],
-            name=_words(where, entry["name"]),
-            mechanism=entry["mechanism"],
-            signature=symptoms,
-            skill=entry.get("skill", document["skill"]),
-            typical_lead_h=float(entry.get("lead_h", document["lead_h"])),
-            checks={language: tuple(entry["checks"][language]) for language in LANGUAGES},
-            symptoms=symptoms,
-            cost=Cost(**entry.get("cost", document["cost"])),
-        )
-    except (KeyError, TypeError) as error:
-        raise LibraryError(f"{where}: {error} is missing or does not fit.") from error
-    if min(made.cost.planned, made.cost.failure) < 0 or made.typical_lead_h <= 0:
-        raise LibraryError(f"{where}: costs are not negative and lead_h is positive.")
-    return made
+        with path.open("rb") as file:
+            data = file.read(4 * LONGEST + 1)
+        return parse(data.decode("utf-8"), path.name)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise LibraryError(f"{path.name} is no UTF-8 text.") from error
 
 
-def _symptom(where: str, entry: dict[str, Any]) -> Symptom:
-    if entry["direction"] not in DIRECTIONS:
-        raise LibraryError(f"{where}: direction is up, down or either, not {entry['direction']!r}.")
-    if entry["weight"] <= 0:
-        raise LibraryError(f"{where}: a weight is positive.")
-    return Symptom(
-        quantity=entry["quantity"],
-        direction=DIRECTIONS[entry["direction"]],
-        weight=float(entry["weight"]),
-        words=tuple(entry["words"]),
+def with_unknown(library: Library, known: Mapping[str, Library] | None = None) -> tuple[Mode, ...]:
+    """The library's modes and, last, ``unknown`` with the class's own skill, lead and cost."""
+    generic = (known or shipped(FOLDER))[GENERIC]
+    unknown = next(each for each in generic.modes if each.code == UNKNOWN)
+    own = replace(
+        unknown,
+        asset_class=library.asset_class,
+        signature=(),
+        symptoms=(),
+        skill=library.skill,
+        typical_lead_h=library.lead_h,
+        cost=library.cost,
+        lockout=library.lockout or unknown.lockout,
     )
+    return (*(each for each in library.modes if each.code != UNKNOWN), own)
 
 
-def _words(where: str, texts: Mapping[str, str]) -> Words:
-    if missing := [language for language in LANGUAGES if not texts.get(language)]:
-        raise LibraryError(f"{where}: no name in {', '.join(missing)}.")
-    return {language: texts[language] for language in LANGUAGES}
+def _stamp(folder: Path) -> Stamp:
+    """Changes whenever a file of the folder does."""
+    if not folder.is_dir():
+        return ()
+    seen = [(path.name, path.stat()) for path in sorted(folder.glob("*.toml"))]
+    return tuple((name, facts.st_mtime_ns, facts.st_size) for name, facts in seen)
+
+
+@cache
+def _own(folder: Path, stamp: Stamp) -> tuple[dict[str, Library], dict[str, str]]:
+    found: dict[str, Library] = {}
+    refusals: dict[str, str] = {}
+    for name, *_ in stamp:
+        try:
+            made = read(folder / name)
+            _admit(made, found)
+        except (LibraryError, ConfigError) as error:
+            refusals[name] = error.message
+            log.get("library").warning("library.refused", file=name, why=error.message)
+        else:
+            found[made.asset_class] = made
+    return found, refusals
+
+
+def _admit(made: Library, found: Mapping[str, Library]) -> None:
+    if made.asset_class == GENERIC:
+        raise LibraryError("The class 'generic' is the product's own: every class takes 'unknown' from it.")
+    if made.asset_class in found:
+        raise LibraryError(f"Another file describes the class {made.asset_class!r} already. Keep one of them.")

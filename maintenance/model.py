@@ -25,6 +25,8 @@ class Symptom(SignatureSignal):
     """A signature signal that also knows by which words its signal is called; no words: any of the quantity."""
 
     words: tuple[str, ...] = ()
+    alert: float | None = None  # level at which people usually act, in ``unit``; for the reader, no judgement uses it
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,21 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Mode(FailureMode):
-    """A failure mode of the library, with what acting and failing cost."""
+    """A failure mode of the library, with what acting and failing cost.
+
+    ``iso_mode`` and ``cause`` are codes of ISO 14224; ``caused_by`` other modes of the class that lead to this one;
+    ``parts``, ``lockout`` lists by language, ``effect`` and ``article`` (the guide's title) texts by language.
+    """
 
     symptoms: tuple[Symptom, ...] = ()
     cost: Cost = Cost(0, 0)
+    iso_mode: str = "OTH"
+    cause: str = "5.5"
+    caused_by: tuple[str, ...] = ()
+    effect: Words = field(default_factory=dict)
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    article: Words = field(default_factory=dict)
+    lockout: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +67,17 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A failure mode that may explain the deviations; ``because`` are the signal ids that speak for it."""
+    """A failure mode that may explain the deviations; ``because`` are the signal ids that speak for it.
+
+    ``prior``: its share before looking, 0..1; ``likelihood``: how well the deviations fit it, 1 = as no signature at
+    all would. The probability follows their product.
+    """
 
     mode: str
     probability: float
     because: tuple[int, ...] = ()
+    prior: float = 0.0
+    likelihood: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
