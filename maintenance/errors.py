@@ -27,3 +27,21 @@ class BadFeed(Invalid):
     """A feed leads from a feeder to something else that does not feed it in turn."""
 
     code = "bad_feed"
+
+
+class BadPlan(Invalid):
+    """The plan or job plan does not hold together."""
+
+    code = "bad_plan"
+
+
+class NeverReady(Invalid):
+    """What this plan opens could never be ready: a skill, a part or a window that it needs is nowhere to be had."""
+
+    code = "never_ready"
+
+
+class BadReading(Invalid):
+    """A meter only counts up. Say that it was replaced if it starts again from a lower number."""
+
+    code = "bad_reading"
