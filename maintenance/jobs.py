@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import guard, service, silence
+from maintenance import grouping, guard, holding, service, silence
 
 
 @every(seconds=5, name="maintenance.alarms")
@@ -25,3 +25,18 @@ def verify_repairs(conn: Connection, payload: dict[str, Any], now: datetime) -> 
 @every(seconds=2, name="maintenance.silence", wake=silence.CHANNEL)
 def tell_silence(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     silence.settle(conn, now)
+
+
+@every(seconds=5, name="maintenance.groups")
+def settle_groups(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    grouping.settle(conn, now, service.POLICY)
+
+
+@every(seconds=5, name="maintenance.merge")
+def merge_singles(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    grouping.merge_singles(conn, now)
+
+
+@every(seconds=5, name="maintenance.holds")
+def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    holding.settle(conn, now)

@@ -1,4 +1,4 @@
-"""Sentences as data → text in every language. Templates are in ``sentences.toml``."""
+"""Sentences as data → text in every language. Templates are in ``sentences*.toml``; a key is in one file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from maintenance.model import LANGUAGES, Reason, Words
 
-FILE = Path(__file__).parent / "sentences.toml"
+FILES = sorted(Path(__file__).parent.glob("sentences*.toml"))
 GENERIC = "generic"
 DIMENSIONLESS = "1"  # a unit that nobody says
 LOOSE = re.compile(r" +([,.;:，。；：、]| |$)")  # a space that an empty blank leaves before a mark
@@ -22,7 +22,12 @@ WHOLE_FROM = 100.0  # larger numbers are said without decimals
 @cache
 def templates() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Key → language → variants, richest first."""
-    document = tomllib.loads(FILE.read_text("utf-8"))
+    document: dict[str, Any] = {}
+    for file in FILES:
+        more = tomllib.loads(file.read_text("utf-8"))
+        if twice := document.keys() & more.keys():
+            raise ValueError(f"{file.name}: said in another file already: {', '.join(sorted(twice))}")
+        document |= more
     return {key: {language: tuple(entry[language]) for language in LANGUAGES} for key, entry in document.items()}
 
 

@@ -1,0 +1,212 @@
+"""10,000 anomalies in a minute from one common cause, with five independent faults hidden among them.
+
+python -m benchmarks.flood [--quick] [--seed N] [--scenarios N]
+
+A simulated plant on a real database, through the code that is live: every finding goes to ``maintenance.service``, a
+machine's findings of a stretch in one transaction as the detectors' runner does it, from as many threads as there are
+detector processes; the periodic jobs run between. Scenarios are drawn from the seed (``flood_plant``): power dip, loss
+of compressed air, of cooling water, of the network; other plants, sizes, delays and durations each time.
+
+``orders_common_cause``: orders opened that are not the one order of a hidden fault, merged ones counted too (the
+worst scenario). ``hidden_found``: hidden faults whose machine got an order of its own (the worst). ``seconds``: wall
+time to handle the minute (the worst), ``findings_s`` the rate. ``orders_single.control``: orders that the same day
+opens in the first scenario with groups switched off; it must be many, or the benchmark proves nothing.
+``found_h.KIND``: hours from the cause's beginning to the order of such a hidden fault (mean).
+
+How parameters were chosen: those of the scan and the profiles by reasoning (they are said where they stand), looked at
+with seeds 1 and 2; seed 7, the default, was not looked at before they stood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import fmean
+from unittest.mock import patch
+
+from benchmarks import flood_plant
+from benchmarks.flood_plant import BEGIN, HOUR, Machine, Scenario
+from benchmarks.result import finish
+from core import places
+from core.database import Database, migrate
+from core.embedded import EmbeddedServer
+from core.secrets import load_or_create
+from detectors.base import Finding
+from maintenance import grouping, holding, service
+
+GOALS = {"orders_common_cause": "<= 3", "hidden_found": "== 5", "orders_single.control": ">= 50"}
+ANOMALIES, QUICK_ANOMALIES = 10_000, 1_200
+MACHINES, QUICK_MACHINES = (420, 900), (90, 140)
+THREADS = 2
+QUARTERS = 4
+Said = Sequence[tuple[Machine, Sequence[Finding]]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one scenario."""
+
+    cause: str
+    machines: int
+    seconds: float
+    findings: int
+    common: int
+    found: int
+    found_h: dict[str, list[float]] = field(default_factory=dict)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the scenarios and print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="within a minute: fewer machines, findings and scenarios")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--scenarios", type=int, default=None)
+    parser.add_argument("--no-control", action="store_true", help="leave out the day without groups")
+    chosen = parser.parse_args(argv)
+    count = chosen.scenarios or (2 if chosen.quick else 4)
+    with server() as database:
+        outcomes = [
+            run(database, chosen.seed * 1000 + number, cause, quick=chosen.quick)
+            for number, cause in enumerate(flood_plant.causes_of(chosen.seed, count))
+        ]
+        control = None if chosen.no_control else ungrouped(database, chosen.seed * 1000)
+    finish("flood", broker="none", figures=figures(outcomes, control), goals=GOALS)
+    return 0
+
+
+def figures(outcomes: Sequence[Outcome], control: int | None) -> dict[str, float | None]:
+    """The worst of each, and each scenario's own."""
+    found_h: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        for kind, hours in outcome.found_h.items():
+            found_h.setdefault(kind, []).extend(hours)
+    made: dict[str, float | None] = {
+        "orders_common_cause": max(each.common for each in outcomes),
+        "hidden_found": min(each.found for each in outcomes),
+        "seconds": round(max(each.seconds for each in outcomes), 1),
+        "findings_s": round(min(each.findings / each.seconds for each in outcomes), 1),
+        "scenarios": len(outcomes),
+        "orders_single.control": control,
+    }
+    for number, each in enumerate(outcomes):
+        made[f"orders_common_cause.{number}_{each.cause}"] = each.common
+        made[f"hidden_found.{number}_{each.cause}"] = each.found
+        made[f"seconds.{number}_{each.cause}"] = round(each.seconds, 1)
+    return made | {f"found_h.{kind}": round(fmean(hours), 1) for kind, hours in sorted(found_h.items())}
+
+
+def run(database: Database, seed: int, cause: str, *, quick: bool, machines: int | None = None) -> Outcome:
+    """One scenario from the first word to the end of the day, on a site of its own."""
+    scenario = _plant(database, seed, cause, machines or _size(seed, quick=quick))
+    said = flood_plant.burst(scenario, QUICK_ANOMALIES if quick else ANOMALIES, seed=seed)
+    count = sum(len(findings) for _, findings in said)
+    began = time.perf_counter()
+    for quarter in range(QUARTERS):
+        part = said[quarter * len(said) // QUARTERS : (quarter + 1) * len(said) // QUARTERS]
+        _say(database, scenario, part)
+        _jobs(database, scenario, part[-1][1][-1].at)
+    seconds = time.perf_counter() - began
+    for hours, more in flood_plant.after(scenario, seed=seed):
+        _say(database, scenario, more)
+        _jobs(database, scenario, BEGIN + hours * HOUR)
+    outcome = _outcome(database, scenario, seconds, count)
+    print(
+        f"  {cause}: {len(scenario.machines)} machines, {len(scenario.affected)} affected for {scenario.lasts_h:.1f} h, "
+        f"{count} findings in {seconds:.1f} s; {outcome.common} orders for the cause, {outcome.found} of "
+        f"{len(scenario.hidden)} hidden faults found",
+        flush=True,
+    )
+    return outcome
+
+
+def ungrouped(database: Database, seed: int) -> int:
+    """Orders of a small day with nothing grouped: what the groups are for."""
+    with patch.object(grouping, "leader", lambda *_: None), patch.object(grouping, "settle", lambda *_: 0):
+        return run(database, seed + 999, "air", quick=True).common
+
+
+def _size(seed: int, *, quick: bool) -> int:
+    low, high = QUICK_MACHINES if quick else MACHINES
+    return low + (seed * 7919) % (high - low)
+
+
+def _plant(database: Database, seed: int, cause: str, machines: int) -> Scenario:
+    with database.tx() as conn:
+        row = conn.execute(
+            "insert into sites (code, name) values (%s, 'Flood') returning site_id", (f"flood{seed}",)
+        ).fetchone()
+    site = int(row[0]) if row else 0
+    with database.tx(site_id=site) as conn:
+        return flood_plant.draw(conn, site, seed=seed, cause=cause, machines=machines)
+
+
+def _say(database: Database, scenario: Scenario, said: Said) -> None:
+    """Hand findings on, a machine's in one transaction."""
+
+    def one(part: tuple[Machine, Sequence[Finding]]) -> None:
+        with database.tx(site_id=scenario.site) as conn:
+            for finding in part[1]:
+                service.on_finding(conn, finding, finding.at)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(one, said))
+
+
+def _jobs(database: Database, scenario: Scenario, now: datetime) -> None:
+    """What runs by itself every few seconds."""
+    for job in (
+        lambda conn: service.settle(conn, now),
+        lambda conn: grouping.settle(conn, now, service.POLICY),
+        lambda conn: grouping.merge_singles(conn, now),
+        lambda conn: holding.settle(conn, now),
+    ):
+        with database.tx(site_id=scenario.site) as conn:
+            job(conn)
+
+
+def _outcome(database: Database, scenario: Scenario, seconds: float, findings: int) -> Outcome:
+    with database.tx(site_id=scenario.site) as conn:
+        opened = conn.execute("select asset_id, mode, opened_at from tickets order by ticket_id").fetchall()
+    first: dict[int, datetime] = {}
+    for asset_id, mode, at in opened:
+        if not mode.startswith("common:"):
+            first.setdefault(asset_id, at)
+    found = [each for each in scenario.hidden if each.asset_id in first]
+    outcome = Outcome(
+        scenario.cause, len(scenario.machines), seconds, findings, len(opened) - len(found), len(found)
+    )
+    for machine in found:
+        kind = machine.hidden.kind if machine.hidden else ""
+        outcome.found_h.setdefault(kind, []).append((first[machine.asset_id] - BEGIN) / timedelta(hours=1))
+    return outcome
+
+
+@contextmanager
+def server() -> Iterator[Database]:
+    """An embedded PostgreSQL with its default settings, taken down at the end."""
+    with tempfile.TemporaryDirectory(prefix="millwright-bench-") as folder:
+        secrets = load_or_create(Path(folder))
+        embedded = EmbeddedServer(Path(folder), secrets)
+        try:
+            dsns = embedded.start()
+            migrate(dsns.owner)
+            database = Database(dsns.app, dsns.ingest, dsns.owner, statement_timeout_s=600.0, max_size=THREADS + 2)
+            try:
+                yield database
+            finally:
+                database.close()
+        finally:
+            embedded.destroy()
+            places.forget(secrets.instance_id)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
