@@ -1,8 +1,9 @@
 """Deviations → ranked failure modes. Pure.
 
 A mode's signature is a direction in the space of the asset's signals, the deviations are another; their cosine says how
-well they agree. A soft maximum over the cosines, with *unknown* holding a fixed place, gives the probabilities:
-whatever fits no signature better than ``UNKNOWN_FIT`` is unknown.
+well they agree. The likelihood of a mode is exp(sharpness × (cosine − ``UNKNOWN_FIT``)), 1 for *unknown*; the
+probabilities follow prior × likelihood, even priors where none are given: then whatever fits no signature better than
+``UNKNOWN_FIT`` is unknown.
 """
 
 from __future__ import annotations
@@ -24,21 +25,36 @@ MEMORY = 6  # findings after which old evidence fades
 
 
 def diagnose(
-    deviations: Mapping[int, Deviation], signals: Iterable[Signal], modes: Sequence[Mode], *, told: str | None = None
+    deviations: Mapping[int, Deviation],
+    signals: Iterable[Signal],
+    modes: Sequence[Mode],
+    *,
+    told: str | None = None,
+    prior: Mapping[str, float] | None = None,
 ) -> tuple[Candidate, ...]:
-    """Every mode with its probability (they sum to 1), likeliest first. ``told``: the mode that the detector names."""
+    """Every mode with its probability (they sum to 1), likeliest first.
+
+    ``told``: the mode that the detector names. ``prior``: mode → share before looking (``learning.priors``).
+    """
     by_id = {signal.signal_id: signal for signal in signals}
     known = [by_id[signal_id] for signal_id in deviations if signal_id in by_id]
-    fits = {
-        mode.code: (UNKNOWN_FIT if mode.code == UNKNOWN else _fit(mode, modes, known, deviations)) for mode in modes
-    }
-    weights = {code: math.exp(SHARPNESS * fit) for code, fit in fits.items()}
-    total = sum(weights.values())
-    chances = {code: weight / total for code, weight in weights.items()}
+    before = {mode.code: (prior or {}).get(mode.code, 1.0 / len(modes)) for mode in modes}
+    likelihood = {mode.code: _likelihood(mode, modes, known, deviations) for mode in modes}
+    total = sum(before[code] * likelihood[code] for code in before)
+    chances = {code: before[code] * likelihood[code] / total for code in before}
     if told in chances:
         chances = {code: (1 - TOLD) * chance + TOLD * (code == told) for code, chance in chances.items()}
     ranked = sorted(modes, key=lambda mode: (-chances[mode.code], mode.code))
-    return tuple(Candidate(mode.code, chances[mode.code], _because(mode, modes, known, deviations)) for mode in ranked)
+    return tuple(
+        Candidate(
+            mode.code,
+            chances[mode.code],
+            _because(mode, modes, known, deviations),
+            round(before[mode.code], 6),
+            round(likelihood[mode.code], 6),
+        )
+        for mode in ranked
+    )
 
 
 def gather(before: Mapping[int, Deviation], now: Mapping[int, Deviation], *, findings: int) -> dict[int, Deviation]:
@@ -114,6 +130,12 @@ def _expected(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal]) -> d
             if weight > expected.get(signal.signal_id, (0.0, 0))[0]:
                 expected[signal.signal_id] = (weight, symptom.direction)
     return expected
+
+
+def _likelihood(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal], seen: Mapping[int, Deviation]) -> float:
+    """How many times better the mode explains the deviations than an unknown fault does."""
+    fit = UNKNOWN_FIT if mode.code == UNKNOWN else _fit(mode, modes, signals, seen)
+    return math.exp(SHARPNESS * (fit - UNKNOWN_FIT))
 
 
 def _fit(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal], seen: Mapping[int, Deviation]) -> float:
