@@ -3,6 +3,7 @@
     detectors.runner ──finding──> maintenance.service ──> tickets.service
     detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
+    tickets.hooks    <──done, reopened── maintenance.plans
     tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import api.jobs
 import maintenance.jobs
+import maintenance.plans_jobs
 import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.dispatch.planning
@@ -20,7 +22,7 @@ import tickets.reports_schedule
 import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
-from maintenance import feedback, guard, late, service
+from maintenance import feedback, guard, late, plans, service
 from tickets import checklists, conversion, handing, stores
 from tickets.hooks import hooks
 from tickets.knowledge import push
@@ -29,6 +31,7 @@ from tickets.rules import engine
 JOB_MODULES = (
     api.jobs,
     maintenance.jobs,
+    maintenance.plans_jobs,
     tickets.attachment_jobs,
     tickets.audit_jobs,
     tickets.dispatch.planning,
@@ -44,6 +47,7 @@ def wire() -> None:
     hooks.register_close_guard(guard.GUARD)
     hooks.register_on_closed(feedback.on_closed)
     hooks.register_on_transition(conversion.follow)
+    hooks.register_on_transition(plans.follow)
     hooks.register_on_event(engine.on_event)
     hooks.register_on_transition(handing.on_transition)
     hooks.register_on_event(stores.on_event)

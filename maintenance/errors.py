@@ -45,3 +45,21 @@ class BadReading(Invalid):
     """A meter only counts up. Say that it was replaced if it starts again from a lower number."""
 
     code = "bad_reading"
+
+
+class ForeignModel(Conflict):
+    """The kept model of remaining life is of another version or damaged; it is not used. Learn it again."""
+
+    code = "foreign_model"
+
+
+class BadFailure(Invalid):
+    """A failure is recorded for a machine of this site, with a failure mode of its class, at a time that has passed."""
+
+    code = "bad_failure"
+
+
+class AlreadyDecided(Conflict):
+    """This due day of the plan was decided by somebody else at this moment. Nothing is to be done."""
+
+    code = "already_decided"
