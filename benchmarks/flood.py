@@ -129,7 +129,7 @@ def run(database: Database, seed: int, cause: str, *, quick: bool, machines: int
 
 def ungrouped(database: Database, seed: int) -> int:
     """Orders of a small day with nothing grouped: what the groups are for."""
-    with patch.object(grouping, "leader", lambda *_: None), patch.object(grouping, "settle", lambda *_: 0):
+    with patch.object(grouping, "leader", lambda *_, **__: None), patch.object(grouping, "settle", lambda *_: 0):
         return run(database, seed + 999, "air", quick=True).common
 
 

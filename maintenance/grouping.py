@@ -22,14 +22,14 @@ from maintenance import grouping_orders, grouping_profile, library, sentences
 from maintenance import grouping_store as kept_groups
 from maintenance.diagnose import diagnose
 from maintenance.grouping_profile import Look, Profile
-from maintenance.grouping_scan import GAP_S, LEAST, LONGEST_S, Burst, Onset, Topology, belongs, bursts
-from maintenance.grouping_store import Group, Member
+from maintenance.grouping_scan import LEAST, LONGEST_S, Burst, Onset, Topology, belongs, bursts, common, overlap
+from maintenance.grouping_store import Group, Member, Membership
 from maintenance.model import UNKNOWN, Action, Decision, Deviation, Policy, Reason
 from maintenance.store import KeptAlarm, evidence_of
 from plant.model import Asset, Signal
 
 LONGEST = timedelta(seconds=LONGEST_S)
-GAP = timedelta(seconds=GAP_S)
+GATHER = timedelta(seconds=60)  # so long nobody else must be noticed before a burst is read
 LOOK_BACK = timedelta(hours=3)  # a job that was away for this long misses nothing
 AFRESH = timedelta(minutes=10)  # plant time between two profiles of a group
 OVER = 0.2  # of the members still deviate: the common cause has ended
@@ -57,17 +57,23 @@ class Case:
     now: datetime
 
 
-def leader(conn: Connection, case: Case, decision: Decision, policy: Policy) -> Reason | None:
-    """Why the alarm waits for the order of its common cause; None when it is judged by itself. The asset is locked."""
+def leader(
+    conn: Connection, case: Case, decision: Decision, policy: Policy, *, member: Membership | None
+) -> Reason | None:
+    """Why the alarm waits for the order of its common cause; None when it is judged by itself. The asset is locked.
+
+    ``member``: of which group its present deviation is, as far as is known.
+    """
     onset = case.kept.alarm.onset_at
     if onset is None or case.kept.mode.startswith("source:"):
         return None
-    found = kept_groups.membership(conn, case.kept.alarm_id, onset)
-    if found is None and decision.action is Action.OPEN:
-        found = _look(conn, case, onset)
-    if found is None or not found[1]:
+    if member is None and decision.action is Action.OPEN:
+        if _gathering(conn, case, onset):
+            return Reason("gathering")
+        member = _look(conn, case, onset)
+    if member is None or not member.active:
         return None
-    group = kept_groups.group(conn, found[0])
+    group = kept_groups.group(conn, member.group_id)
     if group is None or group.closed_at is not None:
         return None
     own = own_fault(group, case, policy)
@@ -81,7 +87,7 @@ def settle(conn: Connection, now: datetime, policy: Policy) -> int:
     """New bursts, late members, and what has become of the groups; returns how many groups were looked at."""
     for kind in FindingKind:
         found = kept_groups.loose(conn, kind, since=now - LOOK_BACK, until=now)
-        if found:
+        if found and _quiet(found, now):
             _gather(conn, kind, found, now)
     groups = kept_groups.holding(conn)
     for group in groups:
@@ -116,7 +122,25 @@ def grace(group: Group, policy: Policy) -> timedelta:
 # -- a burst ----------------------------------------------------------------------------------------------------------
 
 
-def _look(conn: Connection, case: Case, onset: datetime) -> tuple[int, bool] | None:
+def _gathering(conn: Connection, case: Case, onset: datetime) -> bool:
+    """Whether others began just before and more may follow: a scope is not read from the first three.
+
+    The first few of a burst whose orders open at once get theirs; it is closed in favour of the common one.
+    """
+    if case.at - case.kept.alarm.raised_at >= GATHER:
+        return False
+    others = kept_groups.loose(conn, case.kept.kind, since=onset - 2 * GATHER, until=onset + 2 * GATHER)
+    return len({each.asset_id for each in others}) >= LEAST["sensor"]
+
+
+def _quiet(found: Sequence[Onset], now: datetime) -> bool:
+    """Whether the last one is a while ago, or the first is long ago."""
+    noticed = [each.raised_s for each in found]
+    gather, at = GATHER.total_seconds(), now.timestamp()
+    return at - max(noticed) >= gather or at - min(noticed) >= 3 * gather
+
+
+def _look(conn: Connection, case: Case, onset: datetime) -> Membership | None:
     """An alarm is about to get its order: did others begin with it?"""
     kind = case.kept.kind
     others = kept_groups.loose(conn, kind, since=onset - LONGEST, until=onset + LONGEST)
@@ -140,7 +164,11 @@ def _gather(conn: Connection, kind: FindingKind, found: Sequence[Onset], now: da
     left = _late(conn, near, found, topology, now)
     rate = kept_groups.rate_s(conn, kind, at=now, machines=len(topology.watched))
     for burst in bursts(left, topology, rate_s=rate, least=LEAST[kind.value]):
-        _make(conn, kind, burst, topology, now)
+        same = next((each for each in near if overlap(each.burst(), burst)), None)
+        if same is None:
+            _make(conn, kind, burst, topology, now)
+        else:
+            _widen(conn, same, burst, topology, now)
 
 
 def _late(
@@ -163,6 +191,18 @@ def _make(conn: Connection, kind: FindingKind, burst: Burst, topology: Topology,
     group = kept_groups.add(conn, kind, burst, monitored=monitored, first=first, last=last, now=now)
     kept_groups.join(conn, group.group_id, burst.members, now=now)
     grouping_orders.open_common(conn, group, burst, kept_groups.members(conn, group.group_id), now=now)
+
+
+def _widen(conn: Connection, group: Group, burst: Burst, topology: Topology, now: datetime) -> None:
+    """It goes on elsewhere in the same minutes: the same cause, higher up."""
+    kept_groups.join(conn, group.group_id, burst.members, now=now)
+    machines = {each.asset_id for each in kept_groups.members(conn, group.group_id)}
+    scope = common(machines, topology)
+    kept_groups.widen(conn, group.group_id, scope, monitored=topology.sizes.get(scope, len(machines)))
+    wider = kept_groups.group(conn, group.group_id)
+    if wider is not None:
+        said = {"scope": grouping_orders.scope_name(conn, wider), "count": len(machines)}
+        grouping_orders.note(conn, wider, Reason("wider", said), now=now)
 
 
 # -- what becomes of it -----------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Onset:
     asset_id: int
     at_s: float
     hint: str = ""
+    raised_s: float = 0.0  # when it was noticed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -150,6 +151,17 @@ def belongs(burst: Burst, onset: Onset, topology: Topology) -> bool:
     return near and burst.scope in topology.scopes(onset.asset_id)
 
 
+def overlap(one: Burst, other: Burst) -> bool:
+    """Whether they are of the same minutes."""
+    return one.first_s <= other.last_s + GAP_S and other.first_s <= one.last_s + GAP_S
+
+
+def common(asset_ids: Iterable[int], topology: Topology) -> Scope:
+    """The smallest scope that has them all."""
+    shared = frozenset.intersection(*(topology.scopes(each) for each in asset_ids))
+    return min(shared, key=lambda scope: (topology.sizes.get(scope, 1), scope))
+
+
 def _best(
     onsets: Sequence[Onset], topology: Topology, *, rate_s: float, least: int
 ) -> tuple[Burst, list[Onset]] | None:
@@ -227,22 +239,12 @@ def _fits(scope: Scope, inside: Sequence[Onset]) -> float:
 def _joined(found: Sequence[tuple[Burst, list[Onset]]], topology: Topology, rate_s: float) -> list[Burst]:
     made: list[tuple[Burst, list[Onset]]] = []
     for burst, members in found:
-        with_it = next((index for index, (other, _) in enumerate(made) if _overlap(burst, other)), None)
+        with_it = next((index for index, (other, _) in enumerate(made) if overlap(burst, other)), None)
         if with_it is None:
             made.append((burst, members))
             continue
         other, others = made[with_it]
         both = [*others, *members]
-        scope = other.scope if burst.scope == other.scope else _common(both, topology)
+        scope = other.scope if burst.scope == other.scope else common({each.asset_id for each in both}, topology)
         made[with_it] = (_burst(scope, both, topology, rate_s, other.score + burst.score), both)
     return [burst for burst, _ in made]
-
-
-def _overlap(one: Burst, other: Burst) -> bool:
-    return one.first_s <= other.last_s + GAP_S and other.first_s <= one.last_s + GAP_S
-
-
-def _common(members: Sequence[Onset], topology: Topology) -> Scope:
-    """The smallest scope that has them all."""
-    shared = frozenset.intersection(*(topology.scopes(each.asset_id) for each in members))
-    return min(shared, key=lambda scope: (topology.sizes.get(scope, 1), scope))

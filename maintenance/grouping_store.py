@@ -66,18 +66,27 @@ class Member:
     contributions: Mapping[str, Mapping[str, float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """That a deviation is, or was, held by a group."""
+
+    group_id: int
+    active: bool
+
+
 def lock(conn: Connection) -> None:
     """One maker of groups a site, to the end of the transaction."""
     conn.execute("select pg_advisory_xact_lock(%s, current_site())", (LOCK,))
 
 
-def membership(conn: Connection, alarm_id: int, onset_at: datetime) -> tuple[int, bool] | None:
-    """(group id, whether it is still held by it) of this deviation of the alarm; None: never grouped."""
-    return conn.execute(
+def membership(conn: Connection, alarm_id: int, onset_at: datetime) -> Membership | None:
+    """Of this deviation of the alarm; None: it was never grouped."""
+    row = conn.execute(
         """select group_id, left_at is null from alarm_group_members where alarm_id = %s and onset_at = %s
            order by group_id desc limit 1""",
         (alarm_id, onset_at),
     ).fetchone()
+    return None if row is None else Membership(*row)
 
 
 def group(conn: Connection, group_id: int) -> Group | None:
@@ -106,8 +115,8 @@ def loose(conn: Connection, kind: FindingKind, *, since: datetime, until: dateti
     ids = sorted({int(row[3]) for row in rows if row[3]})
     quantity = dict(conn.execute("select signal_id, quantity from signals where signal_id = any(%s)", (ids,)).fetchall())
     return [
-        Onset(alarm_id, asset_id, onset.timestamp(), silent or quantity.get(int(first or 0), ""))
-        for alarm_id, asset_id, onset, first, silent in rows
+        Onset(alarm_id, asset_id, onset.timestamp(), silent or quantity.get(int(first or 0), ""), raised.timestamp())
+        for alarm_id, asset_id, onset, first, silent, raised in rows
     ]
 
 
@@ -207,6 +216,14 @@ def save(
     )
 
 
+def widen(conn: Connection, group_id: int, scope: Scope, *, monitored: int) -> None:
+    """More belongs to it than was thought."""
+    conn.execute(
+        "update alarm_groups set asset_id = %s, medium = %s, monitored = %s where group_id = %s",
+        (scope.asset_id or None, scope.medium, monitored, group_id),
+    )
+
+
 def carry(conn: Connection, group_id: int, ticket_id: int) -> None:
     """The order that looks for the common cause."""
     conn.execute("update alarm_groups set ticket_id = %s where group_id = %s", (ticket_id, group_id))
@@ -228,7 +245,7 @@ def single_orders(conn: Connection) -> list[tuple[int, int]]:
 LOOSE: LiteralString = """
   select l.alarm_id, l.asset_id, l.onset_at,
     (select key from jsonb_each(l.contributions) order by (value->>'share')::float8 desc, key limit 1),
-    case when l.mode like '%%:silent' then 'silent' else '' end
+    case when l.mode like '%%:silent' then 'silent' else '' end, l.raised_at
   from alarms l where l.onset_at between %(since)s and %(until)s and l.kind = %(kind)s and l.state <> 'cleared'
     and l.mode not like 'source:%%'
     and not exists (select 1 from alarm_group_members m where m.alarm_id = l.alarm_id and m.onset_at = l.onset_at)

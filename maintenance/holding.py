@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 from core import live
 from detectors.base import FindingKind
 from maintenance import grouping, sentences, suppress, tunings
+from maintenance.grouping_store import Membership
 from maintenance.model import Action, Decision, Policy, Reason
 from maintenance.store import KeptAlarm
 from plant import assets
@@ -57,6 +58,8 @@ class Around:
     held: dict[str, Any] | None
     mark: str
     judged_from: datetime | None
+    rules: bool
+    group: Membership | None
 
 
 def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -> Decision:
@@ -67,7 +70,9 @@ def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -
     if hold is not None:
         return Decision(Action.NONE, (hold.reason,))
     case = grouping.Case(judged.asset, judged.signals, judged.kept, judged.at, judged.now)
-    cause = grouping.leader(conn, case, decision, policy)
+    cause = grouping.leader(conn, case, decision, policy, member=around.group)
+    if cause is not None and cause.key == "gathering":
+        return Decision(Action.WAIT, (cause,))
     _mark(conn, judged, around, "grouped" if cause else "")
     if cause is not None:
         return Decision(Action.NONE, (cause,))
@@ -109,7 +114,7 @@ def _hold(conn: Connection, asset: Asset, mode: str, around: Around) -> Hold | N
         return Hold(around.work["kind"], str(around.work["work_id"]), reason)
     if around.order is not None:
         return Hold("work", around.order, Reason("work", {"ref": around.order}))
-    rule = suppress.suppressing(conn, asset, mode)
+    rule = suppress.suppressing(conn, asset, mode) if around.rules else None
     return None if rule is None else Hold("suppressed", str(rule.rule_id), Reason("suppressed", {"rule": rule.name}))
 
 
@@ -117,7 +122,8 @@ def _around(conn: Connection, asset_id: int, alarm_id: int, mode: str, now: date
     row = conn.execute(AROUND, {"asset": asset_id, "alarm": alarm_id, "mode": mode, "now": now}).fetchone()
     if row is None:
         raise RuntimeError("select of scalars gave no row")
-    return Around(*row)
+    *plain, group_id, active = row
+    return Around(*plain, None if group_id is None else Membership(group_id, active))
 
 
 def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -> None:
@@ -208,8 +214,12 @@ AROUND: LiteralString = """
     (select to_jsonb(w) from asset_works w where w.asset_id in (select asset_id from up)
        and w.since <= %(now)s and (w.until is null or w.until > %(now)s) order by w.kind, w.work_id limit 1),
     (select to_jsonb(h) from alarm_holds h where h.alarm_id = %(alarm)s and h.until is null),
-    l.held, l.judged_from
-  from alarms l where l.alarm_id = %(alarm)s"""
+    l.held, l.judged_from, exists (select 1 from suppress_rules where enabled and retired_at is null),
+    m.group_id, m.left_at is null
+  from alarms l
+  left join lateral (select group_id, left_at from alarm_group_members g
+                     where g.alarm_id = l.alarm_id and g.onset_at = l.onset_at order by group_id desc limit 1) m on true
+  where l.alarm_id = %(alarm)s"""
 LISTED: LiteralString = """
   select h.hold_id, h.alarm_id, h.asset_id, a.code as asset_code, a.name as asset_name, h.kind, h.ref, h.why, h.since,
     h.until, l.mode, l.state, l.severity

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from psycopg import Connection
 
-from detectors.base import Finding, FindingKind
+from detectors.base import Finding, FindingKind, Sentence
 from maintenance import alarms, decide, holding, library, machine, orders, sentences, store
 from maintenance.alarms import AlarmState, Order
 from maintenance.decide import OrderStage, Situation
@@ -45,6 +45,27 @@ def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy
         return _join(conn, kept, signal, finding, now) or _open(conn, asset, signal, kept, finding, decision, now)
 
     return _act(conn, asset, kept, finding, policy, order)
+
+
+def judge_again(conn: Connection, kept: KeptAlarm, now: datetime, policy: Policy) -> None:
+    """What it waited for is over: decide again as if it were said just now. The asset is locked."""
+    finding = Finding(
+        detector=kept.detector,
+        version="",
+        kind=FindingKind.SENSOR,
+        asset_id=kept.asset_id,
+        site_id=0,
+        failure_mode=kept.mode.rsplit(":", 1)[-1],
+        started_at=kept.alarm.onset_at or kept.alarm.started_at,
+        at=now,
+        surprise=kept.surprise,
+        active=True,
+        contributions={signal_id: each.share for signal_id, each in kept.evidence.items()},
+        directions={},
+        health=kept.health,
+        sentence=Sentence(str(kept.sentence.get("key", "")), kept.sentence.get("values", {})),
+    )
+    on_finding(conn, finding, now, policy)
 
 
 def on_source(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -24,11 +24,20 @@ def templates() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
     """Key → language → variants, richest first."""
     document: dict[str, Any] = {}
     for file in FILES:
-        more = tomllib.loads(file.read_text("utf-8"))
+        more = dict(_flat(tomllib.loads(file.read_text("utf-8"))))
         if twice := document.keys() & more.keys():
             raise ValueError(f"{file.name}: said in another file already: {', '.join(sorted(twice))}")
         document |= more
     return {key: {language: tuple(entry[language]) for language in LANGUAGES} for key, entry in document.items()}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``["a.b"]`` and ``[a.b]`` are the same key."""
+    for key, entry in table.items():
+        if set(LANGUAGES) <= entry.keys():
+            yield prefix + key, entry
+        else:
+            yield from _flat(entry, f"{prefix}{key}.")
 
 
 def say(key: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:

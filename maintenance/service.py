@@ -56,6 +56,10 @@ def settle(conn: Connection, now: datetime, policy: Policy = POLICY) -> int:
         if store.try_lock_asset(conn, asset_id):
             seen += 1
             _settle(conn, alarm_id, ticket_id, now, policy)
+    for asset_id, alarm_id in store.waiting_sensors(conn, now):
+        if store.try_lock_asset(conn, asset_id):
+            seen += 1
+            sensor.judge_again(conn, store.alarm(conn, alarm_id), now, policy)
     return seen
 
 

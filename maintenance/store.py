@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -18,6 +18,7 @@ from maintenance import sentences
 from maintenance.alarms import Alarm, AlarmState, Shelf
 from maintenance.model import Candidate, Cost, Decision, Deviation, Forecast
 
+WAITING_SENSOR = timedelta(days=2)  # a sensor that waits longer is spoken of again by its detector
 SURE = 300.0  # the surprise of a probability too small for a float
 ALARM: LiteralString = """select alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions,
   sentence, diagnosis, ticket_id, state, started_at, raised_at, last_at, deviating_since,
@@ -148,6 +149,18 @@ def waiting_alarms(conn: Connection, now: datetime) -> list[tuple[int, int, int 
     ).fetchall()
 
 
+def waiting_sensors(conn: Connection, now: datetime) -> list[tuple[int, int]]:
+    """(asset id, alarm id) of sensors' alarms whose last word was to wait: for others, a delay, the end of work."""
+    return conn.execute(
+        """select l.asset_id, l.alarm_id from alarms l
+           where l.kind = 'sensor' and l.state in ('active', 'acknowledged') and l.returned_at is null
+             and l.ticket_id is null and l.held = '' and l.raised_at > %s and l.mode not like 'source:%%'
+             and (select action from decisions d where d.alarm_id = l.alarm_id order by decision_id desc limit 1) = 'wait'
+           order by l.asset_id, l.alarm_id""",
+        (now - WAITING_SENSOR,),
+    ).fetchall()
+
+
 def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     """A new alarm with its id (that of ``kept`` is not looked at)."""
     row = conn.execute(
@@ -180,11 +193,14 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     """Write all that can change of an alarm, and tell the screens."""
     life = kept.alarm
     conn.execute(
-        """update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s, sentence = %s,
+        """with saved as (update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s, sentence = %s,
              diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
              deviating_since = %s, deviating = %s, findings = %s,
              returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
-             shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s where alarm_id = %s""",
+             shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s where alarm_id = %s
+             returning site_id, alarm_id, asset_id)
+           select pg_notify(%s, json_build_object('site', site_id, 'topic', 'alarm', 'id', alarm_id)::text),
+             pg_notify(%s, json_build_object('site', site_id, 'topic', 'asset', 'id', asset_id)::text) from saved""",
         (
             kept.mode,
             kept.severity,
@@ -211,10 +227,10 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
             life.onset_at,
             life.shelf.value,
             kept.alarm_id,
+            live.CHANNEL,
+            live.CHANNEL,
         ),
     )
-    live.announce(conn, "alarm", kept.alarm_id)
-    live.announce(conn, "asset", kept.asset_id)
     return kept
 
 
