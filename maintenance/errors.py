@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import Conflict, Invalid
+from core.errors import Conflict, Invalid, Stale
 
 
 class IllegalAlarmMove(Conflict):
@@ -63,3 +63,21 @@ class AlreadyDecided(Conflict):
     """This due day of the plan was decided by somebody else at this moment. Nothing is to be done."""
 
     code = "already_decided"
+
+
+class BadVerdict(Invalid):
+    """A verdict is confirmed, other_fault, nothing_found or sensor, with codes of the catalogue, and has a reason."""
+
+    code = "bad_verdict"
+
+
+class StaleVerdict(Stale):
+    """Somebody corrected this verdict meanwhile. Reload, look at what they said, and correct it again."""
+
+    code = "stale_verdict"
+
+
+class BadPolicy(Invalid):
+    """A setting of the maintenance policy does not fit."""
+
+    code = "bad_policy"

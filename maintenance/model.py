@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from plant.model import FailureMode, Floats, SignatureSignal
 
@@ -93,6 +93,7 @@ class Action(StrEnum):
     UPDATE = "update"
     WAIT = "wait"
     NONE = "none"
+    PROPOSE = "propose"  # to the planner, who decides
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +115,38 @@ class Forecast:
     horizon_h: float
     model: str
     version: str
+    base_h: tuple[float, float, float] | None = None  # P10, P50, P90 before its record corrected them
 
     def failure(self, hours: Floats) -> Floats:
         """P(fails before ``hours`` from when it was made), 0..1, never falling; 0.1, 0.5, 0.9 at P10, P50, P90.
 
         A log-normal on each side of the median, so that both tails go on beyond what the quantiles say.
         """
-        low, middle, high = (np.log(max(each, LEAST_LIFE_H)) for each in (self.p10_h, self.p50_h, self.p90_h))
+        middle, below, above = self._shape()
         away = np.log(np.maximum(np.asarray(hours, np.float64), 1e-9)) - middle
-        below, above = max((middle - low) / TENTH, LEAST_SPREAD), max((high - middle) / TENTH, LEAST_SPREAD)
         return np.asarray(ndtr(away / np.where(away < 0, below, above)), np.float64)
+
+    def moment(self, chance: Floats) -> Floats:
+        """Hours by which it has failed with that probability (0..1): the inverse of ``failure``."""
+        middle, below, above = self._shape()
+        away = ndtri(np.clip(np.asarray(chance, np.float64), 1e-6, 1.0 - 1e-6))
+        return np.asarray(np.exp(middle + away * np.where(away < 0, below, above)), np.float64)
 
     def survival(self, hours: Floats) -> Floats:
         """P(still runs at ``hours``): 1 − ``failure``."""
         return np.asarray(1.0 - self.failure(hours), np.float64)
+
+    def _shape(self) -> tuple[float, float, float]:
+        """ln of the median, and the spread of ln(hours) below and above it."""
+        low, middle, high = (float(np.log(max(each, LEAST_LIFE_H))) for each in (self.p10_h, self.p50_h, self.p90_h))
+        return middle, max((middle - low) / TENTH, LEAST_SPREAD), max((high - middle) / TENTH, LEAST_SPREAD)
+
+
+class Opening(StrEnum):
+    """Who opens orders."""
+
+    AUTOMATIC = "automatic"  # the alarm, while its detector is proven
+    REVIEW = "review"  # a planner, whom the alarm asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +170,25 @@ class Policy:
     deadline_least: timedelta = timedelta(hours=4)
     deadline_move: float = 0.25  # a deadline moves when the forecast moved it by this share
     precision_prior: tuple[float, float] = (4.0, 1.0)  # true and false orders believed before any verdict
+    opening: Opening = Opening.AUTOMATIC
+    proven: float = 0.0  # precision that verdicts must prove before an alarm opens by itself; 0: nothing to prove
+    proven_share: float = 0.9  # … with this probability
+    cost_planned: float | None = None  # of the work in time; None: as the library says; in its currency, like all money
+    cost_failure: float | None = None  # of a failure, what it loses once
+    down: timedelta = timedelta(0)  # standing after a failure, where the library's cost does not hold it
+    down_cost_h: float = 0.0  # an hour of that
+    work: timedelta = timedelta(hours=4)  # standing for the planned work
+    stop_cost_h: float = 0.0  # an hour of that outside of every production window, and without windows
+    travel: float = 0.0
+    parts_lead: timedelta = timedelta(0)  # until parts come; longer where the stock says so
+    expedite: float | None = None  # what it costs to get them sooner; None: impossible
+    expedite_time: timedelta = timedelta(hours=24)
+    send_back: float = 0.0  # parts that were ordered in vain
+    look_share: float = 0.3  # of the planned work, when nothing is found
+    false_lasting: timedelta = timedelta(hours=100)  # of a false alarm, in the mean
+    life: timedelta = timedelta(days=730)  # of a renewed machine
+    unwarned: float = 0.02  # share of failures before which the forecast does not fall in time
+    doubt: float = 0.05  # share of forecasts from little history that know far less than they say
 
 
 @dataclass(frozen=True, slots=True)
