@@ -104,6 +104,11 @@ article.use        -      -       -         site     site    site    site  -
 article.report     -      -       -         -        site    site    site  -
 article.hold_out   -      -       -         -        -       site    site  -
 triage.read        -      -       -         site     site    site    site  site
+plan.read          -      -       -         site     site    site    site  site
+plan.edit          -      -       -         -        site    site    site  -
+window.edit        -      -       -         -        site    site    site  -
+meter.read         -      -       -         site     site    site    site  site
+meter.record       -      -       -         site     site    site    site  -
 """
 
 

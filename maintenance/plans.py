@@ -10,6 +10,7 @@ unique (plan, due) is the net beneath. Neither a kill nor a jump of the clock lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +23,7 @@ from core.errors import MillwrightError, NotFound, Stale
 from core.timers import timer
 from maintenance import feasible, job_plans_store, plans_due, plans_model, plans_orders, plans_schedule, plans_store
 from maintenance.errors import BadPlan
-from maintenance.plans_due import Fate, History, Ruling
+from maintenance.plans_due import Fate, History, Ruling, Why
 from maintenance.plans_model import Plan
 from maintenance.plans_store import Kept
 from plant import assets
@@ -249,6 +250,30 @@ def standings(conn: Connection, *, now: datetime) -> tuple[list[plans_schedule.S
     known = plans_store.histories(conn, plans, zone=zone, now=now)
     found = [plans_schedule.Standing(each.plan, known[each.code]) for each in plans]
     return found, now.astimezone(zone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Where a plan stands: its next due day that is not done yet, when it was done, and the due day of its order."""
+
+    next_due: date | None
+    last_done: date | None
+    open_due: date | None
+
+
+def outlooks(conn: Connection, found: Sequence[Kept], *, now: datetime) -> dict[str, Outlook]:
+    """Where each of these plans stands, by code."""
+    known = plans_store.histories(conn, found, zone=engineers.site_zone(conn), now=now)
+    return {each.code: _outlook(each.plan, known[each.code]) for each in found}
+
+
+def _outlook(plan: Plan, history: History) -> Outlook:
+    due = plans_due.next_due(plan, history)
+    done, still_open = history.done, history.open
+    while due is not None and plans_due.is_done(plan, history, due):
+        history = plans_due.settle(plan, history, Ruling(due, Fate.SUPPRESSED, Why.DONE_BEFORE))
+        due = plans_due.next_due(plan, history)
+    return Outlook(due, done, still_open)
 
 
 def schedule(conn: Connection, *, weeks: int, now: datetime) -> plans_schedule.Forecast:

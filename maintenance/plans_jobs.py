@@ -1,5 +1,5 @@
-"""What plans do by themselves: the timer that opens their orders is registered by importing ``maintenance.plans``; meters
-are read from their signals here. Once a site, by one worker at a time."""
+"""What plans do by themselves: importing ``maintenance.plans`` registers the timer that opens their orders; meters are
+read from their signals here. Once a site, by one worker at a time."""
 
 from __future__ import annotations
 
