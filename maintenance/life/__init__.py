@@ -1,0 +1,1 @@
+"""Remaining life: what run-to-failure histories teach, and how good past predictions were."""
