@@ -46,6 +46,7 @@ VERBS = {
     "audit": Verb("api.commands.audit:audit", "was any ticket's history changed? names every problem"),
     "rules": Verb("api.commands.rules:rules", "rules as text: export, check, diff, apply, test on recorded history"),
     "guides": Verb("api.commands.guides:guides", "guides as text: export, diff, apply"),
+    "plans": Verb("api.commands.plans:plans", "job plans and plans as text: export, diff, apply"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

@@ -116,14 +116,14 @@ class PreviewShown(Output):
     days_after: list[date]
 
 
-@routes.get("/plans", dependencies=READ)
-def list_plans(ctx: Ctx) -> Page[PlanShown]:
+@routes.get("/preventive-plans", dependencies=READ)
+def list_preventive_plans(ctx: Ctx) -> Page[PlanShown]:
     """Every plan that is not retired."""
     found = plans_store.find(ctx.conn)
     return Page(items=_shown(ctx, found))
 
 
-@routes.get("/plans/schedule", dependencies=READ)
+@routes.get("/plan-schedule", dependencies=READ)
 def get_schedule(
     ctx: Ctx, weeks: Weeks = 52, asset: Annotated[str | None, Query(max_length=64)] = None
 ) -> ScheduleShown:
@@ -139,23 +139,23 @@ def get_schedule(
     )
 
 
-@routes.get("/plans/{code}", dependencies=READ)
-def get_plan(ctx: Ctx, response: Response, code: CodePath) -> PlanShown:
+@routes.get("/preventive-plans/{code}", dependencies=READ)
+def get_preventive_plan(ctx: Ctx, response: Response, code: CodePath) -> PlanShown:
     """One plan."""
     found = plans.get(ctx.conn, code)
     response.headers["etag"] = f'"{found.version}"'
     return _shown(ctx, [found])[0]
 
 
-@routes.put("/plans/{code}", dependencies=EDIT)
-def put_plan(ctx: Ctx, response: Response, code: CodePath, version: Version, body: PlanBody) -> PlanShown:
+@routes.put("/preventive-plans/{code}", dependencies=EDIT)
+def put_preventive_plan(ctx: Ctx, response: Response, code: CodePath, version: Version, body: PlanBody) -> PlanShown:
     """Save it; `If-Match: "0"` makes a new one. What could never be ready is refused, what may come is a warning."""
     kept = plans.put(ctx.conn, code, body.body, version=version, by_name=ctx.person.name, now=ctx.now)
     response.headers["etag"] = f'"{kept.version}"'
     return _shown(ctx, [kept])[0]
 
 
-@routes.post("/plans/{code}/state", dependencies=EDIT)
+@routes.post("/preventive-plans/{code}/state", dependencies=EDIT)
 def set_plan_state(ctx: Ctx, response: Response, code: CodePath, version: Version, body: StateBody) -> PlanShown:
     """Pause it, let it go on, or retire it; orders that are open stay."""
     found = plans.get(ctx.conn, code)
@@ -164,7 +164,7 @@ def set_plan_state(ctx: Ctx, response: Response, code: CodePath, version: Versio
     return _shown(ctx, [kept])[0]
 
 
-@routes.post("/plans/{code}/done", dependencies=EDIT)
+@routes.post("/preventive-plans/{code}/done", dependencies=EDIT)
 def plan_done(ctx: Ctx, code: CodePath, body: DoneBody) -> PlanShown:
     """The work was done without an order."""
     found = plans.get(ctx.conn, code)
@@ -172,15 +172,15 @@ def plan_done(ctx: Ctx, code: CodePath, body: DoneBody) -> PlanShown:
     return _shown(ctx, [kept])[0]
 
 
-@routes.get("/plans/{code}/occurrences", dependencies=READ)
+@routes.get("/preventive-plans/{code}/occurrences", dependencies=READ)
 def list_occurrences(ctx: Ctx, code: CodePath) -> Page[OccurrenceShown]:
     """What became of its last hundred due days, newest first: an order, or why there is none."""
     found = plans.get(ctx.conn, code)
     return Page(items=[_occurrence(each) for each in plans_store.occurrences(ctx.conn, found.plan_id)])
 
 
-@routes.post("/plans/{code}/preview", dependencies=EDIT)
-def preview_plan(ctx: Ctx, code: CodePath, body: PlanBody, weeks: Weeks = 52) -> PreviewShown:
+@routes.post("/preventive-plans/{code}/preview", dependencies=EDIT)
+def preview_preventive_plan(ctx: Ctx, code: CodePath, body: PlanBody, weeks: Weeks = 52) -> PreviewShown:
     """What another definition would change in the weeks to come; nothing is kept."""
     before, after = plans.preview(ctx.conn, code, body.body, weeks=weeks, now=ctx.now)
     times = _times(ctx)
