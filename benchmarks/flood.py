@@ -117,11 +117,11 @@ def run(database: Database, seed: int, cause: str, *, quick: bool, machines: int
     for hours, more in flood_plant.after(scenario, seed=seed):
         _say(database, scenario, more)
         _jobs(database, scenario, BEGIN + hours * HOUR)
-    outcome = _outcome(database, scenario, seconds, count)
+    outcome, others = _outcome(database, scenario, seconds, count)
     print(
         f"  {cause}: {len(scenario.machines)} machines, {len(scenario.affected)} affected for {scenario.lasts_h:.1f} h, "
         f"{count} findings in {seconds:.1f} s; {outcome.common} orders for the cause, {outcome.found} of "
-        f"{len(scenario.hidden)} hidden faults found",
+        f"{len(scenario.hidden)} hidden faults found{': ' if others else ''}{', '.join(others[:6])}",
         flush=True,
     )
     return outcome
@@ -172,21 +172,25 @@ def _jobs(database: Database, scenario: Scenario, now: datetime) -> None:
             job(conn)
 
 
-def _outcome(database: Database, scenario: Scenario, seconds: float, findings: int) -> Outcome:
+def _outcome(
+    database: Database, scenario: Scenario, seconds: float, findings: int
+) -> tuple[Outcome, list[str]]:
+    """What came of it, and what the orders are about that are no hidden fault's first."""
     with database.tx(site_id=scenario.site) as conn:
         opened = conn.execute("select asset_id, mode, opened_at from tickets order by ticket_id").fetchall()
+    hidden = {each.asset_id: each for each in scenario.hidden}
     first: dict[int, datetime] = {}
+    others = []
     for asset_id, mode, at in opened:
-        if not mode.startswith("common:"):
-            first.setdefault(asset_id, at)
-    found = [each for each in scenario.hidden if each.asset_id in first]
-    outcome = Outcome(
-        scenario.cause, len(scenario.machines), seconds, findings, len(opened) - len(found), len(found)
-    )
-    for machine in found:
-        kind = machine.hidden.kind if machine.hidden else ""
-        outcome.found_h.setdefault(kind, []).append((first[machine.asset_id] - BEGIN) / timedelta(hours=1))
-    return outcome
+        if asset_id in hidden and asset_id not in first and not mode.startswith("common:"):
+            first[asset_id] = at
+        else:
+            others.append(mode)
+    outcome = Outcome(scenario.cause, len(scenario.machines), seconds, findings, len(others), len(first))
+    for asset_id, at in first.items():
+        fault = hidden[asset_id].hidden
+        outcome.found_h.setdefault(fault.kind if fault else "", []).append((at - BEGIN) / timedelta(hours=1))
+    return outcome, others
 
 
 @contextmanager

@@ -32,6 +32,7 @@ LONGEST = timedelta(seconds=LONGEST_S)
 GATHER = timedelta(seconds=60)  # so long nobody else must be noticed before a burst is read
 LOOK_BACK = timedelta(hours=3)  # a job that was away for this long misses nothing
 AFRESH = timedelta(minutes=10)  # plant time between two profiles of a group
+SEVERAL = 2  # machines within minutes: more may follow
 OVER = 0.2  # of the members still deviate: the common cause has ended
 NAMED = 0.6  # probability of a failure mode that speaks for a fault of its own
 FINDINGS = 3  # before a member's own evidence is believed
@@ -123,14 +124,14 @@ def grace(group: Group, policy: Policy) -> timedelta:
 
 
 def _gathering(conn: Connection, case: Case, onset: datetime) -> bool:
-    """Whether others began just before and more may follow: a scope is not read from the first three.
+    """Whether another began just before and more may follow: a scope is not read from the first few.
 
-    The first few of a burst whose orders open at once get theirs; it is closed in favour of the common one.
+    The first of a burst whose orders open at once has its order; it is closed in favour of the common one.
     """
     if case.at - case.kept.alarm.raised_at >= GATHER:
         return False
     others = kept_groups.loose(conn, case.kept.kind, since=onset - 2 * GATHER, until=onset + 2 * GATHER)
-    return len({each.asset_id for each in others}) >= LEAST["sensor"]
+    return len({each.asset_id for each in others}) >= SEVERAL
 
 
 def _quiet(found: Sequence[Onset], now: datetime) -> bool:

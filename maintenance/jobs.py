@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import grouping, guard, holding, service, silence
+from maintenance import alarms_telling, grouping, guard, holding, service, silence
 
 
 @every(seconds=5, name="maintenance.alarms")
@@ -40,3 +40,8 @@ def merge_singles(conn: Connection, payload: dict[str, Any], now: datetime) -> N
 @every(seconds=5, name="maintenance.holds")
 def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     holding.settle(conn, now)
+
+
+@every(seconds=5, name="maintenance.telling")
+def tell_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    alarms_telling.settle(conn, now)

@@ -42,6 +42,8 @@ class NoticeKind(StrEnum):
     MOVED = "moved"
     APPROVAL = "approval"
     DECIDED = "decided"
+    ALARM = "alarm"
+    FLOOD = "flood"
 
 
 @dataclass(frozen=True, slots=True)
