@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from psycopg import Connection
 from pydantic import Field
 
 from api.shapes import Output, Words
@@ -38,6 +39,6 @@ class Contribution(Output):
     direction: int
 
 
-def mode_shown(asset_class: str, code: str | None) -> ModeShown | None:
+def mode_shown(conn: Connection, asset_class: str, code: str | None) -> ModeShown | None:
     """A failure mode with its name in every language."""
-    return None if code is None else ModeShown.model_validate(queries.mode_json(asset_class, code))
+    return None if code is None else ModeShown.model_validate(queries.mode_json(conn, asset_class, code))

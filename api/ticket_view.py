@@ -208,7 +208,7 @@ def _row(ctx: Context, ticket: Ticket, asset: Asset | None, names: Any, kept: Se
     assignee = ticket.assignee_id
     return {name: getattr(ticket, name) for name in SAME} | {
         "asset": AssetShown.model_validate(asset) if asset else None,
-        "mode": mode_shown(asset.asset_class if asset else "", ticket.mode),
+        "mode": mode_shown(ctx.conn, asset.asset_class if asset else "", ticket.mode),
         "assignee": None if assignee is None else Assignee(engineer_id=assignee, name=ticket.assignee_name),
         "requester": Requester(name=requester) if requester else None,
         "sla": [_sla(ctx, each) for each in kept],

@@ -81,3 +81,15 @@ class BadPolicy(Invalid):
     """A setting of the maintenance policy does not fit."""
 
     code = "bad_policy"
+
+
+class BadReview(Invalid):
+    """This cannot be decided so about a proposal of the review queue."""
+
+    code = "bad_review"
+
+
+class ReviewDecided(Conflict):
+    """Somebody decided about this proposal before you. Nothing more is to be done."""
+
+    code = "review_decided"

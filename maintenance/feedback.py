@@ -1,39 +1,33 @@
-"""What people's verdicts teach: precision of every detector, silence after "nothing found", a new baseline.
+"""What people's verdicts teach: precision of every detector, silence after "nothing found", a new baseline, and how the
+diagnosis weighs modes and signals.
 
-``on_closed`` is told by the ticket core, in the transaction that closes or cancels an order.
+``on_closed`` is told by the ticket core, in the transaction that closes or cancels an order; ``correct`` is a person
+who has come to know better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from detectors.base import FindingKind
-from maintenance import alarms, guard, store
+from maintenance import alarms, guard, learning_store, libraries, policies, store, verdicts
 from maintenance.alarms import AlarmState
 from maintenance.decide import MuteWhy
-from maintenance.model import Policy
+from maintenance.errors import BadVerdict, StaleVerdict
 from maintenance.store import KeptAlarm
-from tickets.model import CANCELLED, Ticket, Verdict
+from maintenance.verdicts import Precision, Said, overall, precision, share_right
+from plant import assets
+from tickets import failure_codes
+from tickets import service as tickets
+from tickets.model import CANCELLED, Actor, Ticket, Verdict
 
-POLICY = Policy()
-RIGHT = frozenset({"confirmed", "other_fault"})
+__all__ = ["Precision", "correct", "on_closed", "overall", "precision", "share_right"]
+
 REPAIRED = frozenset({Verdict.CONFIRMED, Verdict.OTHER_FAULT})
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How often a detector's orders were right: ``verdicts`` counts each word, ``precision`` is right ÷ judged."""
-
-    detector: str
-    asset_id: int
-    mode: str
-    verdicts: dict[str, int]
-    precision: float
 
 
 def on_closed(conn: Connection, ticket: Ticket, now: datetime) -> None:
@@ -54,55 +48,99 @@ def on_closed(conn: Connection, ticket: Ticket, now: datetime) -> None:
         guard.ask_detectors(conn, ticket.asset_id, "relearn", now)
 
 
-def precision(conn: Connection) -> list[Precision]:
-    """Precision of every (detector, asset, mode) that has verdicts, by detector, asset and mode."""
-    found: dict[tuple[str, int, str], dict[str, int]] = {}
-    for detector, asset_id, mode, verdict, count in conn.execute(
-        """select detector, asset_id, mode, verdict, count(*) from verdicts
-           group by detector, asset_id, mode, verdict order by detector, asset_id, mode, verdict"""
-    ):
-        found.setdefault((detector, asset_id, mode), {})[verdict] = count
-    return [Precision(*key, counts, share_right(counts, mode=key[2])) for key, counts in found.items()]
+def correct(
+    conn: Connection, actor: Actor, verdict_id: int, given: Said, *, reason: str, version: int | None, now: datetime
+) -> Said:
+    """Another verdict for one alarm of a closed order: the counts, the silence and the diagnosis follow at once.
+
+    What was said before stays in the audit and on the order's timeline. The order itself keeps what its engineer
+    signed. Raises NotFound, BadVerdict, StaleVerdict.
+    """
+    if not reason.strip():
+        raise BadVerdict("Say why the verdict is corrected: a reading, a photograph, what the workshop found.")
+    asset_id = verdicts.get(conn, verdict_id).asset_id
+    store.lock_asset(conn, asset_id)
+    before = verdicts.get(conn, verdict_id)
+    ticket = tickets.note_evidence(
+        conn, actor, before.ticket_id, kind="verdict", body=_told(before, given, reason), now=now
+    )
+    if version is not None and before.version != version:
+        raise StaleVerdict
+    _check(conn, before, given)
+    after = verdicts.change(conn, before, given, reason=reason.strip(), by=actor.name, now=now)
+    kept = store.alarm(conn, before.alarm_id)
+    _teach(conn, kept, after)
+    _silence(conn, kept, ticket, before, after, now)
+    return after
 
 
-def share_right(counts: dict[str, int], *, mode: str = "") -> float:
-    """Right ÷ judged of one detector's verdicts (at least one); of a sensor's fault, *sensor* is the right answer."""
-    right = RIGHT | {"sensor"} if mode.startswith(("sensor:", "source:")) else RIGHT
-    return sum(count for verdict, count in counts.items() if verdict in right) / sum(counts.values())
+def _silence(conn: Connection, kept: KeptAlarm, ticket: Ticket, before: Said, after: Said, now: datetime) -> None:
+    """A fault after all: speak again. Nothing after all: be still from now on. A repair after all: a new baseline."""
+    was, is_now = before.verdict == Verdict.NOTHING_FOUND, after.verdict == Verdict.NOTHING_FOUND
+    if was and not is_now:
+        verdicts.unmute(conn, ticket.ticket_id, now)
+    if is_now and not was:
+        _mute(conn, kept, ticket, MuteWhy.NOTHING_FOUND, now)
+    if after.verdict in REPAIRED and before.verdict not in REPAIRED and _verified(conn, ticket):
+        guard.ask_detectors(conn, kept.asset_id, "relearn", now)
 
 
-def overall(judged: Iterable[Precision]) -> float | None:
-    """Right ÷ judged over several assets and modes; None when nobody has judged."""
-    counted = [(each.precision, sum(each.verdicts.values())) for each in judged]
-    total = sum(count for _, count in counted)
-    return sum(share * count for share, count in counted) / total if total else None
+def _check(conn: Connection, before: Said, given: Said) -> None:
+    if given.verdict not in set(Verdict):
+        raise BadVerdict(f"A verdict is {', '.join(Verdict)}; {given.verdict!r} is none of them.")
+    if given.verdict == Verdict.OTHER_FAULT and not given.failure_code:
+        raise BadVerdict("Another fault: name its failure mode; 'unknown' and 'other' are modes too.")
+    known = {part: {each.code for each in failure_codes.catalogue(conn, part=part)} for part in failure_codes.Part}
+    asset = assets.asset(conn, before.asset_id)
+    own = {mode.code for mode in libraries.modes(conn, asset.asset_class)}
+    named = (
+        (failure_codes.Part.MODE, given.failure_code, own | {before.mode}),
+        (failure_codes.Part.MECHANISM, given.mechanism, set()),
+        (failure_codes.Part.CAUSE, given.cause, set()),
+    )
+    for part, code, more in named:
+        if code and code not in known[part] | more:
+            raise BadVerdict(f"There is no {part} {code!r}; GET /failure-codes lists them.")
+
+
+def _told(before: Said, after: Said, reason: str) -> dict[str, object]:
+    return {"before": before.words(), "after": after.words(), "reason": reason.strip()}
 
 
 def _label(conn: Connection, kept: KeptAlarm, ticket: Ticket, now: datetime) -> None:
     """The verdict labels each alarm of the order."""
     if kept.kind is FindingKind.SENSOR and ticket.done_at is None:
         return  # nobody looked: the sensor recovered by itself
-    conn.execute(
-        """insert into verdicts (ticket_id, alarm_id, asset_id, detector, mode, verdict, failure_code, given_by,
-             given_at) values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-        (
-            ticket.ticket_id,
-            kept.alarm_id,
-            kept.asset_id,
-            kept.detector,
-            kept.mode,
-            ticket.verdict,
-            ticket.failure_code,
-            ticket.assignee_name or "",
-            ticket.done_at or now,
-        ),
+    given = Said(
+        verdict_id=0,
+        ticket_id=ticket.ticket_id,
+        alarm_id=kept.alarm_id,
+        asset_id=kept.asset_id,
+        detector=kept.detector,
+        mode=kept.mode,
+        verdict=str(ticket.verdict),
+        failure_code=ticket.failure_code,
+        mechanism=ticket.fields.get(failure_codes.MECHANISM),
+        cause=ticket.fields.get(failure_codes.CAUSE),
+        given_by=ticket.assignee_name or "",
+        given_at=ticket.done_at or now,
     )
+    if (kept_as := verdicts.add(conn, given)) is not None:
+        _teach(conn, kept, kept_as)
+
+
+def _teach(conn: Connection, kept: KeptAlarm, said: Said) -> None:
+    """Machine alarms teach the diagnosis; a sensor's fault is no failure mode of its machine."""
+    if kept.kind is FindingKind.MACHINE:
+        learning_store.keep(conn, said.verdict_id, kept, verdict=said.verdict, found=said.failure_code)
 
 
 def _mute(conn: Connection, kept: KeptAlarm, ticket: Ticket, why: MuteWhy, now: datetime) -> None:
+    policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
     conn.execute(
         """insert into mutes (asset_id, kind, mode, contributions, why, health, ticket_id, made_at, until)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+           on conflict (ticket_id, kind, mode) do update set until = greatest(mutes.until, excluded.until)""",
         (
             kept.asset_id,
             kept.kind.value,
@@ -112,7 +150,7 @@ def _mute(conn: Connection, kept: KeptAlarm, ticket: Ticket, why: MuteWhy, now: 
             kept.health,
             ticket.ticket_id,
             now,
-            now + POLICY.mute,
+            now + policy.mute,
         ),
     )
 

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from core import live
 from core.settings import settings
-from maintenance import library, orders, residuals, sentences, store, verify
+from maintenance import libraries, library, orders, residuals, sentences, store, verify
 from maintenance.diagnose import affinity
 from maintenance.model import Deviation, Reason, VerifyPolicy, top
 from maintenance.residuals import Span
@@ -162,8 +162,8 @@ def _signals(conn: Connection, kept: Verification) -> tuple[list[Signal], dict[i
         evidence = dict(store.alarm(conn, kept.alarm_id).evidence)
     chosen = top(evidence, share=TOLD_SHARE, most=MOST_SIGNALS)
     if not chosen:
-        modes = library.modes(asset.asset_class)
-        symptoms = library.mode(asset.asset_class, kept.mode).symptoms
+        modes = libraries.modes(conn, asset.asset_class)
+        symptoms = library.pick(modes, kept.mode).symptoms
         chosen = [each.signal_id for each in measured if any(affinity(one, each, modes) for one in symptoms)]
     wanted = [each for each in measured if each.signal_id in chosen] or measured
     return wanted[:MOST_SIGNALS], evidence

@@ -13,14 +13,30 @@ from datetime import datetime
 from psycopg import Connection
 
 from detectors.base import Finding, FindingKind
-from maintenance import alarms, decide, forecast, holding, library, orders, store, tunings
+from maintenance import (
+    alarms,
+    decide,
+    forecast,
+    holding,
+    learning_store,
+    libraries,
+    moments,
+    orders,
+    policies,
+    review,
+    store,
+    tunings,
+    verdicts,
+)
 from maintenance.alarms import Order, Tuning
-from maintenance.decide import Mute, MuteWhy, OrderStage, Situation
-from maintenance.diagnose import diagnose, distinct, gather
+from maintenance.decide import Moment, Mute, MuteWhy, OrderStage, Situation
+from maintenance.diagnose import distinct, gather
 from maintenance.forecast import Outlook
 from maintenance.holding import Judged
-from maintenance.model import Action, Decision, Mode, Policy, Reason
+from maintenance.learning_store import Knowledge
+from maintenance.model import Action, Cost, Decision, Policy, Reason
 from maintenance.orders import Case
+from maintenance.policies import Applied, Scope
 from maintenance.store import KeptAlarm
 from plant import assets
 from plant.model import Asset, Signal
@@ -33,6 +49,7 @@ SAME_SIGNALS = 0.5  # overlap from which a muted alarm is the same alarm, whatev
 def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
     """What a machine finding leads to; None when it ends a deviation nobody was told of. The asset is locked."""
     asset, signals = assets.asset(conn, finding.asset_id), assets.signals(conn, finding.asset_id)
+    policy = policies.of(conn, asset, policies.ANY, base=policy)
     known = _known(conn, finding, policy)
     if not finding.active:
         return _ended(conn, asset, known, finding, now, policy)
@@ -41,13 +58,9 @@ def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy
     return _act(conn, asset, signals, kept, finding, now, policy)
 
 
-def precision(conn: Connection, detector: str, asset_id: int, policy: Policy) -> float:
-    """How often this detector was right on this asset, starting from a belief that verdicts soon outweigh."""
-    counts = store.verdict_counts(conn, detector, asset_id)
-    right, wrong = policy.precision_prior
-    right += counts.get("confirmed", 0) + counts.get("other_fault", 0)
-    wrong += counts.get("nothing_found", 0) + counts.get("sensor", 0)
-    return right / (right + wrong)
+def precision(conn: Connection, detector: str, asset_id: int, policy: Policy, *, mode: str | None = None) -> float:
+    """How often this detector was right on this asset (for this mode), from a belief that verdicts soon outweigh."""
+    return verdicts.belief(conn, detector, asset_id, mode, policy)
 
 
 def _known(conn: Connection, finding: Finding, policy: Policy) -> list[KeptAlarm]:
@@ -68,8 +81,8 @@ def _attach(
 ) -> KeptAlarm:
     """The finding's alarm with its evidence gathered: a running one unless this is clearly another fault."""
     fresh = store.deviations(finding)
-    modes = library.modes(asset.asset_class)
-    found = diagnose(fresh, signals, modes, told=finding.failure_mode)
+    knowledge = learning_store.knowledge(conn, asset)
+    found = knowledge.diagnose(fresh, signals, told=finding.failure_mode)
     running = [
         each
         for each in known
@@ -87,7 +100,7 @@ def _attach(
     if alarms.in_dead_band(kept.alarm, before=kept.health, health=finding.health, tuning=tuning):
         return kept
     taken = {each.mode for each in known}
-    return store.save_alarm(conn, _again(kept, finding, signals, modes, taken=taken, tuning=tuning))
+    return store.save_alarm(conn, _again(kept, finding, signals, knowledge, taken=taken, tuning=tuning))
 
 
 def _raise(conn: Connection, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
@@ -98,7 +111,7 @@ def _again(
     kept: KeptAlarm,
     finding: Finding,
     signals: list[Signal],
-    modes: tuple[Mode, ...],
+    knowledge: Knowledge,
     *,
     taken: set[str],
     tuning: Tuning,
@@ -106,7 +119,7 @@ def _again(
     """The alarm after one more finding. Its name follows the evidence until an order carries it."""
     life = alarms.deviates(kept.alarm, finding.detector, at=finding.at, started_at=finding.started_at, tuning=tuning)
     evidence = gather(kept.evidence, store.deviations(finding), findings=life.findings)
-    found = diagnose(evidence, signals, modes, told=finding.failure_mode)
+    found = knowledge.diagnose(evidence, signals, told=finding.failure_mode)
     free = kept.ticket_id is None and (found[0].mode == kept.mode or found[0].mode not in taken)
     return replace(
         kept,
@@ -133,18 +146,21 @@ def _act(
     now: datetime,
     policy: Policy,
 ) -> Decision:
-    mode = library.mode(asset.asset_class, kept.mode)
-    right = precision(conn, kept.detector, asset.asset_id, policy)
-    outlook = forecast.refresh(conn, kept, at=finding.at, cost=mode.cost, precision=right, policy=policy)
+    mode = libraries.mode(conn, asset.asset_class, kept.mode)
+    applied = policies.applied(conn, Scope(asset.asset_class, kept.mode, asset.asset_id), base=policy)
+    policy, cost = applied.policy, moments.cost_of(mode.cost, applied.policy)
+    right = precision(conn, kept.detector, asset.asset_id, policy, mode=kept.mode)
+    outlook = forecast.refresh(conn, kept, at=finding.at, cost=cost, precision=right, policy=policy)
     ticket = orders.lock(conn, kept.ticket_id)
     situation = Situation(
         kind=FindingKind.MACHINE,
         alarm=kept.alarm,
         at=finding.at,
         health=kept.health,
-        cost=mode.cost,
+        cost=cost,
         precision=right,
         forecast=outlook.forecast,
+        moment=_moment(conn, asset, kept, outlook, cost, right, applied, finding.at),
         order=orders.stage(ticket),
         mute=muted(conn, kept, finding.at),
         repaired_at=store.repaired_at(conn, asset.asset_id),
@@ -152,11 +168,35 @@ def _act(
     decision = decide.decide(situation, policy)
     if situation.order is OrderStage.NONE:
         decision = holding.held(conn, Judged(asset, signals, kept, finding.at, now), decision, policy)
-    loss = decide.expected_loss(outlook.forecast, health=kept.health, cost=mode.cost, precision=right)
+    decision = review.instead(conn, asset, finding, decision, policy)
+    loss = decide.expected_loss(outlook.forecast, health=kept.health, cost=cost, precision=right)
     case = Case(asset, signals, kept, finding, mode, decision, outlook.forecast, loss)
     kept = _carry_out(conn, case, ticket, outlook, now, policy)
     store.add_decision(conn, kept, decision, at=finding.at, prediction_id=outlook.prediction_id)
     return decision
+
+
+def _moment(
+    conn: Connection,
+    asset: Asset,
+    kept: KeptAlarm,
+    outlook: Outlook,
+    cost: Cost,
+    right: float,
+    applied: Applied,
+    at: datetime,
+) -> Moment | None:
+    """The best moment for the work: weighed anew when the forecast is fresh, else as it was."""
+    if outlook.forecast is None:
+        return None
+    if not outlook.fresh:
+        return moments.last(conn, outlook.prediction_id)
+    weighed = moments.weigh(
+        conn, asset, kept.mode, forecast=outlook.forecast, cost=cost, precision=right, applied=applied, at=at,
+        seen=at - kept.alarm.started_at,
+    )  # fmt: skip
+    moments.keep(conn, outlook.prediction_id, weighed)
+    return weighed.moment
 
 
 def _carry_out(
@@ -165,6 +205,8 @@ def _carry_out(
     if case.decision.action is Action.OPEN:
         opened = orders.open_machine(conn, case, now=now, policy=policy)
         return store.save_alarm(conn, replace(case.kept, ticket_id=opened.ticket.ticket_id))
+    if case.decision.action is Action.PROPOSE:
+        review.propose(conn, case.kept, case.decision, loss=case.loss, prediction_id=outlook.prediction_id, now=now)
     if case.decision.action is Action.UPDATE and ticket is not None:
         if outlook.fresh:
             orders.follow_forecast(conn, ticket, case, now=now, policy=policy)
@@ -179,7 +221,7 @@ def _note_other_diagnosis(conn: Connection, case: Case, ticket: Ticket, now: dat
         return
     if store.diagnosis_noted(conn, ticket.ticket_id, first.mode):
         return
-    name = library.mode(case.asset.asset_class, first.mode).name
+    name = libraries.mode(conn, case.asset.asset_class, first.mode).name
     reason = Reason("changed", {"mode": name, "percent": 100 * first.probability, "code": first.mode})
     orders.note(conn, ticket, case.kept.detector, reason, group="diagnosis", now=now)
 
@@ -218,7 +260,8 @@ def _calm(
     kept = store.save_alarm(conn, replace(kept, alarm=life, health=finding.health))
     if life.returned_at is None:
         return None
-    cost = library.mode(asset.asset_class, kept.mode).cost
+    review.end(conn, kept.alarm_id, now)
+    cost = libraries.mode(conn, asset.asset_class, kept.mode).cost
     decision = decide.decide(
         Situation(FindingKind.MACHINE, life, finding.at, finding.health, cost, 1.0, order=stage), policy
     )

@@ -10,7 +10,7 @@ from typing import Any
 from psycopg import Connection
 
 from detectors.base import Finding
-from maintenance import decide, library, sentences, store
+from maintenance import decide, libraries, sentences, store
 from maintenance.decide import OrderStage
 from maintenance.model import Decision, Forecast, Mode, Policy, Reason, Words
 from maintenance.store import KeptAlarm
@@ -80,7 +80,7 @@ def open_machine(conn: Connection, case: Case, *, now: datetime, policy: Policy)
         now=now,
     )
     service.note_evidence(
-        conn, detector(case.kept.detector), opened.ticket.ticket_id, kind="evidence", body=evidence(case), now=now
+        conn, detector(case.kept.detector), opened.ticket.ticket_id, kind="evidence", body=evidence(conn, case), now=now
     )
     return opened
 
@@ -99,7 +99,7 @@ def open_sensor(conn: Connection, case: Case, *, title: Words, now: datetime) ->
         now=now,
     )
     service.note_evidence(
-        conn, detector(case.kept.detector), opened.ticket.ticket_id, kind="evidence", body=evidence(case), now=now
+        conn, detector(case.kept.detector), opened.ticket.ticket_id, kind="evidence", body=evidence(conn, case), now=now
     )
     return opened
 
@@ -122,7 +122,7 @@ def note(conn: Connection, ticket: Ticket, by: str, reason: Reason, *, group: st
     service.note_evidence(conn, detector(by), ticket.ticket_id, kind=group, body=body, now=now)
 
 
-def evidence(case: Case) -> dict[str, Any]:
+def evidence(conn: Connection, case: Case) -> dict[str, Any]:
     """What convinced us, frozen for the timeline: plain JSON, times as RFC 3339."""
     by_id = {signal.signal_id: signal for signal in case.signals}
     finding, forecast = case.finding, case.forecast
@@ -148,8 +148,10 @@ def evidence(case: Case) -> dict[str, Any]:
         "diagnosis": [
             {
                 "mode": candidate.mode,
-                "name": sentences.both(library.mode(case.asset.asset_class, candidate.mode).name),
+                "name": sentences.both(libraries.mode(conn, case.asset.asset_class, candidate.mode).name),
                 "probability": round(candidate.probability, 4),
+                "prior": round(candidate.prior, 4),
+                "likelihood": round(candidate.likelihood, 4),
             }
             for candidate in case.kept.diagnosis
         ],

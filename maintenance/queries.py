@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from core import clock
 from core.errors import NotFound
-from maintenance import feedback, library, sentences, store
+from maintenance import explain, libraries, sentences, store, verdicts
 
 STALE_WALL = timedelta(seconds=20)
 STALE_LEAST = timedelta(minutes=15)
@@ -43,7 +43,7 @@ def predictions(conn: Connection, *, asset_id: int | None = None, limit: int = 1
         (asset_id, asset_id, limit),
     )
     codes = _codes(conn, rows)
-    return [_prediction(row, codes) for row in rows]
+    return [_prediction(conn, row, codes) for row in rows]
 
 
 def alarms(
@@ -64,7 +64,7 @@ def alarms(
         {"state": state, "asset": asset_id, "before": before_id, "limit": limit},
     )
     codes = _codes(conn, rows)
-    return [_alarm(row, codes) for row in rows]
+    return [_alarm(conn, row, codes) for row in rows]
 
 
 def alarm(conn: Connection, alarm_id: int) -> dict[str, Any]:
@@ -85,9 +85,15 @@ def alarm(conn: Connection, alarm_id: int) -> dict[str, Any]:
         (alarm_id,),
     )
     return {
-        **_alarm(row, _codes(conn, rows)),
+        **_alarm(conn, row, _codes(conn, rows)),
         "diagnosis": [
-            {"mode": mode_json(row["class"], each["mode"]), "probability": each["probability"]}
+            {
+                "mode": mode_json(conn, row["class"], each["mode"]),
+                "probability": each["probability"],
+                "prior": each.get("prior", 0.0),
+                "likelihood": each.get("likelihood", 0.0),
+                "why": explain.why(each),
+            }
             for each in row["diagnosis"]
         ],
         "health_curve": [{"at": at, "health": health} for at, health in store.health_curve(conn, alarm_id)],
@@ -128,7 +134,7 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
            from findings f group by f.detector order by f.detector""",
         (),
     )
-    judged = feedback.precision(conn)
+    judged = verdicts.precision(conn)
     names: dict[int, str] = dict(conn.execute("select asset_id, code from assets").fetchall())
     made = []
     for row in spoken:
@@ -141,7 +147,10 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
             {
                 **row,
                 "verdicts": total,
-                "precision": feedback.overall(own),
+                "precision": verdicts.overall(own),
+                "right": sum(each.right for each in own),
+                "judged": sum(each.judged for each in own),
+                "interval": _interval(sum(each.right for each in own), sum(each.judged for each in own)),
                 "by_asset": [
                     {
                         "asset_id": each.asset_id,
@@ -149,6 +158,9 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
                         "mode": each.mode,
                         "verdicts": each.verdicts,
                         "precision": each.precision,
+                        "right": each.right,
+                        "judged": each.judged,
+                        "interval": _interval(each.right, each.judged),
                     }
                     for each in own
                 ],
@@ -157,9 +169,9 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
     return made
 
 
-def modes(asset_class: str | None = None) -> list[dict[str, Any]]:
+def modes(conn: Connection, asset_class: str | None = None) -> list[dict[str, Any]]:
     """The failure modes of a class, or of every class, for the closing form."""
-    chosen = library.classes() if asset_class is None else (asset_class,)
+    chosen = sorted(libraries.described(conn)) if asset_class is None else (asset_class,)
     return [
         {
             "code": mode.code,
@@ -169,7 +181,7 @@ def modes(asset_class: str | None = None) -> list[dict[str, Any]]:
             "skill": mode.skill,
         }
         for name in chosen
-        for mode in library.modes(name)
+        for mode in libraries.modes(conn, name)
     ]
 
 
@@ -193,18 +205,23 @@ def health_lights(conn: Connection, now: datetime) -> dict[int, str]:
     return _raise_to_parents(lights, parents, silent)
 
 
-def mode_json(asset_class: str, code: str) -> dict[str, Any]:
+def mode_json(conn: Connection, asset_class: str, code: str) -> dict[str, Any]:
     """{code, name{en, zh}} of a failure mode, a sensor's fault included."""
     if code == "source:many:silent":
         return {"code": code, "name": sentences.say("source.many")}
     if code.startswith("source:"):
         return {"code": code, "name": sentences.say("source.name", {"source": code.split(":")[1]})}
     if not code.startswith("sensor:"):
-        return {"code": code, "name": sentences.both(library.mode(asset_class, code).name)}
+        return {"code": code, "name": libraries.mode_name(conn, asset_class, code)}
     _, signal, fault = (code.split(":", 1)[0], *code.split(":", 1)[1].rsplit(":", 1))
     key = f"sensor.{fault}"
     words = sentences.say(key if key in sentences.templates() else "sensor.fault")
     return {"code": code, "name": sentences.say("sensor.name", {"signal": signal, "fault": words})}
+
+
+def _interval(right: int, judged: int) -> dict[str, float]:
+    low, high = verdicts.interval(right, judged)
+    return {"low": round(low, 4), "high": round(high, 4)}
 
 
 def _light(age: timedelta | None, least: timedelta, period_s: float | None, ordered: bool, count: int) -> str:
@@ -240,12 +257,12 @@ def _codes(conn: Connection, rows: list[dict[str, Any]]) -> dict[int, str]:
     return dict(conn.execute("select signal_id, code from signals where signal_id = any(%s)", (ids,)).fetchall())
 
 
-def _prediction(row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
+def _prediction(conn: Connection, row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
     numbers = ("prediction_id", "alarm_id", "made_at", "p10_h", "p50_h", "p90_h", "p_fail_horizon", "horizon_h", "risk")
     return {
         **{name: row[name] for name in (*numbers, "health", "model", "version")},
         "asset": _asset(row),
-        "mode": mode_json(row["class"], row["mode"]),
+        "mode": mode_json(conn, row["class"], row["mode"]),
         "detected_at": row["raised_at"],
         "cost": {"planned": row["cost_planned"], "failure": row["cost_failure"], "currency": row["currency"]},
         "sentence": store.said(row["sentence"]),
@@ -256,7 +273,7 @@ def _prediction(row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, A
     }
 
 
-def _alarm(row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
+def _alarm(conn: Connection, row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
     plain = (
         "alarm_id asset_id kind state severity detector surprise health findings returns started_at last_at "
         "returned_at cleared_at acked_by acked_at shelved_until shelved_by shelve_reason"
@@ -264,7 +281,7 @@ def _alarm(row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
     return {
         **{name: row[name] for name in plain.split()},
         "asset": _asset(row),
-        "mode": mode_json(row["class"], row["mode"]),
+        "mode": mode_json(conn, row["class"], row["mode"]),
         "detected_at": row["raised_at"],
         "sentence": store.said(row["sentence"]),
         "contributions": _contributions(row, codes),

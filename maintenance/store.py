@@ -234,6 +234,16 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     return kept
 
 
+def add_move(
+    conn: Connection, kept: KeptAlarm, what: str, *, by: str, at: datetime, detail: Mapping[str, Any] | None = None
+) -> None:
+    """What was done to an alarm; that it came, went or was acknowledged is written down by the table itself."""
+    conn.execute(
+        "insert into alarm_moves (alarm_id, asset_id, at, what, by, severity, detail) values (%s, %s, %s, %s, %s, %s, %s)",
+        (kept.alarm_id, kept.asset_id, at, what, by, kept.severity, Jsonb(dict(detail or {}))),
+    )
+
+
 def _alarm(row: Sequence[Any]) -> KeptAlarm:
     (alarm_id, asset_id, kind, mode, detector, severity, surprise, health, contributions, sentence, found, ticket) = (
         row[:12]
@@ -250,7 +260,14 @@ def _alarm(row: Sequence[Any]) -> KeptAlarm:
         health,
         evidence_of(contributions),
         sentence,
-        tuple(Candidate(each["mode"], each["probability"], tuple(each["because"])) for each in found),
+        tuple(Candidate(
+                each["mode"],
+                each["probability"],
+                tuple(each["because"]),
+                each.get("prior", 0.0),
+                each.get("likelihood", 0.0),
+            )
+            for each in found),
         ticket,
         Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *rest, Shelf(shelf)),
     )

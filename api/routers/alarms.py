@@ -50,8 +50,13 @@ class AlarmShown(Output):
 
 
 class Diagnosis(Output):
+    """``prior`` × ``likelihood`` (how many times better than an unknown fault) gives the probability; 0 = not kept."""
+
     mode: ModeShown
     probability: float
+    prior: float = 0.0
+    likelihood: float = 0.0
+    why: Words
 
 
 class HealthPoint(Output):

@@ -57,7 +57,7 @@ class NewEngineer(Input):
 @routes.get("/modes", dependencies=[allow("mode.read")])
 def list_modes(ctx: Ctx, asset_class: AssetClassQuery = None) -> Page[ModeRow]:  # noqa: ARG001 - the right is asked for
     """Failure modes of an asset class (of all without one): the codes that closing an order asks for."""
-    return Page(items=[ModeRow.model_validate(each) for each in queries.modes(asset_class)])
+    return Page(items=[ModeRow.model_validate(each) for each in queries.modes(ctx.conn, asset_class)])
 
 
 @routes.get("/engineers", dependencies=[allow("engineer.read")])

@@ -51,12 +51,22 @@ class PredictionShown(Output):
     version: str
 
 
+class Interval(Output):
+    """Between which shares the true precision lies with 90 % probability (Jeffreys)."""
+
+    low: float
+    high: float
+
+
 class AssetPrecision(Output):
     asset_id: int
     asset_code: str
     mode: str | None = None
     verdicts: dict[str, int]
     precision: float | None
+    right: int
+    judged: int
+    interval: Interval
 
 
 class DetectorShown(Output):
@@ -69,6 +79,9 @@ class DetectorShown(Output):
     orders: int
     verdicts: dict[str, int]
     precision: float | None
+    right: int
+    judged: int
+    interval: Interval
     by_asset: list[AssetPrecision]
 
 

@@ -519,9 +519,9 @@ def test_the_health_light(conn: Connection, site: int, pump: Pump, superuser: Co
 
 
 def test_modes_for_the_closing_form(conn: Connection, pump: Pump) -> None:
-    codes = [each["code"] for each in queries.modes("pump")]
+    codes = [each["code"] for each in queries.modes(conn, "pump")]
     assert "cavitation" in codes and codes[-1] == "unknown"
-    assert {each["asset_class"] for each in queries.modes()} >= {"pump", "motor", "turbofan", "generic"}
+    assert {each["asset_class"] for each in queries.modes(conn)} >= {"pump", "motor", "turbofan", "generic"}
     say(conn, pump.sensor(0, "flow"))
     assert queries.alarms(conn)[0]["mode"]["name"]["en"] == "Sensor flow stuck"
 
