@@ -3,7 +3,7 @@
     World.read ──▶ of(order) ──▶ ready, scheduled, frozen | waiting for parts, to plan, because …
 
 *ready*: parts reserved, permit given, a window found, people who can. *scheduled*: a visit of the accepted plan stands.
-*frozen*: that visit begins within the site's frozen hours, or within this week.
+*frozen*: that visit begins within a week.
 """
 
 from __future__ import annotations
