@@ -4,6 +4,7 @@
     detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
     tickets.hooks    <──done, reopened── maintenance.plans
+    tickets.hooks    <──closed── maintenance.life.outcomes
     tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import api.jobs
 import maintenance.jobs
+import maintenance.life.jobs
 import maintenance.plans_jobs
 import tickets.attachment_jobs
 import tickets.audit_jobs
@@ -23,6 +25,7 @@ import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, plans, service
+from maintenance.life import outcomes
 from tickets import checklists, conversion, handing, stores
 from tickets.hooks import hooks
 from tickets.knowledge import push
@@ -31,6 +34,7 @@ from tickets.rules import engine
 JOB_MODULES = (
     api.jobs,
     maintenance.jobs,
+    maintenance.life.jobs,
     maintenance.plans_jobs,
     tickets.attachment_jobs,
     tickets.audit_jobs,
@@ -46,6 +50,7 @@ def wire() -> None:
     """Register what lower rooms need from higher ones; calling it again changes nothing."""
     hooks.register_close_guard(guard.GUARD)
     hooks.register_on_closed(feedback.on_closed)
+    hooks.register_on_closed(outcomes.on_closed)
     hooks.register_on_transition(conversion.follow)
     hooks.register_on_transition(plans.follow)
     hooks.register_on_event(engine.on_event)

@@ -16,6 +16,7 @@ from api.routers import (
     health,
     job_plans,
     knowledge,
+    life,
     lifecycles,
     links,
     live,
@@ -48,6 +49,7 @@ from api.routers import (
 ROUTERS = (
     session.routes,
     predictions.routes,
+    life.routes,
     alarms.routes,
     approvals.routes,
     fields.routes,

@@ -1,8 +1,9 @@
 """What a machine's signals looked like up to each step of its life. Pure and causal: a row knows nothing after it.
 
-    values[n, k] ──> scaled ──> level (three memories), slope (three spans), healthy start, whole life so far, age
+    values[n, k] ──> scaled ──> level (three memories), slope (four spans, the longest most of a life), age
 
-The healthy start is the mean of the first steps: what a machine was like when new tells machines of one class apart.
+What a machine was like when new is no feature: it tells the machines of a class apart by name, so to speak, and a
+model that knows names learns them by heart (measured on engines: an error of 11.2 instead of 9.7).
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ from plant.model import Floats
 
 VERSION = "1"  # of what the columns mean
 MEMORIES = (5, 20, 40)  # steps: of what is forgotten exponentially
-SHIFT = 10  # memory of the departure from the healthy start
-SPANS = (20, 40, 80)  # steps: of slopes
-START = 20  # steps of the healthy start
+SPANS = (40, 80, 120, 160)  # steps: of slopes
+START = 20  # first steps that no model is taught: their slopes are noise
 LEAST_SLOPE = 3  # points a slope needs
 
 
 def columns(signals: int) -> int:
     """How many features ``signals`` signals give."""
-    return 1 + signals * (len(MEMORIES) + len(SPANS) + 3)
+    return 1 + signals * (len(MEMORIES) + len(SPANS))
 
 
 def features(values: Floats, *, centre: Floats, scale: Floats) -> Floats:
@@ -32,11 +32,9 @@ def features(values: Floats, *, centre: Floats, scale: Floats) -> Floats:
     """
     x = (held(values, centre) - centre) / scale
     age = np.arange(1.0, len(x) + 1.0)
-    start = _start(x)
     levels = [forgetting(x, span) for span in MEMORIES]
     slopes = [slope(x, span) for span in SPANS]
-    so_far = np.cumsum(x, axis=0) / age[:, None]
-    return np.column_stack([age, *levels, *slopes, start, so_far, forgetting(x, SHIFT) - start])
+    return np.column_stack([age, *levels, *slopes])
 
 
 def held(values: Floats, fallback: Floats) -> Floats:
@@ -69,8 +67,3 @@ def slope(x: Floats, span: int) -> Floats:
     found[points < LEAST_SLOPE] = 0.0
     return np.asarray(found, np.float64)
 
-
-def _start(x: Floats) -> Floats:
-    """Mean of the first START steps; of those so far, before they are full."""
-    count = np.minimum(np.arange(1, len(x) + 1), START)
-    return np.asarray((np.cumsum(x, axis=0)[count - 1]) / count[:, None], np.float64)

@@ -1,0 +1,22 @@
+"""What runs by itself: predictions whose deviation went away, and models learnt from new failures. Once a site."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from psycopg import Connection
+
+from core.jobs import every
+from maintenance.life import learned, outcomes
+
+
+@every(seconds=60, name="maintenance.life.settle")
+def settle(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    outcomes.settle(conn, now)
+
+
+@every(seconds=300, name="maintenance.life.learn")
+def learn(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    """One class and mode a round: it takes some seconds of processor time for each hundred lives."""
+    learned.learn(conn, now)
