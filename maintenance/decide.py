@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from detectors.base import FindingKind
 from maintenance.alarms import Alarm, AlarmState
+from maintenance.decide_moment import cost_curve as cost_curve
 from maintenance.model import Action, Cost, Decision, Forecast, Policy, Reason
 
 HOUR = timedelta(hours=1)
@@ -44,6 +45,19 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """The best moment to begin the work, and the expected costs of it and of beginning now.
+
+    ``due``: preparing it cannot wait until somebody looks again.
+    """
+
+    start_at: datetime
+    total: float
+    now_total: float
+    due: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """All that a decision looks at. ``precision`` is how often such alarms were right so far, 0..1."""
 
@@ -57,6 +71,7 @@ class Situation:
     order: OrderStage = OrderStage.NONE
     mute: Mute | None = None
     repaired_at: datetime | None = None  # last verified repair of this asset
+    moment: Moment | None = None
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
@@ -143,7 +158,7 @@ def _hasty(situation: Situation, policy: Policy) -> Decision | None:
 
 def _weigh(situation: Situation, policy: Policy) -> Decision:
     persists = Reason("persists", _lasting(situation))
-    reasons = (persists, *_forecast_reasons(situation))
+    reasons = (persists, *_forecast_reasons(situation), *_moment_reasons(situation))
     if situation.forecast is None:
         return Decision(Action.OPEN, (persists, Reason("no_forecast")))
     loss = expected_loss(
@@ -157,6 +172,8 @@ def _weigh(situation: Situation, policy: Policy) -> Decision:
     }
     if loss >= situation.cost.planned:
         return Decision(Action.OPEN, (*reasons, Reason("worth", money)))
+    if situation.moment is not None and situation.moment.due:
+        return Decision(Action.OPEN, (*reasons, Reason("due")))
     if situation.health <= policy.act_health:
         return Decision(Action.OPEN, (*reasons, Reason("worn", {"health": 100 * situation.health})))
     if situation.at - situation.alarm.raised_at >= policy.wait_limit:
@@ -175,6 +192,20 @@ def _forecast_reasons(situation: Situation) -> tuple[Reason, ...]:
         "p90": forecast.p90_h / 24,
     }
     return (Reason("forecast", values),)
+
+
+def _moment_reasons(situation: Situation) -> tuple[Reason, ...]:
+    moment = situation.moment
+    if moment is None:
+        return ()
+    values: dict[str, str | float] = {
+        "when": _day(moment.start_at),
+        "hours": max((moment.start_at - situation.at) / HOUR, 0.0),
+        "total": moment.total,
+        "now": moment.now_total,
+        "currency": situation.cost.currency,
+    }
+    return (Reason("moment", values),)
 
 
 def _lasting(situation: Situation) -> dict[str, str | float]:

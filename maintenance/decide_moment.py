@@ -91,7 +91,7 @@ class Stakes:
     clears_h: float = 100.0
     life_h: float = 17_520.0
     look_again_h: float = 24.0
-    unwarned: float = 0.02
+    unwarned: float = 0.01
     doubt: float = 0.05
     seen_h: float = 0.0
 
@@ -150,6 +150,11 @@ def cost_curve(
     hours = _candidates(windows, first=first, last=last, work_h=at.work_h)
     points = _points(hours, life, cost, windows, lead_h=lead_h, travel=travel, at=at)
     return _compare(points, windows, at, cost.currency)
+
+
+def due(curve: Curve, *, lead_h: float, stakes: Stakes) -> bool:
+    """Whether the work must be prepared now: at the next look the chosen moment could no longer be kept."""
+    return curve.chosen.hours - min(lead_h, curve.chosen.hours) < stakes.look_again_h
 
 
 def parts_now(curve: Curve, cost: Cost, *, lead_h: float, stakes: Stakes) -> Parts:

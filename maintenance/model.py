@@ -178,7 +178,7 @@ class Policy:
     down: timedelta = timedelta(0)  # standing after a failure, where the library's cost does not hold it
     down_cost_h: float = 0.0  # an hour of that
     work: timedelta = timedelta(hours=4)  # standing for the planned work
-    stop_cost_h: float = 0.0  # an hour of that outside of every production window, and without windows
+    stop_cost_h: float | None = None  # an hour of that outside of the windows; None: 1/24 of what a failure loses
     travel: float = 0.0
     parts_lead: timedelta = timedelta(0)  # until parts come; longer where the stock says so
     expedite: float | None = None  # what it costs to get them sooner; None: impossible
@@ -187,7 +187,7 @@ class Policy:
     look_share: float = 0.3  # of the planned work, when nothing is found
     false_lasting: timedelta = timedelta(hours=100)  # of a false alarm, in the mean
     life: timedelta = timedelta(days=730)  # of a renewed machine
-    unwarned: float = 0.02  # share of failures before which the forecast does not fall in time
+    unwarned: float = 0.01  # share of failures before which the forecast does not fall in time
     doubt: float = 0.05  # share of forecasts from little history that know far less than they say
 
 

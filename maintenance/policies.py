@@ -64,16 +64,16 @@ class Applied:
     made_of: tuple[tuple[int, int], ...]
 
 
-def of(conn: Connection, asset: Asset, mode: str) -> Policy:
-    """The policy in force for a failure mode of an asset."""
-    return applied(conn, Scope(asset.asset_class, mode, asset.asset_id)).policy
+def of(conn: Connection, asset: Asset, mode: str, *, base: Policy = SHIPPED) -> Policy:
+    """The policy in force for a failure mode of an asset (``*``: whatever the mode)."""
+    return applied(conn, Scope(asset.asset_class, mode, asset.asset_id), base=base).policy
 
 
-def applied(conn: Connection, scope: Scope, *, instead: Kept | None = None) -> Applied:
-    """The policy in force within a scope; ``instead`` takes the place of the kept one with its scope."""
+def applied(conn: Connection, scope: Scope, *, instead: Kept | None = None, base: Policy = SHIPPED) -> Applied:
+    """The policy in force within a scope, over ``base``; ``instead`` takes the place of the kept one with its scope."""
     rows = [each for each in rows_of(conn) if instead is None or each.scope != instead.scope]
     found = [each for each in [*rows, *([instead] if instead else [])] if each.active and _covers(each.scope, scope)]
-    policy = SHIPPED
+    policy = base
     for each in sorted(found, key=lambda kept: _rank(kept.scope)):
         policy = policy_values.merged(policy, each.settings)
     return Applied(

@@ -58,7 +58,7 @@ SETTINGS: Mapping[str, Setting] = {
         Setting("down_h", "down", Unit.HOURS, 0, 8760),
         Setting("down_cost_h", "down_cost_h", Unit.MONEY_H, 0, MONEY_MOST),
         Setting("work_h", "work", Unit.HOURS, 0, 720),
-        Setting("stop_cost_h", "stop_cost_h", Unit.MONEY_H, 0, MONEY_MOST),
+        Setting("stop_cost_h", "stop_cost_h", Unit.MONEY_H, 0, MONEY_MOST, optional=True),
         Setting("travel", "travel", Unit.MONEY, 0, MONEY_MOST),
         Setting("parts_lead_h", "parts_lead", Unit.HOURS, 0, 17_520),
         Setting("expedite", "expedite", Unit.MONEY, 0, MONEY_MOST, optional=True),

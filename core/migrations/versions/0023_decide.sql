@@ -33,6 +33,8 @@ create table moments (
   start_at      timestamptz not null, -- the chosen moment
   what          text not null check (what in ('now', 'window', 'wait')),
   total         float8 not null,      -- expected cost at the chosen moment, in the currency of the prediction
+  now_total     float8 not null,      -- … and when beginning as soon as possible
+  due           boolean not null,     -- the work must be prepared before anybody looks again
   policies      jsonb not null,       -- [[policy id, version], …] from the general to the special; none = as shipped
   inputs        jsonb not null
 );
