@@ -111,13 +111,12 @@ def _parts(conn: Connection, needed: Demand) -> Iterator[dict[str, str]]:
 
 
 def _refuse_windows(conn: Connection, plan: Plan, asset_ids: Sequence[int], needed: Demand, now: datetime) -> None:
-    book = stops.book(conn)
     lasting = timedelta(minutes=needed.minutes)
-    for code, asset_id in zip(plan.assets, asset_ids, strict=True):
-        found = book.openings(asset_id, start=now, end=now + LOOKED_AHEAD)
-        if windows.next_stop(found, after=now, lasting=lasting) is None:
-            hours = windows.longest(found) / timedelta(hours=1)
-            raise NeverReady(
-                f"The work takes {needed.minutes / 60:g} h, but within the next {LOOKED_AHEAD.days} days {code} never "
-                f"stops for longer than {hours:g} h. Make a longer window or a shutdown, or split the work."
-            )
+    found = stops.book(conn).common(asset_ids, start=now, end=now + LOOKED_AHEAD)
+    if windows.next_stop(found, after=now, lasting=lasting) is None:
+        hours = windows.longest(found) / timedelta(hours=1)
+        raise NeverReady(
+            f"The work takes {needed.minutes / 60:g} h, but within the next {LOOKED_AHEAD.days} days "
+            f"{', '.join(plan.assets)} never stops for longer than {hours:g} h. Make a longer window or a shutdown, or "
+            "split the work."
+        )

@@ -17,8 +17,8 @@ from psycopg.types.json import Jsonb
 
 from core.database import savepoint
 from core.errors import NotFound, Stale
-from maintenance import job_plans
-from maintenance.errors import NeverReady
+from maintenance import job_plans, plans_store
+from maintenance.errors import BadPlan, NeverReady
 from maintenance.job_plans import Demand, JobPlan
 from tickets import checklist_store, service, stock
 from tickets import store as tickets_store
@@ -91,6 +91,8 @@ def put(
     if standing is not None and (standing.plan, standing.state) == (plan, state):
         return standing
     _refuse_strangers(conn, plan)
+    if state == "retired":
+        _refuse_needed(conn, code)
     conn.execute(
         "insert into job_plans (code, revision, state, body, made_at, by_name) values (%s, %s, %s, %s, %s, %s)",
         (code, revision + 1, state, Jsonb(job_plans.as_json(plan)), now, by_name),
@@ -183,6 +185,12 @@ def _reserve_missing(conn: Connection, ticket: Ticket, now: datetime) -> None:
                     stock.reserve(conn, SYSTEM, ticket.ticket_id, part_id=part_id, quantity=quantity - mine, now=now)
             except (ShortOfStock, NotFound):
                 continue
+
+
+def _refuse_needed(conn: Connection, code: str) -> None:
+    users = [each.code for each in plans_store.find(conn) if each.plan.job_plan == code]
+    if users:
+        raise BadPlan(f"{users[0]} opens orders with {code}. Give that plan another job plan first.")
 
 
 def _refuse_strangers(conn: Connection, plan: JobPlan) -> None:

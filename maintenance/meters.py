@@ -25,6 +25,7 @@ RATE_OVER = timedelta(days=28)
 SHORTEST = timedelta(hours=12)  # between two readings that tell a rate
 LONGEST_STEP = timedelta(days=2)  # samples that are read at once
 LATE = timedelta(minutes=2)  # samples may still come
+EVERY = timedelta(hours=1)  # a reading of what a signal counts
 GAP = timedelta(minutes=15)  # a state that was not heard of for so long counts no further
 MOST_VALUE = 1e12
 SELECT: LiteralString = """
@@ -173,7 +174,7 @@ def collect(conn: Connection, now: datetime) -> int:
     rows = conn.execute(
         """select meter_id, way, signal_id, watermark_at, running from meters
            where signal_id is not null and watermark_at < %s order by meter_id for update skip locked""",
-        (now - LATE,),
+        (now - LATE - EVERY,),
     ).fetchall()
     return sum(_collect(conn, *row, until=now - LATE) for row in rows)
 

@@ -10,7 +10,7 @@ unique (plan, due) is the net beneath. Neither a kill nor a jump of the clock lo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -67,6 +67,9 @@ def set_state(conn: Connection, plan_id: int, state: str, *, version: int | None
     if state == "retired":
         _refuse_needed(conn, standing)
     plans_store.set_state(conn, plan_id, state, now=now)
+    if state != "active":
+        today = now.astimezone(engineers.site_zone(conn)).date()
+        plans_store.unabsorb(conn, standing.code, since=today, until=None)
     return plans_store.get(conn, plan_id)
 
 
@@ -145,7 +148,7 @@ def look(conn: Connection, kept: Kept, *, now: datetime) -> list[Ruling]:
     today = now.astimezone(zone).date()
     family = plans_store.relatives(conn, kept.plan_id)
     known = plans_store.histories(conn, family, zone=zone, now=now)
-    bigger = coming(kept.code, family, known)
+    bigger = plans_schedule.coming(kept.code, {each.code: each.plan for each in family}, known)
     found = plans_due.rulings(kept.plan, known[kept.code], today=today, bigger=bigger)
     for ruling in found:
         if ruling.fate is Fate.OPENED:
@@ -154,26 +157,6 @@ def look(conn: Connection, kept: Kept, *, now: datetime) -> list[Ruling]:
             _keep(conn, kept, known[kept.code], ruling, now)
     _look_again(conn, kept, zone=zone, now=now, more=len(found) >= plans_due.MOST_RULINGS)
     return found
-
-
-def coming(code: str, family: Sequence[Kept], known: Mapping[str, History]) -> dict[str, list[date]]:
-    """When the plans that absorb this one come: their order that is open, and their next due day."""
-    plans = {each.code: each.plan for each in family}
-    found: dict[str, list[date]] = {}
-    for big in sorted(plans_schedule.bigger_of(plans)[code]):
-        history = known[big]
-        if history.state == "active":
-            days = [history.open, plans_due.next_due(plans[big], history)]
-            found[big] = [
-                day
-                for day in days
-                if day is not None and (day == history.open or not _is_done(plans[big], history, day))
-            ]
-    return found
-
-
-def _is_done(plan: Plan, history: History, day: date) -> bool:
-    return plans_due.is_done(plan, history, day)
 
 
 def _keep(conn: Connection, kept: Kept, history: History, ruling: Ruling, now: datetime) -> None:
@@ -204,6 +187,8 @@ def follow(conn: Connection, before: Ticket, ticket: Ticket, now: datetime) -> N
     those whose job plan it was given; a reopened one did not. It locks no plan."""
     if ticket.status in (REOPENED, CANCELLED):
         plans_store.withdraw(conn, ticket.ticket_id)
+        if ticket.status == CANCELLED:
+            _unabsorb(conn, ticket)
     elif ticket.status == DONE or (ticket.status == CLOSED and before.done_at is None):
         for plan_id, way in _served(conn, ticket).items():
             kept = plans_store.get(conn, plan_id)
@@ -211,6 +196,16 @@ def follow(conn: Connection, before: Ticket, ticket: Ticket, now: datetime) -> N
             plans_store.complete(
                 conn, plan_id, ticket_id=ticket.ticket_id, done_at=ticket.done_at or now, way=way, readings=readings
             )
+
+
+def _unabsorb(conn: Connection, ticket: Ticket) -> None:
+    """What an order that never comes was to hold is due again."""
+    rows = conn.execute(
+        "select p.code, o.due from pm_occurrences o join pm_plans p using (plan_id) where o.ticket_id = %s",
+        (ticket.ticket_id,),
+    )
+    for code, due in rows.fetchall():
+        plans_store.unabsorb(conn, code, since=due, until=due)
 
 
 def _served(conn: Connection, ticket: Ticket) -> dict[int, str]:
@@ -279,7 +274,7 @@ def _outlook(plan: Plan, history: History) -> Outlook:
 def schedule(conn: Connection, *, weeks: int, now: datetime) -> plans_schedule.Forecast:
     """The visits of the weeks to come."""
     found, today = standings(conn, now=now)
-    return plans_schedule.forecast(found, until=today + timedelta(weeks=weeks))
+    return plans_schedule.forecast(found, today=today, until=today + timedelta(weeks=weeks))
 
 
 def preview(
@@ -287,14 +282,23 @@ def preview(
 ) -> tuple[plans_schedule.Forecast, plans_schedule.Forecast]:
     """The visits as they are, and as they would be with this definition; nothing is kept. Raises BadPlan."""
     plan = plans_model.parse(code, data)
-    for each in plan.assets:
-        assets.asset_by_code(conn, each)
+    asset_ids = tuple(assets.asset_by_code(conn, each).asset_id for each in plan.assets)
     found, today = standings(conn, now=now)
     until = today + timedelta(weeks=weeks)
     others = [each for each in found if each.plan.code != code]
-    mine = next((each.history for each in found if each.plan.code == code), History(since=today))
+    mine = _history_of(conn, plan, asset_ids, today=today, now=now)
     changed = [*others, plans_schedule.Standing(plan, mine)]
-    return plans_schedule.forecast(found, until=until), plans_schedule.forecast(changed, until=until)
+    before = plans_schedule.forecast(found, today=today, until=until)
+    return before, plans_schedule.forecast(changed, today=today, until=until)
+
+
+def _history_of(conn: Connection, plan: Plan, asset_ids: tuple[int, ...], *, today: date, now: datetime) -> History:
+    """What happened to the plan of this code, told in the words of another definition; a new one begins today."""
+    kept = plans_store.by_code(conn, plan.code)
+    if kept is None or kept.state == "retired":
+        return History(since=today, levels=plans_store.levels_now(conn, plan, asset_ids, today=today, now=now))
+    changed = replace(kept, plan=plan, asset_ids=asset_ids)
+    return plans_store.histories(conn, [changed], zone=engineers.site_zone(conn), now=now)[plan.code]
 
 
 def get(conn: Connection, code: str) -> Kept:

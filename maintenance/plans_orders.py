@@ -53,13 +53,13 @@ def _members(
     conn: Connection, kept: Kept, slot: Slot, family: Sequence[Kept], known: Mapping[str, History]
 ) -> list[tuple[Kept, Slot]]:
     """The plan, and those whose next due day lets one visit do for both; their rows are locked."""
-    bigger = plans_schedule.bigger_of({each.code: each.plan for each in family})
+    plans = {each.code: each.plan for each in family}
     found = [(kept, slot)]
     for each in family:
-        if each.plan_id == kept.plan_id or each.code in bigger[kept.code] or kept.code in bigger[each.code]:
-            continue
-        other = _slot(each, known[each.code])
+        other = None if each.plan_id == kept.plan_id else _slot(each, known[each.code])
         if other is None or not all(plans_schedule.related(each.plan, member.plan) for member, _ in found):
+            continue
+        if plans_schedule.is_absorbed(other, plans_schedule.coming(each.code, plans, known)):
             continue
         if plans_due.join([mine for _, mine in found], other) is not None and _lock(conn, each):
             found.append((each, other))

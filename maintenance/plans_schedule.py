@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from heapq import heapify, heappop, heapreplace
 
 from maintenance.plans_due import Fate, History, Ruling, Slot, Why, finish, is_done, join, next_due, settle
 from maintenance.plans_model import Plan
 
-DAY = timedelta(days=1)
 MOST_VISITS = 200_000
 
 
@@ -41,12 +41,15 @@ class Forecast:
     spared: tuple[tuple[str, Ruling], ...]
 
 
-def forecast(standings: Iterable[Standing], *, until: date) -> Forecast:
-    """Everything due up to and including ``until``, by day. An open order counts as done on the day it is due."""
+def forecast(standings: Iterable[Standing], *, today: date, until: date) -> Forecast:
+    """Everything due up to and including ``until``, by day, nothing before ``today``.
+
+    An order that is open counts as done on the day it is due.
+    """
     visits: list[Visit] = []
     spared: list[tuple[str, Ruling]] = []
     for group in groups(standings):
-        run = _Run(group, until)
+        run = _Run(group, today, until)
         visits += run.visits()
         spared += run.spared
         if len(visits) > MOST_VISITS:
@@ -90,6 +93,23 @@ def bigger_of(plans: Mapping[str, Plan]) -> dict[str, set[str]]:
     return found
 
 
+def coming(code: str, plans: Mapping[str, Plan], known: Mapping[str, History]) -> dict[str, list[date]]:
+    """When the plans that absorb this one come: the order that is open, and the next due day that is not done yet."""
+    found: dict[str, list[date]] = {}
+    for big in sorted(bigger_of(plans)[code]):
+        history = known[big]
+        if history.state == "active":
+            due = next_due(plans[big], history)
+            days = [] if due is None or is_done(plans[big], history, due) else [due]
+            found[big] = days if history.open is None else [history.open, *days]
+    return found
+
+
+def is_absorbed(slot: Slot, bigger: Mapping[str, Sequence[date]]) -> bool:
+    """Whether one of these days is near enough to stand for the due day."""
+    return any(abs((day - slot.due).days) <= slot.tolerance for days in bigger.values() for day in days)
+
+
 def related(one: Plan, other: Plan) -> bool:
     """Whether one visit can serve both: the machines of one are among those of the other."""
     mine, theirs = set(one.assets), set(other.assets)
@@ -97,37 +117,43 @@ def related(one: Plan, other: Plan) -> bool:
 
 
 class _Run:
-    """One group, day by day."""
+    """One group, in the order of due days. A due day only ever moves on, so that a heap may hold old ones."""
 
-    def __init__(self, group: Sequence[Standing], until: date) -> None:
-        self.until = until
+    def __init__(self, group: Sequence[Standing], today: date, until: date) -> None:
+        self.today, self.until = today, until
         self.plans = {each.plan.code: each.plan for each in group}
-        self.histories = {each.plan.code: each.history for each in group if each.history.state == "active"}
+        self.histories = {each.plan.code: _closed(each.history, today) for each in group if _is_active(each)}
         self.bigger = bigger_of(self.plans)
+        self.smaller: dict[str, list[str]] = {code: [] for code in self.plans}
+        for code, those in self.bigger.items():
+            for big in those:
+                self.smaller[big].append(code)
         self.spared: list[tuple[str, Ruling]] = []
+        self._relatives = _relatives({code: self.plans[code] for code in self.histories})
         self._dues: dict[str, date | None] = {}
-        for code, history in self.histories.items():
-            if history.open is not None:
-                self.histories[code] = finish(history, max(history.open, history.since))
+        self._heap = [(date.min, len(self.bigger[code]), code) for code in self.histories]
+        heapify(self._heap)
 
     def visits(self) -> Iterator[Visit]:
         while (first := self._first()) is not None:
-            code, due = first
-            absorbed = self._absorbed(code, due)
+            absorbed = self._absorbed(first.code, first.due)
             if absorbed is not None:
-                self._spare(code, absorbed)
+                self._spare(first.code, absorbed)
             else:
-                yield self._visit(Slot(code, due, self.plans[code].tolerance_days))
+                yield self._visit(first)
 
-    def _first(self) -> tuple[str, date] | None:
+    def _first(self) -> Slot | None:
         """The plan that is due first; of several the biggest."""
-        best: tuple[date, int, str] | None = None
-        for code in self.histories:
-            due = self._due(code)
-            if due is not None and due <= self.until:
-                rank = (due, len(self.bigger[code]), code)
-                best = rank if best is None or rank < best else best
-        return None if best is None else (best[2], best[0])
+        while self._heap:
+            due, rank, code = self._heap[0]
+            actual = self._due(code)
+            if actual is None or actual > self.until:
+                heappop(self._heap)
+            elif actual != due:
+                heapreplace(self._heap, (actual, rank, code))
+            else:
+                return Slot(code, due, self.plans[code].tolerance_days)
+        return None
 
     def _due(self, code: str) -> date | None:
         """The next due day that the last time it was done does not stand for."""
@@ -145,9 +171,9 @@ class _Run:
     def _absorbed(self, code: str, due: date) -> Ruling | None:
         tolerance = self.plans[code].tolerance_days
         for big in sorted(self.bigger[code]):
-            coming = self._due(big) if big in self.histories else None
-            if coming is not None and abs((coming - due).days) <= tolerance:
-                return Ruling(due, Fate.SUPPRESSED, Why.ABSORBED, coming, big)
+            near = self._due(big) if big in self.histories else None
+            if near is not None and abs((near - due).days) <= tolerance:
+                return Ruling(due, Fate.SUPPRESSED, Why.ABSORBED, near, big)
         return None
 
     def _spare(self, code: str, ruling: Ruling) -> None:
@@ -156,20 +182,20 @@ class _Run:
         del self._dues[code]
 
     def _visit(self, first: Slot) -> Visit:
-        slots, day = [first], first.due
-        for code in sorted(self.histories):
+        slots = [first]
+        for code in self._relatives[first.code]:
             slot = self._joins(code, slots)
             if slot is not None:
                 slots.append(slot)
-        day = max(first.due, *(each.earliest for each in slots))
+        day = max(first.due, self.today, *(each.earliest for each in slots))
         for slot in slots:
             self._do(slot, day)
         assets = dict.fromkeys(asset for slot in slots for asset in self.plans[slot.code].assets)
         return Visit(day, tuple(assets), tuple(slots))
 
     def _joins(self, code: str, slots: Sequence[Slot]) -> Slot | None:
-        due = None if any(code == each.code for each in slots) else self._due(code)
-        if due is None or not all(related(self.plans[code], self.plans[each.code]) for each in slots):
+        due = self._due(code)
+        if due is None or not all(code in self._relatives[each.code] for each in slots):
             return None
         slot = Slot(code, due, self.plans[code].tolerance_days)
         if join(slots, slot) is None or self._absorbed(code, due) is not None:
@@ -180,7 +206,29 @@ class _Run:
         settled = settle(self.plans[slot.code], self.histories[slot.code], Ruling(slot.due, Fate.OPENED, Why.DUE))
         self.histories[slot.code] = finish(settled, day)
         self._dues.pop(slot.code, None)
-        for code, those in self.bigger.items():
-            if slot.code in those and code in self.histories:
+        for code in self.smaller[slot.code]:
+            if code in self.histories:
                 self.histories[code] = finish(self.histories[code], day)
                 self._dues.pop(code, None)
+
+
+def _is_active(each: Standing) -> bool:
+    return each.history.state == "active"
+
+
+def _closed(history: History, today: date) -> History:
+    """An order that is open counts as done on the day it is due, or today."""
+    return history if history.open is None else finish(history, max(history.open, today))
+
+
+def _relatives(plans: Mapping[str, Plan]) -> dict[str, dict[str, None]]:
+    """Plan → those that one visit can serve with it, by code."""
+    of_asset: dict[str, list[str]] = {}
+    for code in sorted(plans):
+        for asset in plans[code].assets:
+            of_asset.setdefault(asset, []).append(code)
+    found: dict[str, dict[str, None]] = {}
+    for code, plan in plans.items():
+        near = sorted({other for asset in plan.assets for other in of_asset[asset]} - {code})
+        found[code] = dict.fromkeys(other for other in near if related(plan, plans[other]))
+    return found

@@ -181,6 +181,18 @@ def withdraw(conn: Connection, ticket_id: int) -> None:
     conn.execute("delete from pm_completions where ticket_id = %s", (ticket_id,))
 
 
+def unabsorb(conn: Connection, code: str, *, since: date, until: date | None) -> None:
+    """Due days that were left to this plan's visit of ``since`` … ``until`` are to be decided again, where they are the
+    last ones that were decided."""
+    conn.execute(
+        """delete from pm_occurrences o where o.state = 'suppressed' and o.reason->>'key' = 'absorbed'
+             and o.reason->>'by' = %(code)s and (o.reason->>'about')::date >= %(since)s
+             and (o.reason->>'about')::date <= coalesce(%(until)s::date, 'infinity')
+             and o.due = (select max(l.due) from pm_occurrences l where l.plan_id = o.plan_id)""",
+        {"code": code, "since": since, "until": until},
+    )
+
+
 def occurrences(conn: Connection, plan_id: int, *, most: int = 100) -> list[Occurrence]:
     """What became of a plan's due days, newest first."""
     rows = conn.execute(
@@ -212,6 +224,22 @@ def readings_now(conn: Connection, kept: Kept, *, now: datetime) -> dict[str, fl
     mine = _meters_of(conn, [kept])
     rates = meters.rates(conn, [ident for ident, _ in mine.get(kept.plan_id, [])], now=now)
     return {code: rates[ident].total for ident, code in mine.get(kept.plan_id, []) if ident in rates}
+
+
+def levels_now(
+    conn: Connection, plan: Plan, asset_ids: Sequence[int], *, today: date, now: datetime
+) -> dict[str, Level]:
+    """The meters of a plan that is new: they count from now."""
+    wanted = [each.meter for each in plan.triggers if isinstance(each, Meter)]
+    rows = conn.execute(
+        "select meter_id, code from meters where asset_id = %s and code = any(%s)", (asset_ids[0], wanted)
+    ).fetchall()
+    rates = meters.rates(conn, [row[0] for row in rows], now=now)
+    return {
+        code: Level(rates[ident].total, today, rates[ident].per_day, rates[ident].total)
+        for ident, code in rows
+        if ident in rates
+    }
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

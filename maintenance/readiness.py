@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import LiteralString
@@ -197,6 +197,14 @@ def override(conn: Connection, actor: Actor, ticket_id: int, *, reason: str, ver
     return service.record(conn, actor, ticket_id, kind="window_override", details=details, now=now)
 
 
+def take_override(conn: Connection, actor: Actor, ticket_id: int, *, version: int, now: datetime) -> Ticket:
+    """The machine's windows count again. Raises as :func:`give_permit`."""
+    _refuse_machine(actor)
+    tickets_store.lock(conn, ticket_id, version=version)
+    conn.execute("delete from window_overrides where ticket_id = %s", (ticket_id,))
+    return service.record(conn, actor, ticket_id, kind="window_override", details={"given": False}, now=now)
+
+
 def _refuse_machine(actor: Actor) -> None:
     """A name of a person stands behind it."""
     if actor.actor_id is None or actor.part not in PLANNERS:
@@ -262,19 +270,16 @@ def _skills(
 def _window(
     conn: Connection, ticket: Ticket, lasting: timedelta, known: World, now: datetime
 ) -> tuple[windows.Opening | None, list[Lack]]:
-    """The stop of the last of the order's machines that gets one, and what cannot stop."""
-    found: list[windows.Opening] = []
-    lacks: list[Lack] = []
-    for asset_id in sorted(machines(conn, ticket)):
-        openings = known.book.openings(asset_id, start=now, end=now + HORIZON)
-        stop = windows.next_stop(openings, after=now, lasting=lasting)
-        if stop is None:
-            hours = f"{lasting / timedelta(hours=1):g}"
-            values = {"asset": known.codes.get(asset_id, ""), "hours": hours, "days": HORIZON.days}
-            lacks.append(Lack(Kind.WINDOW, sentences.say("lack.window", values)))
-        else:
-            found.append(stop)
-    return max(found, key=lambda stop: stop.start, default=None), lacks
+    """The earliest stop of all the order's machines together with what an hour of it costs, or which cannot stop."""
+    asset_ids = sorted(machines(conn, ticket))
+    common = known.book.common(asset_ids, start=now, end=now + HORIZON)
+    stop = windows.next_stop(common, after=now, lasting=lasting)
+    if stop is None:
+        codes = ", ".join(known.codes.get(asset_id, "") for asset_id in asset_ids)
+        values = {"asset": codes, "hours": f"{lasting / timedelta(hours=1):g}", "days": HORIZON.days}
+        return None, [Lack(Kind.WINDOW, sentences.say("lack.window", values))]
+    cost = known.book.cost_of(asset_ids, stop.start, stop.end)
+    return replace(stop, cost_h=cost / (lasting / timedelta(hours=1))), []
 
 
 def _override(conn: Connection, ticket_id: int) -> Override | None:

@@ -63,6 +63,18 @@ class Book:
         always = next((self.costs[asset] for asset in line if asset in self.costs), 0.0)
         return windows.spread(windows.inherited(self.rules, line), start=start, end=end, always_h=always)
 
+    def common(self, asset_ids: Sequence[int], *, start: datetime, end: datetime) -> list[Window]:
+        """When all of them may stop together; without any asset all the time."""
+        found = [Window(start, end)]
+        for asset_id in asset_ids:
+            found = windows.overlap(found, self.openings(asset_id, start=start, end=end))
+        return found
+
+    def cost_of(self, asset_ids: Sequence[int], start: datetime, end: datetime) -> float:
+        """What it costs that all of them stand from ``start`` to ``end``, where they may."""
+        times = ((self.openings(asset_id, start=start, end=end), start, end) for asset_id in asset_ids)
+        return sum(windows.stop_cost(*each) or 0.0 for each in times)
+
 
 # -- asking -----------------------------------------------------------------------------------------------------------
 

@@ -117,6 +117,17 @@ def stretches(windows: Iterable[Window]) -> list[Window]:
     return found
 
 
+def overlap(one: Iterable[Window], other: Iterable[Window]) -> list[Window]:
+    """When both hold: two machines that have to stop for one visit."""
+    found = (
+        Window(max(a.start, b.start), min(a.end, b.end))
+        for a in stretches(one)
+        for b in stretches(other)
+        if max(a.start, b.start) < min(a.end, b.end)
+    )
+    return stretches(found)
+
+
 # -- rules ------------------------------------------------------------------------------------------------------------
 
 

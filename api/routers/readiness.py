@@ -95,6 +95,13 @@ def override(ctx: Ctx, ticket_id: Id, version: Version, body: OverrideBody) -> R
     return _shown(readiness.of(ctx.conn, ticket, now=ctx.now))
 
 
+@routes.delete("/tickets/{ticket_id}/window-override", dependencies=EDIT)
+def take_override(ctx: Ctx, ticket_id: Id, version: Version) -> ReadinessShown:
+    """The machine's windows count again."""
+    ticket = readiness.take_override(ctx.conn, ctx.actor, ticket_id, version=version, now=ctx.now)
+    return _shown(readiness.of(ctx.conn, ticket, now=ctx.now))
+
+
 def _shown(found: Readiness) -> ReadinessShown:
     ticket = found.ticket
     named = {

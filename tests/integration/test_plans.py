@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from psycopg import Connection
 
 from core import clock
 from core.database import Database, savepoint
 from core.errors import Stale
-from maintenance import job_plans_store, meters, plans, plans_orders, plans_store, plans_text, readiness
+from maintenance import job_plans_store, meters, plans, plans_due, plans_orders, plans_store, plans_text, readiness
 from maintenance.errors import AlreadyDecided, BadPlan, BadReading, NeverReady
 from maintenance.plans_due import Fate, Ruling, Why
 from maintenance.readiness import Kind, State
 from plant import stops
 from plant.model import Window
+from plant.times import to_us
 from plant.windows import Rule, Weekly
 from tests.integration.tickets_world import HOUR, NOW, World, asset, build, order, walk
 from tickets import engineers, hooks, service, stock, stores
 from tickets import store as tickets_store
+from tickets.dispatch import drawing, people
 from tickets.errors import NotAllowed
 
 DAY = timedelta(days=1)
@@ -158,6 +161,26 @@ def test_overlapping_plans_share_an_order_and_the_bigger_one_holds_the_smaller(c
 
 def zone(conn: Connection) -> Any:
     return engineers.site_zone(conn)
+
+
+def test_what_a_cancelled_bigger_order_was_to_hold_is_due_again(conn: Connection) -> None:
+    at = shop(conn)
+    month = put(conn, "MONTH", calendar=weekly(TODAY + 4 * DAY, 1, "month"), tolerance_days=3)
+    put(conn, "YEAR", calendar=weekly(TODAY + 2 * DAY, 12, "month"), absorbs=["MONTH"], lead_days=2)
+    ring(conn, NOW)
+    ring(conn, NOW + 4 * DAY)
+    (ticket_id,) = orders(conn)
+    assert fates(conn, month) == [(TODAY + 4 * DAY, "suppressed", "absorbed")]
+    with hooks.only():
+        hooks.hooks.register_on_transition(plans.follow)
+        ticket = tickets_store.get(conn, ticket_id)
+        service.transition(
+            conn, at.world.planner, ticket_id, to="cancelled", version=ticket.version, fields={"reason": "No stop"},
+            now=NOW + 4 * DAY,
+        )  # fmt: skip
+    ring(conn, NOW + 5 * DAY)
+    assert fates(conn, month) == [(TODAY + 4 * DAY, "opened", "due")]
+    assert len(orders(conn)) == 2
 
 
 def test_an_order_that_is_open_for_the_machine_takes_what_falls_due(conn: Connection) -> None:
@@ -313,6 +336,62 @@ def test_plans_as_text_come_back_the_same_and_applying_again_changes_nothing(con
     assert plans_text.export(conn) == changed
     with pytest.raises(BadPlan):
         plans_text.apply(conn, changed.replace('unit = "week"', 'unit = "moon"'), by_name="Pat", now=NOW)
+
+
+def test_dispatch_plans_nothing_outside_a_window_unless_a_name_stands_for_it(conn: Connection) -> None:
+    at = shop(conn)
+    ticket = order(conn, at.world)
+    conn.execute("insert into ticket_assets (ticket_id, asset_id) values (%s, %s)", (ticket.ticket_id, at.world.motor))
+    people.set_needs(conn, ticket.ticket_id, people.Needs(7200))
+    stops.put(conn, Rule(at.world.pump, Weekly("UTC", (1,), 12 * 60, 240, TODAY)))
+    stops.put(conn, Rule(at.world.motor, Weekly("UTC", (1,), 13 * 60, 240, TODAY)))
+    (job,) = drawing.draw(conn, origin=NOW).problem.jobs
+    day = 24 * 3600
+    assert job.windows == ((day + 4 * 3600, day + 7 * 3600),)  # Tuesday 13:00 to 16:00, both stand
+    stop = look(conn, ticket.ticket_id).window
+    assert stop is not None
+    assert stop.start == NOW + 28 * HOUR
+    version = tickets_store.get(conn, ticket.ticket_id).version
+    readiness.override(conn, at.world.planner, ticket.ticket_id, reason="Leak", version=version, now=NOW)
+    (job,) = drawing.draw(conn, origin=NOW).problem.jobs
+    assert job.windows == ()
+
+
+def test_a_condition_opens_an_order_while_it_is_met_and_not_again_at_once(conn: Connection) -> None:
+    at = shop(conn)
+    row = conn.execute(
+        """insert into signals (asset_id, code, name, quantity, unit, period_s, role)
+           values (%s, 'dp', 'dp', 'pressure', 'bar', 1, 'measured') returning signal_id""",
+        (at.world.pump,),
+    ).fetchone()
+    assert row
+    with pytest.raises(BadPlan, match="no signal"):
+        put(conn, "PM", calendar=[], condition={"signal": "nope", "relation": "above", "limit": 1})
+    condition = {"signal": "dp", "relation": "above", "limit": 0.8}
+    kept = put(conn, "FILTER", calendar=[], condition=condition)
+    ring(conn, NOW)
+    assert orders(conn) == []
+    assert plans_due.next_due(kept.plan, replace(history(conn, kept), held=TODAY)) == TODAY
+    held = replace(history(conn, kept), held=TODAY, settled=TODAY - DAY)
+    assert plans_due.next_due(kept.plan, held) == TODAY + 6 * DAY
+
+
+def history(conn: Connection, kept: plans_store.Kept) -> plans_due.History:
+    return plans_store.histories(conn, [kept], zone=zone(conn), now=NOW)[kept.code]
+
+
+def test_running_hours_are_counted_while_the_state_says_so() -> None:
+    hour = int(HOUR / timedelta(microseconds=1))
+    start = to_us(NOW)
+    at = np.arange(start, start + hour, 60_000_000)
+    on = np.ones(len(at))
+    hours, running = meters.running_hours(at, on, since=NOW, until=NOW + HOUR, running=True)
+    assert (hours, running) == (pytest.approx(1.0), True)
+    half = np.where(np.arange(len(at)) < 30, 1.0, 0.0)
+    hours, running = meters.running_hours(at, half, since=NOW, until=NOW + HOUR, running=False)
+    assert (hours, running) == (pytest.approx(0.5), False)
+    hours, running = meters.running_hours(at[:1], on[:1], since=NOW, until=NOW + 5 * HOUR, running=False)
+    assert hours == pytest.approx(0.25)  # silence is not running time
 
 
 def test_many_at_once_and_killed_ones_open_one_order_a_due_day(database: Database, site: int) -> None:

@@ -193,13 +193,24 @@ def test_the_year_absorbs_the_month_in_the_weeks_to_come() -> None:
     quarter = plan("QUARTER", Calendar(3, Unit.MONTH, T0), absorbs=("MONTH",), tolerance_days=10)
     month = plan("MONTH", Calendar(1, Unit.MONTH, T0 + DAY), tolerance_days=10)
     standings = [Standing(each, History(T0)) for each in (month, quarter, year)]
-    found = plans_schedule.forecast(standings, until=T0 + 364 * DAY)
+    found = plans_schedule.forecast(standings, today=T0, until=T0 + 364 * DAY)
     days = [visit.day for visit in found.visits]
     assert len(days) == 12
     assert len(set(days)) == 12
     by = {code: sum(slot.code == code for visit in found.visits for slot in visit.plans) for code in ("YEAR", "MONTH")}
     assert by == {"YEAR": 1, "MONTH": 8}
     assert {ruling.why for _, ruling in found.spared} == {Why.ABSORBED, Why.DONE_BEFORE}
+
+
+def test_what_is_overdue_is_visited_today_and_an_open_order_counts_once() -> None:
+    week = plan("WEEK", Calendar(1, Unit.WEEK, T0), tolerance_days=1)
+    late = Standing(week, History(T0, settled=T0, open=T0))
+    found = plans_schedule.forecast([late], today=T0 + 9 * DAY, until=T0 + 20 * DAY)
+    assert [visit.day for visit in found.visits] == [T0 + 14 * DAY]
+    assert [(ruling.due, ruling.why) for _, ruling in found.spared] == [(T0 + 7 * DAY, Why.DONE_BEFORE)]
+    never = Standing(week, History(T0))
+    found = plans_schedule.forecast([never], today=T0 + 3 * DAY, until=T0 + 8 * DAY)
+    assert [visit.day for visit in found.visits] == [T0 + 3 * DAY, T0 + 7 * DAY]
 
 
 plans = st.lists(
@@ -227,7 +238,7 @@ def test_schedules_keep_every_due_day_once_and_visit_nothing_twice(
         trigger = Calendar(cal.every, cal.unit, cal.first, mode, cal.weekdays, cal.nth)
         made.append(plan(f"PM-{i}", trigger, assets=assets, tolerance_days=tolerance, absorbs=below))
     until = T0 + days * DAY
-    found = plans_schedule.forecast([Standing(each, History(T0)) for each in made], until=until)
+    found = plans_schedule.forecast([Standing(each, History(T0)) for each in made], today=T0, until=until)
     bigger = plans_schedule.bigger_of({each.code: each for each in made})
     visits = {(slot.code, slot.due): visit.day for visit in found.visits for slot in visit.plans}
     for each in made:
@@ -272,7 +283,7 @@ def test_two_thousand_plans_over_a_year_take_no_five_seconds() -> None:
         below = (f"PM-{i - 1}",) if i % 4 == 2 else ()
         made.append(plan(f"PM-{i}", trigger, assets=(f"A-{i // 4}",), tolerance_days=2, absorbs=below))
     began = time.process_time()
-    found = plans_schedule.forecast([Standing(each, History(T0)) for each in made], until=T0 + 364 * DAY)
+    found = plans_schedule.forecast([Standing(each, History(T0)) for each in made], today=T0, until=T0 + 364 * DAY)
     assert time.process_time() - began < 5
     assert len(found.visits) > 20_000
 

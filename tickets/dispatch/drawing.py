@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 
-from plant import stops, windows
+from plant import stops
 from plant.stops import Book
 from tickets import engineers, stock, store
 from tickets.dispatch import people
@@ -146,13 +146,16 @@ def _jobs(
     places = {row[0]: Place(row[1], row[2]) for row in conn.execute("select asset_id, x_m, y_m from asset_places")}
     book = stops.book(conn)
     overridden = {row[0] for row in conn.execute("select ticket_id from window_overrides")}
+    several: dict[int, list[int]] = {}
+    for ticket_id, asset_id in conn.execute("select ticket_id, asset_id from ticket_assets"):
+        several.setdefault(ticket_id, []).append(asset_id)
     blocked = _blockers(conn)
     kits = bool(conn.execute("select 1 from kits union all select 1 from ticket_kits limit 1").fetchone())
     known = {row[0] for row in rows}
     found = []
     for row in rows:
         line = _line(row[2], parents)
-        free = row[2] is None or row[0] in overridden
+        standing = sorted({*several.get(row[0], ()), *([] if row[2] is None else [row[2]])})
         after = {other for other in (*(row[10] or ()), *blocked.get(row[0], ())) if other in known}
         found.append(
             Job(
@@ -166,7 +169,7 @@ def _jobs(
                 tuple(row[9] or ()),
                 row[7] or 1,
                 _ready(conn, row, origin) if kits or row[11] else 0,
-                () if free else _windows(book, row[2], origin, until),
+                () if row[0] in overridden else _windows(book, standing, origin, until),
                 tuple(sorted(after)),
                 frozen.get(row[0], ()),
             )
@@ -183,12 +186,13 @@ def _line(asset_id: int | None, parents: Mapping[int, int | None]) -> list[int]:
     return line
 
 
-def _windows(book: Book, asset_id: int, origin: datetime, until: datetime) -> tuple[Span, ...]:
-    """Nothing: the machine may always stand. One with windows, but none in this time, may not: a window too short for
-    anything says so."""
-    if not book.is_restricted(asset_id):
+def _windows(book: Book, asset_ids: Sequence[int], origin: datetime, until: datetime) -> tuple[Span, ...]:
+    """Nothing: the machines may always stand. Those with windows, but none in this time, may not: a window too short
+    for anything says so."""
+    restricted = [asset_id for asset_id in asset_ids if book.is_restricted(asset_id)]
+    if not restricted:
         return ()
-    found = windows.stretches(book.openings(asset_id, start=origin, end=until))
+    found = book.common(restricted, start=origin, end=until)
     return tuple(_span(each.start, each.end, origin) for each in found) or (Span(0, 0),)
 
 

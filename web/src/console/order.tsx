@@ -14,6 +14,7 @@ import { Family, MergedAway } from "../parts/family";
 import { EvidenceList, Guide, Verification } from "../parts/job_parts";
 import { SimilarOrders } from "../parts/similar";
 import { HealthLight, isOpen, PriorityMark, StatusChip } from "../parts/marks";
+import { OrderPlan } from "../parts/order_plan";
 import type { Moment } from "../parts/plot";
 import { SignalPlots } from "../parts/signal_plot";
 import { Costs, Split } from "../parts/split_cost";
@@ -74,6 +75,7 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
           <Approvals ticket={ticket} />
           <section className="panel"><h2>{t("sla.title")}</h2><SlaClocks ticket={ticket} /></section>
           <section className="panel"><h2>{t("order.assignee")}</h2><Assignment ticket={ticket} me={me} /></section>
+          {me.role !== "requester" && ticket.kind !== "request" && isOpen(ticket.status) && <OrderPlan ticket={ticket} me={me} />}
           <Triage ticket={ticket} me={me} />
           <section className="panel"><h2>{t("order.facts")}</h2><Facts ticket={ticket} asset={asset.data} /></section>
           <CustomFields ticket={ticket} me={me} />
