@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from maintenance.life import features
 from maintenance.life.conformal import Residuals
 from maintenance.life.experts import Kernel, Trees
-from maintenance.life.features import START, features
 from plant.model import Floats
 
 MODEL, VERSION = "run-to-failure", "1"
@@ -27,6 +27,7 @@ SEEDS = 2
 ROWS = 4500  # that a fit looks at
 THINNED = 1.36  # of the cap: beyond it every third row serves
 LEAST_RUNS = 10
+LATELY = 10  # steps that count as now
 SHARES = np.linspace(0.0, 1.0, 21)
 
 
@@ -57,6 +58,15 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """One step of a life: ``expected`` steps left up to the cap, ``chance`` to fail within, ``health`` 1 … 0."""
+
+    expected: float
+    chance: float
+    health: float
+
+
+@dataclass(frozen=True, slots=True)
 class LifeModel:
     """Answers for machines of the class it was fitted on; signals in the order of the fit."""
 
@@ -76,13 +86,27 @@ class LifeModel:
 
     def rows(self, values: Floats) -> Floats:
         """Features of a run's every step."""
-        return features(values[:, self.used], centre=self.centre, scale=self.scale)
+        return features.features(values[:, self.used], centre=self.centre, scale=self.scale)
 
     def answer(self, values: Floats, *, levels: Sequence[float], within: float) -> Answer:
         """For a machine whose life so far is ``values`` float64[n ≥ 1, k]; everything is ≥ 0 and finite."""
         point = float(self.expected(self.rows(values)[-1:])[0])
         quantiles = np.maximum(self.residuals.quantiles(point, levels), 0.0)
         return Answer(point, quantiles, self.residuals.chance(point, within))
+
+    def seen(self, values: Floats, *, newest: int, within: float) -> list[Seen]:
+        """The last ``newest`` steps of a life, each as it was known then."""
+        expected = self.expected(self.rows(values)[-newest:])
+        return [
+            Seen(float(each), self.residuals.chance(float(each), within), float(each) / self.cap) for each in expected
+        ]
+
+    def moved(self, values: Floats) -> Floats:
+        """How far each signal has moved since the life began, float64[k] in the class's spread; 0: it never moves."""
+        recent = features.held(values[:, self.used], self.centre)
+        found = np.zeros(len(self.used))
+        found[self.used] = (recent[-LATELY:].mean(axis=0) - recent[: features.START].mean(axis=0)) / self.scale
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +147,10 @@ def unseen(runs: Sequence[Run], *, cap: float, seed: int) -> Unseen:
         raise TooFewLives(f"{LEAST_RUNS} lives that ended are needed.")
     used, centre, scale = usual = _usual(runs)
     rows = _sampled(runs, cap)
-    x = [features(run.values[:, used], centre=centre, scale=scale)[row] for run, row in zip(runs, rows, strict=True)]
+    x = [
+        features.features(run.values[:, used], centre=centre, scale=scale)[row]
+        for run, row in zip(runs, rows, strict=True)
+    ]
     left = [run.left()[row] for run, row in zip(runs, rows, strict=True)]
     fold = np.random.default_rng(seed).permutation(len(runs)) % FOLDS
     part = np.repeat(fold, [len(row) for row in rows])
@@ -161,7 +188,7 @@ def _sampled(runs: Sequence[Run], cap: float) -> list[npt.NDArray[np.int64]]:
     for run in runs:
         at, left = np.arange(len(run.values)), run.left()
         known = np.full(len(at), run.failed) | (left >= cap)
-        chosen.append(at[known & (at >= START) & ((left <= THINNED * cap) | (at % 3 == 0))])
+        chosen.append(at[known & (at >= features.START) & ((left <= THINNED * cap) | (at % 3 == 0))])
     stride = max(1, round(sum(map(len, chosen)) / ROWS))
     return [rows[number % stride :: stride] for number, rows in enumerate(chosen)]
 

@@ -6,15 +6,17 @@ Predictions that spoke of the life that ended are scored in the same transaction
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import Connection
 
 from core.errors import NotFound
-from maintenance import library
+from maintenance import libraries
 from maintenance.errors import BadFailure
 from maintenance.life import outcomes
 from plant import assets
+
+LEEWAY = timedelta(minutes=5)  # by which a caller's clock may be ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ def record(
 ) -> Failure:
     """Record that the machine failed; recording the same again changes nothing. Raises NotFound, BadFailure."""
     asset = assets.asset(conn, asset_id)
-    if failed_at > now:
+    if failed_at > now + LEEWAY:
         raise BadFailure("A failure is recorded once it has happened: this time has not come yet.")
-    if mode not in {each.code for each in library.modes(asset.asset_class)}:
+    failed_at = min(failed_at, now)
+    if mode not in {each.code for each in libraries.modes(conn, asset.asset_class)}:
         raise BadFailure(f"The class {asset.asset_class} has no failure mode {mode!r}.")
     if ticket_id is not None and _asset_of(conn, ticket_id) != asset_id:
         raise BadFailure("The order named is about another machine.")

@@ -66,4 +66,3 @@ def slope(x: Floats, span: int) -> Floats:
     found = span * covariance / spread[:, None]
     found[points < LEAST_SLOPE] = 0.0
     return np.asarray(found, np.float64)
-

@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance.life import learned, outcomes
+from maintenance.life import learned, outcomes, watch
 
 
 @every(seconds=60, name="maintenance.life.settle")
@@ -20,3 +20,8 @@ def settle(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  #
 def learn(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     """One class and mode a round: it takes some seconds of processor time for each hundred lives."""
     learned.learn(conn, now)
+
+
+@every(seconds=5, name="maintenance.life.watch")
+def look(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    watch.look(conn, now)

@@ -71,7 +71,7 @@ def forecast(conn: Connection, asset: Asset, mode: str, *, at: datetime, horizon
     if kept is None or start is None:
         return None
     signals = histories.measured(conn, asset.asset_id)
-    model = _model(conn, kept)
+    model = model_of(conn, kept)
     if model is None or not set(kept.signals) <= signals.keys():
         return None
     ids = [signals[code] for code in kept.signals]
@@ -85,9 +85,12 @@ def learn(conn: Connection, now: datetime) -> Kept | None:
     """Learn for the first class and mode that has enough failures, and new ones; None when there is none."""
     for asset_class, mode, failures in _groups(conn):
         learnt_from = hashlib.sha256(",".join(map(str, failures)).encode()).hexdigest()
-        if len(failures) < boosted.LEAST_RUNS or _known(conn, asset_class, mode, learnt_from):
+        if len(failures) < boosted.LEAST_RUNS or learnt_from in _TRIED or _known(conn, asset_class, mode, learnt_from):
             continue
-        return _learn(conn, asset_class, mode, failures, learnt_from, now)
+        made = _learn(conn, asset_class, mode, failures, learnt_from, now)
+        if made is not None:
+            return made
+        _TRIED.add(learnt_from)  # too little was recorded of these lives: not read again until there is another
     return None
 
 
@@ -183,7 +186,7 @@ def _step_h(conn: Connection, lives: list[tuple[int, datetime, datetime]], signa
     return max(usual, float(row[0]) / 3600 if row and row[0] else usual)
 
 
-def _model(conn: Connection, kept: Kept) -> LifeModel | None:
+def model_of(conn: Connection, kept: Kept) -> LifeModel | None:
     """The kept model; None (and a line in the log) when it is of another version or damaged: others forecast then."""
     row = conn.execute(
         "select content_hash from life_models where life_model_id = %s", (kept.life_model_id,)
@@ -201,6 +204,7 @@ def _model(conn: Connection, kept: Kept) -> LifeModel | None:
         return None
 
 
+_TRIED: set[str] = set()
 _HELD: dict[bytes, LifeModel] = {}  # what is kept never changes: its hash is its name
 
 

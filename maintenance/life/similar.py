@@ -67,5 +67,5 @@ def _of(hours: Floats, weights: Floats, laws: Forecast) -> Forecast:
     shares = np.cumsum(weights[order]) / weights.sum()
     at = np.minimum(np.searchsorted(shares, (0.1, 0.5, 0.9)), len(hours) - 1)
     p10, p50, p90 = (float(each) for each in hours[order][at])
-    within = float(weights[hours <= laws.horizon_h].sum() / weights.sum())
+    within = min(float(weights[hours <= laws.horizon_h].sum() / weights.sum()), 1.0)
     return Forecast(p10, p50, p90, within, laws.horizon_h, MODEL, VERSION)

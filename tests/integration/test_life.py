@@ -13,11 +13,12 @@ from psycopg import Connection
 from core.database import Database
 from core.errors import NotFound
 from detectors.base import Finding, FindingKind, Sentence
-from maintenance import forecast, service, store
+from maintenance import forecast, policies, service, store
 from maintenance.errors import BadFailure
-from maintenance.life import boosted, failures, learned, outcomes
+from maintenance.life import boosted, failures, learned, outcomes, watch
 from maintenance.life.scoring import LEAST_LIVES, Outcome, score
 from maintenance.model import Forecast, Policy
+from maintenance.policies import Scope
 from plant import assets, rollups, telemetry
 from plant.model import Floats, SampleBatch
 from tickets import store as tickets_store
@@ -138,8 +139,8 @@ def test_its_record_moves_a_forecast_and_what_the_model_said_is_kept(conn: Conne
                version)
              select asset_id, alarm_id, %(mode)s, %(at)s, 1, 2, 3, 168, 0.5, %(model)s, '1' from happened
              join (select min(alarm_id) as alarm_id from alarms) l on true returning *)
-           insert into prediction_outcomes (prediction_id, asset_id, asset_class, mode, model, version, alarm_id, outcome,
-             ended_at, lived_h, held, pinball_h, place, failure_id, scored_at)
+           insert into prediction_outcomes (prediction_id, asset_id, asset_class, mode, model, version, alarm_id,
+             outcome, ended_at, lived_h, held, pinball_h, place, failure_id, scored_at)
            select s.prediction_id, s.asset_id, 'pump', s.mode, s.model, s.version, s.alarm_id, 'failed', h.failed_at, 9,
              false, 2, 0.97, h.failure_id, h.failed_at
            from (select *, row_number() over () as n from said) s
@@ -158,7 +159,7 @@ def test_its_record_moves_a_forecast_and_what_the_model_said_is_kept(conn: Conne
 def test_similar_machines_take_over_from_growth_laws(conn: Connection, site: int) -> None:
     for number in range(4):
         pump = Pump(conn, site, f"P-{number}")
-        pump.wear(conn)
+        pump.wear(conn, until=20)
         assert conn.execute("select model from predictions order by prediction_id desc limit 1").fetchone() == (
             "fleet-similarity" if number == 3 else "growth-laws",
         )
@@ -223,3 +224,33 @@ def test_a_model_is_learnt_from_the_plants_failures_and_forecasts(database: Data
         kept = store.alarms_of(conn, sick.asset_id, FindingKind.MACHINE, since=T0)[0]
         fallback = forecast.predict(conn, kept, at=now, policy=Policy())
         assert fallback is None or fallback.model != boosted.MODEL
+
+
+def test_the_watch_speaks_when_failure_is_near_and_orders_once(database: Database, site: int) -> None:
+    later = T0 + 400 * HOUR
+    runs = [boosted.Run(life(number)[:, None]) for number in range(12)]
+    model = boosted.fit(runs, cap=60.0, seed=0)
+    with database.tx(site_id=site) as conn:
+        learned.keep(conn, model, asset_class="pump", mode=MODE, signals=("vibration",), step_h=1.0, lives=12,
+                     learnt_from="test", now=later)  # fmt: skip
+        policies.create(conn, Scope("pump"), {"horizon_h": 15.0, "act_health": 0.0}, by="Li", now=later)
+    pump, ended = run_to_failure(database, site, 60)
+    fresh, now = run_to_failure(database, site, 61, cut=50)
+    with database.tx(site_id=site) as conn:
+        for asset_id, at in ((pump.asset_id, ended), (fresh.asset_id, now)):
+            conn.execute(
+                "insert into asset_watermarks (asset_id, watermark_us) values (%s, %s)", (asset_id, telemetry.to_us(at))
+            )
+    looked = 0
+    for _ in range(6):
+        with database.tx(site_id=site) as conn:
+            looked += watch.look(conn, later)
+    with database.tx(site_id=site) as conn:
+        assert looked > 100 and watch.look(conn, later) == 0  # everything was looked at, once
+        found = conn.execute("select at, detector from findings where asset_id = %s", (pump.asset_id,)).fetchall()
+        assert {each[1] for each in found} == {watch.DETECTOR}
+        assert 2 < (ended - min(each[0] for each in found)) / HOUR < 40
+        orders = conn.execute("select asset_id, count(*) from tickets group by asset_id").fetchall()
+        assert orders == [(pump.asset_id, 1)]
+        quiet = "select telling_since from life_watches where asset_id = %s"
+        assert conn.execute(quiet, (fresh.asset_id,)).fetchone() == (None,)

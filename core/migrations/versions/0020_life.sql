@@ -77,3 +77,16 @@ begin
   end loop;
 end $$;
 grant usage, select on all sequences in schema public to millwright_app;
+
+-- up to when the model of its class has looked at a machine, and since when it says that failure is near
+create table life_watches (
+  asset_id      int primary key references assets,
+  site_id       int not null default current_site() references sites,
+  looked_at     timestamptz not null,
+  telling_since timestamptz
+);
+alter table life_watches enable row level security;
+alter table life_watches force row level security;
+create policy site on life_watches to millwright_app
+  using (site_id = (select current_site())) with check (site_id = (select current_site()));
+grant select, insert, update on life_watches to millwright_app;
