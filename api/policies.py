@@ -105,11 +105,22 @@ article.use        -      -       -         site     site    site    site  -
 article.report     -      -       -         -        site    site    site  -
 article.hold_out   -      -       -         -        -       site    site  -
 triage.read        -      -       -         site     site    site    site  site
+review.read        -      -       -         site     site    site    site  site
+review.decide      -      -       -         -        site    site    site  -
+policy.read        -      -       -         -        site    site    site  -
+policy.edit        -      -       -         -        -       site    site  -
 plan.read          -      -       -         site     site    site    site  site
 plan.edit          -      -       -         -        site    site    site  -
 window.edit        -      -       -         -        site    site    site  -
 meter.read         -      -       -         site     site    site    site  site
 meter.record       -      -       -         site     site    site    site  -
+alarm.design       -      -       -         -        site    site    site  -
+alarm.work         -      -       -         site     site    site    site  -
+library.edit       -      -       -         -        -       -       site  -
+verdict.read       -      -       -         site     site    site    site  site
+verdict.correct    -      -       -         -        site    site    site  -
+evidence.read      -      -       -         site     site    site    site  -
+indicator.read     -      -       -         site     site    site    site  -
 """
 
 

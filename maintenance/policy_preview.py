@@ -53,7 +53,12 @@ def preview(
     """What these settings would have done within their scope. Raises BadPolicy."""
     policies.checked(conn, scope, settings)
     draft = Kept(0, scope, 0, True, settings, EPOCH, "")
-    asked = {"since": now - timedelta(days=days), "class": scope.asset_class, "mode": scope.mode, "asset": scope.asset_id}
+    asked = {
+        "since": now - timedelta(days=days),
+        "class": scope.asset_class,
+        "mode": scope.mode,
+        "asset": scope.asset_id,
+    }
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(RECORDED, {**asked, "most": MOST}).fetchall()
     judged = []
@@ -104,7 +109,9 @@ def _forecast(row: Mapping[str, Any], policy: Policy) -> Forecast | None:
     """The forecast that was kept, with the chance of failing within this policy's horizon."""
     if row["p10_h"] is None:
         return None
-    kept = Forecast(*(row[name] for name in ("p10_h", "p50_h", "p90_h", "p_fail_horizon", "horizon_h", "model", "version")))
+    kept = Forecast(
+        *(row[name] for name in ("p10_h", "p50_h", "p90_h", "p_fail_horizon", "horizon_h", "model", "version"))
+    )
     horizon_h = policy.horizon / decide.HOUR
     if horizon_h == kept.horizon_h:
         return kept

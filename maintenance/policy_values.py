@@ -155,7 +155,7 @@ def _contradictions(policy: Policy) -> Iterator[str]:
 
 def _out(value: Any, unit: Unit) -> Any:
     if unit is Unit.HOURS:
-        return round(value / HOUR, 6)
+        return round(value / HOUR, 10)
     if unit is Unit.PRIOR:
         return list(value)
     return value.value if unit is Unit.CHOICE else value

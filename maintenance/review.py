@@ -111,7 +111,8 @@ def propose(
         """insert into review_items (asset_id, alarm_id, prediction_id, mode, risk, why, proposed_at, due_at)
            values (%s, %s, %s, %s, %s, %s, %s, %s)
            on conflict (alarm_id) where state = 'open' do update
-             set prediction_id = excluded.prediction_id, mode = excluded.mode, risk = excluded.risk, why = excluded.why""",
+             set prediction_id = excluded.prediction_id, mode = excluded.mode, risk = excluded.risk,
+               why = excluded.why""",
         (kept.asset_id, kept.alarm_id, prediction_id, kept.mode, loss, Why(key).value, now, now),
     )
     live.announce(conn, "alarm", kept.alarm_id)

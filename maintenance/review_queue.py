@@ -29,7 +29,8 @@ FOUND: LiteralString = """
   order by i.risk desc, i.review_id limit %(limit)s """
 LISTS: Mapping[str, LiteralString] = {"open": QUEUE, "snoozed": SNOOZED, "decided": DECIDED}
 ITEM: LiteralString = """
-  select i.*, l.raised_at, l.sentence, l.contributions, l.health, l.detector, a.code as asset_code, a.name as asset_name,
+  select i.*, l.raised_at, l.sentence, l.contributions, l.health, l.detector, a.code as asset_code,
+         a.name as asset_name,
          a.criticality, a.location, a.class, t.ref, t.status as ticket_status, p.p10_h, p.p50_h, p.p90_h,
          p.p_fail_horizon, p.horizon_h, p.made_at, p.cost_planned, p.cost_failure, p.currency, m.start_at, m.what,
          m.total, m.now_total, d.reasons
@@ -120,7 +121,7 @@ def _shown(conn: Connection, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _contributions(conn: Connection, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     evidence = store.evidence_of(row["contributions"])
-    codes = dict(
+    codes: dict[int, str] = dict(
         conn.execute("select signal_id, code from signals where signal_id = any(%s)", (list(evidence),)).fetchall()
     )
     ranked = sorted(evidence.items(), key=lambda each: (-each[1].share, each[0]))

@@ -1,7 +1,7 @@
 """The verbs of maintenance. One finding is one transaction: alarm, prediction, decision and order, or none of them.
 
 on_finding   the callback of the detectors
-acknowledge  shelve            what people do to an alarm
+acknowledge  shelve  unshelve  what people do to an alarm
 settle                         what time does to alarms: clearing, shelves that expire, sensors that are well again
 """
 
@@ -13,11 +13,12 @@ from datetime import datetime
 from psycopg import Connection
 
 from detectors.base import Finding, FindingKind
-from maintenance import alarms, machine, orders, sensor, store
-from maintenance.alarms import Order
+from maintenance import alarms, machine, orders, policies, sensor, store
+from maintenance.alarms import AlarmState, Order, Shelf
 from maintenance.decide import OrderStage
 from maintenance.model import Decision, Policy
 from maintenance.store import KeptAlarm
+from plant import assets
 
 POLICY = Policy()
 
@@ -29,7 +30,7 @@ def on_finding(conn: Connection, finding: Finding, now: datetime, *, policy: Pol
     an asset that is not on this site.
     """
     store.lock_asset(conn, finding.asset_id)
-    if not store.keep_finding(conn, finding):
+    if not store.keep_finding(conn, finding, now):
         return None
     if finding.kind is FindingKind.SENSOR:
         return sensor.on_finding(conn, finding, now, policy)
@@ -42,10 +43,30 @@ def acknowledge(conn: Connection, by: str, alarm_id: int, *, now: datetime) -> K
     return store.save_alarm(conn, replace(kept, alarm=alarms.acknowledge(kept.alarm, by=by, at=now)))
 
 
-def shelve(conn: Connection, by: str, alarm_id: int, *, until: datetime, reason: str, now: datetime) -> KeptAlarm:
-    """Silence the alarm until then; ``by`` owns that. Raises NotFound, IllegalAlarmMove, BadShelf."""
+def shelve(
+    conn: Connection,
+    by: str,
+    alarm_id: int,
+    *,
+    until: datetime,
+    reason: str,
+    now: datetime,
+    shelf: Shelf = Shelf.TIMED,
+) -> KeptAlarm:
+    """Silence the alarm until then (``ONCE``: or until it is back to normal); ``by`` owns that. Shelving a shelved one
+    extends it. Raises NotFound, IllegalAlarmMove, BadShelf."""
     kept = store.alarm(conn, alarm_id)
-    life = alarms.shelve(kept.alarm, by=by, until=until, reason=reason, now=now, policy=POLICY)
+    policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
+    life = alarms.shelve(kept.alarm, by=by, until=until, reason=reason, now=now, policy=policy, shelf=shelf)
+    store.add_move(conn, kept, "shelved", by=by, at=now, detail={"until": until.isoformat(), "reason": reason})
+    return store.save_alarm(conn, replace(kept, alarm=life))
+
+
+def unshelve(conn: Connection, by: str, alarm_id: int, *, now: datetime) -> KeptAlarm:
+    """Bring it back before its time. Raises NotFound, IllegalAlarmMove."""
+    kept = store.alarm(conn, alarm_id)
+    life = alarms.unshelve(kept.alarm)
+    store.add_move(conn, kept, "unshelved", by=by, at=now)
     return store.save_alarm(conn, replace(kept, alarm=life))
 
 
@@ -68,10 +89,13 @@ def _settle(conn: Connection, alarm_id: int, ticket_id: int | None, now: datetim
     kept = store.alarm(conn, alarm_id)
     if kept.ticket_id != ticket_id:  # it got its order just now: next round
         return
+    policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode, base=policy)
     if kept.kind is FindingKind.SENSOR:
         sensor.settle(conn, kept, ticket, now, policy)
         return
     held = Order.NONE if orders.stage(ticket) is OrderStage.NONE else Order.OPEN
     life = alarms.tick(kept.alarm, now=now, order=held, policy=policy)
+    if kept.alarm.state is AlarmState.SHELVED and life.state is not AlarmState.SHELVED:
+        store.add_move(conn, kept, "expired", by=kept.alarm.shelved_by or "", at=now)
     if life != kept.alarm:
         store.save_alarm(conn, replace(kept, alarm=life))
