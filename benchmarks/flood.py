@@ -172,9 +172,7 @@ def _jobs(database: Database, scenario: Scenario, now: datetime) -> None:
             job(conn)
 
 
-def _outcome(
-    database: Database, scenario: Scenario, seconds: float, findings: int
-) -> tuple[Outcome, list[str]]:
+def _outcome(database: Database, scenario: Scenario, seconds: float, findings: int) -> tuple[Outcome, list[str]]:
     """What came of it, and what the orders are about that are no hidden fault's first."""
     with database.tx(site_id=scenario.site) as conn:
         opened = conn.execute("select asset_id, mode, opened_at from tickets order by ticket_id").fetchall()

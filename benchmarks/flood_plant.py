@@ -1,4 +1,4 @@
-"""A simulated plant in which one thing fails and everything speaks at once, while five machines have faults of their own.
+"""A simulated plant in which one thing fails and everything speaks at once, while five machines have own faults.
 
 All that decides a scenario is drawn from its seed and stays here: which supply fails, what it feeds, how soon and how
 far each machine follows, for how long, how they come back; and of each hidden fault what it is, when it began, how much
@@ -23,16 +23,14 @@ from plant import assets
 BEGIN = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 REPEAT_H = 0.7  # a detector says again what goes on
+VIBRATION, HEAT = ("vibration_velocity", "mm/s"), ("temperature", "°C")
+FLOW, PRESSURE, CURRENT, SPEED = ("flow", "m3/h"), ("pressure", "bar"), ("current", "A"), ("speed", "m/s")
 SIGNALS = {
-    "pump": {"vibration": ("vibration_velocity", "mm/s"), "bearing_temp": ("temperature", "°C"), "flow": ("flow", "m3/h"),
-             "pressure": ("pressure", "bar"), "current": ("current", "A")},
-    "fan": {"vibration": ("vibration_velocity", "mm/s"), "bearing_temp": ("temperature", "°C"), "flow": ("flow", "m3/h"),
-            "current": ("current", "A")},
-    "conveyor": {"vibration": ("vibration_velocity", "mm/s"), "bearing_temp": ("temperature", "°C"),
-                 "current": ("current", "A"), "speed": ("speed", "m/s")},
-    "compressor": {"vibration": ("vibration_velocity", "mm/s"), "discharge_temp": ("temperature", "°C"),
-                   "pressure": ("pressure", "bar"), "current": ("current", "A")},
-}  # fmt: skip
+    "pump": {"vibration": VIBRATION, "bearing_temp": HEAT, "flow": FLOW, "pressure": PRESSURE, "current": CURRENT},
+    "fan": {"vibration": VIBRATION, "bearing_temp": HEAT, "flow": FLOW, "current": CURRENT},
+    "conveyor": {"vibration": VIBRATION, "bearing_temp": HEAT, "current": CURRENT, "speed": SPEED},
+    "compressor": {"vibration": VIBRATION, "discharge_temp": HEAT, "pressure": PRESSURE, "current": CURRENT},
+}
 CAUSES = ("power", "air", "water", "network")
 LASTS_H = {"power": (0.4, 2.5), "air": (2.0, 6.0), "water": (3.0, 9.0), "network": (0.5, 4.0)}
 FOLLOWS_S = {"power": 4.0, "air": 25.0, "water": 40.0, "network": 8.0}  # mean delay of a machine
@@ -47,7 +45,7 @@ HIDDEN_NETWORK = ("elsewhere", "elsewhere", "earlier", "persists", "persists")
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A fault of its own: ``kind`` how it hides, ``begins_s`` from the cause's beginning, ``own`` share of the deviation."""
+    """A fault of its own: ``kind`` how it hides, ``begins_s`` from the cause's beginning, ``own`` share it has."""
 
     kind: str
     begins_s: float
@@ -145,14 +143,18 @@ def after(scenario: Scenario, *, seed: int) -> Iterator[tuple[float, list[tuple[
 # -- the plant --------------------------------------------------------------------------------------------------------
 
 
-def _build(conn: Connection, chance: random.Random, cause: str, machines: int) -> tuple[list[Machine], tuple[int, set[int]]]:
+def _build(
+    conn: Connection, chance: random.Random, cause: str, machines: int
+) -> tuple[list[Machine], tuple[int, set[int]]]:
     """Areas, lines, machines; supplies of each kind that cut across the lines. Returns also the supply that fails."""
     lines = []
     for area in range(chance.randint(2, 4)):
         above = assets.create_asset(conn, code=f"A{area}", name="Area", asset_class="", level="area")
         for line in range(chance.randint(2, 5)):
             code = f"A{area}-L{line}"
-            lines.append(assets.create_asset(conn, code=code, name="Line", asset_class="", level="line", parent_id=above))
+            lines.append(
+                assets.create_asset(conn, code=code, name="Line", asset_class="", level="line", parent_id=above)
+            )
     made = [_machine(conn, chance, number, chance.choice(lines)) for number in range(machines)]
     fails: tuple[int, set[int]] = (0, set())
     for medium in CAUSES:
@@ -199,7 +201,10 @@ def _hide(scenario: Scenario, below: set[int], chance: random.Random) -> None:
     for kind in kinds:
         pool = outside if kind == "elsewhere" else inside
         machine = chance.choice([each for each in pool if each.hidden is None])
-        begins = {"earlier": -chance.uniform(1.5, 20) * 3600, "late": chance.uniform(0.1, 0.5) * scenario.lasts_h * 3600}
+        begins = {
+            "earlier": -chance.uniform(1.5, 20) * 3600,
+            "late": chance.uniform(0.1, 0.5) * scenario.lasts_h * 3600,
+        }
         own = {"elsewhere": 1.0, "persists": chance.uniform(0.0, 0.3)}.get(kind, chance.uniform(0.4, 0.9))
         machine.hidden = Hidden(kind, begins.get(kind, chance.uniform(0, 55)), own, _fault(machine, chance))
 

@@ -51,7 +51,7 @@ def rows(conn: Connection, told: Told) -> list[dict[str, Any]]:
     with conn.cursor(row_factory=dict_row) as cursor:
         found = {row["alarm_id"]: row for row in cursor.execute(ROWS, (ids,))}
     return [
-        {**row, "mode": queries.mode_json(row["class"], row["mode"]), "count": told.behind[alarm_id]}
+        {**row, "mode": queries.mode_json(conn, row["class"], row["mode"]), "count": told.behind[alarm_id]}
         for alarm_id in ids
         if (row := found.get(alarm_id)) is not None
     ]

@@ -99,9 +99,7 @@ def _keep(conn: Connection, person: int, fresh: Sequence[Fresh], flood_id: int |
 def _single(conn: Connection, person: int, each: Fresh, now: datetime) -> None:
     title = sentences.say("notice.alarm", {"asset": each.asset_code})
     key = f"alarm:{each.alarm_id}:{each.deviating_since.isoformat()}"
-    notify.tell_of(
-        conn, [person], kind=NoticeKind.ALARM, title=title, body=store.said(each.sentence), key=key, now=now
-    )
+    notify.tell_of(conn, [person], kind=NoticeKind.ALARM, title=title, body=store.said(each.sentence), key=key, now=now)
 
 
 def _summary(conn: Connection, person: int, flood_id: int, now: datetime) -> None:
@@ -132,8 +130,8 @@ def _counts(conn: Connection, flood_id: int) -> dict[str, float]:
 
 
 def _tell_stale(conn: Connection, people: Sequence[int], said: Sequence[tunings.Row], now: datetime) -> None:
-    least = min([tunings.resolve(said, asset_class=row.asset_class, signal=row.signal).stale for row in said] or [USUAL])
-    for each in _of(conn, STILL, now - min(least, USUAL)):
+    every = [tunings.resolve(said, asset_class=row.asset_class, signal=row.signal).stale for row in said]
+    for each in _of(conn, STILL, now - min([*every, USUAL])):
         tuning = tunings.resolve(said, asset_class=each.asset_class, signal=each.signal)
         if now - each.changed_at <= tuning.stale:
             continue
@@ -194,5 +192,6 @@ STILL: LiteralString = """and l.returned_at is null and l.raised_at <= %(until)s
   and (l.stale_at is null or l.stale_at < m.at)
   and not exists (select 1 from tickets t where t.ticket_id = l.ticket_id and t.status not in ('closed', 'cancelled'))
   order by l.alarm_id limit 200"""
-BUSY: LiteralString = """and (l.chatter_at is null or l.chatter_at <= %(until)s) and l.returns > 1 and l.last_at > %(until)s
+BUSY: LiteralString = """and (l.chatter_at is null or l.chatter_at <= %(until)s) and l.returns > 1
+  and l.last_at > %(until)s
   order by l.alarm_id limit 200"""

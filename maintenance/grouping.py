@@ -1,4 +1,4 @@
-"""One order for one common cause: alarms that began together wait for it, and break out when they are faults of their own.
+"""One order for one common cause: alarms that began together wait for it; faults of their own break out.
 
     finding ──> held() ──> leader(): a member? ──> like the others, and the cause goes on: held, no order of its own
                                 │                 └─> worse, other signature, persists: breaks out, judged by itself
@@ -11,20 +11,19 @@ Members are kept beside the alarms, so that making a group touches no row that a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from psycopg import Connection
 
 from detectors.base import FindingKind
-from maintenance import grouping_orders, grouping_profile, library, sentences
+from maintenance import grouping_orders, grouping_profile, learning_store, libraries, sentences
 from maintenance import grouping_store as kept_groups
-from maintenance.diagnose import diagnose
 from maintenance.grouping_profile import Look, Profile
 from maintenance.grouping_scan import LEAST, LONGEST_S, Burst, Onset, Topology, belongs, bursts, common, overlap
 from maintenance.grouping_store import Group, Member, Membership
-from maintenance.model import UNKNOWN, Action, Decision, Deviation, Policy, Reason
+from maintenance.model import UNKNOWN, Decision, Deviation, Policy, Reason
 from maintenance.store import KeptAlarm, evidence_of
 from plant.model import Asset, Signal
 
@@ -32,6 +31,7 @@ LONGEST = timedelta(seconds=LONGEST_S)
 GATHER = timedelta(seconds=60)  # so long nobody else must be noticed before a burst is read
 LOOK_BACK = timedelta(hours=3)  # a job that was away for this long misses nothing
 AFRESH = timedelta(minutes=10)  # plant time between two profiles of a group
+ORDERS = ("open", "propose")  # decisions that lead to an order
 SEVERAL = 2  # machines within minutes: more may follow
 OVER = 0.2  # of the members still deviate: the common cause has ended
 NAMED = 0.6  # probability of a failure mode that speaks for a fault of its own
@@ -68,7 +68,7 @@ def leader(
     onset = case.kept.alarm.onset_at
     if onset is None or case.kept.mode.startswith("source:"):
         return None
-    if member is None and decision.action is Action.OPEN:
+    if member is None and decision.action.value in ORDERS:
         if _gathering(conn, case, onset):
             return Reason("gathering")
         member = _look(conn, case, onset)
@@ -77,7 +77,7 @@ def leader(
     group = kept_groups.group(conn, member.group_id)
     if group is None or group.closed_at is not None:
         return None
-    own = own_fault(group, case, policy)
+    own = own_fault(conn, group, case, policy)
     if own is None:
         return grouping_orders.waits(conn, group)
     _break_out(conn, group, case, own)
@@ -102,7 +102,7 @@ def merge_singles(conn: Connection, now: datetime) -> int:
     return grouping_orders.merge(conn, kept_groups.single_orders(conn), now=now)
 
 
-def own_fault(group: Group, case: Case, policy: Policy) -> Own | None:
+def own_fault(conn: Connection, group: Group, case: Case, policy: Policy) -> Own | None:
     """Whether a member is more than its common cause: it persists, deviates otherwise, or is much worse."""
     if group.ended_at is not None:
         waited = case.at - group.ended_at
@@ -112,7 +112,7 @@ def own_fault(group: Group, case: Case, policy: Policy) -> Own | None:
     if group.kind != FindingKind.MACHINE or case.kept.alarm.findings < FINDINGS:
         return None
     profile = grouping_profile.of_json(group.profile, case.asset.asset_class)
-    return None if profile is None else _unlike(case, profile)
+    return None if profile is None else _unlike(conn, case, profile)
 
 
 def grace(group: Group, policy: Policy) -> timedelta:
@@ -263,34 +263,35 @@ def _profile(conn: Connection, group: Group, members: Sequence[Member]) -> dict[
     return grouping_profile.to_json(grouping_profile.profiles(looks))
 
 
-def _vector(evidence: dict[int, Deviation], codes: dict[int, str]) -> dict[str, float]:
+def _vector(evidence: Mapping[int, Deviation], codes: Mapping[int, str]) -> dict[str, float]:
     return {codes[key]: each.share * (each.direction or 1) for key, each in evidence.items() if key in codes}
 
 
 # -- a fault of its own -----------------------------------------------------------------------------------------------
 
 
-def _unlike(case: Case, profile: Profile) -> Own | None:
+def _unlike(conn: Connection, case: Case, profile: Profile) -> Own | None:
     """Much worse than the others, or with something of its own that is a failure mode with a name."""
     health = case.kept.health
     if health < profile.health:
         return Own("worse", Reason("worse", {"asset": case.asset.code, "health": 100 * health}))
     codes = {each.signal_id: each.code for each in case.signals}
-    vector = _vector(dict(case.kept.evidence), codes)
+    vector = _vector(case.kept.evidence, codes)
     rest = grouping_profile.own_part(vector, profile)
     if rest is None:
         return None
+    known = learning_store.knowledge(conn, case.asset)
     own = grouping_profile.deviations(rest, {code: key for key, code in codes.items()})
-    modes = library.modes(case.asset.asset_class)
-    first, usual = diagnose(own, case.signals, modes)[0], diagnose(_common(profile, codes), case.signals, modes)[0]
-    if first.mode in (UNKNOWN, usual.mode) or first.probability < NAMED:
+    first = known.diagnose(own, case.signals)[0]
+    usual = known.diagnose(_common(profile, codes), case.signals)[0]
+    if first.probability < NAMED or first.mode in (UNKNOWN, usual.mode):
         return None
     share, _ = grouping_profile.left_over(vector, profile.common)
-    name = library.mode(case.asset.asset_class, first.mode).name
+    name = libraries.mode_name(conn, case.asset.asset_class, first.mode)
     return Own("signature", Reason("signature", {"asset": case.asset.code, "percent": 100 * share, "mode": name}))
 
 
-def _common(profile: Profile, codes: dict[int, str]) -> dict[int, Deviation]:
+def _common(profile: Profile, codes: Mapping[int, str]) -> dict[int, Deviation]:
     return grouping_profile.deviations(profile.common, {code: key for key, code in codes.items()})
 
 

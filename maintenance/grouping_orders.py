@@ -27,9 +27,7 @@ PRIORITIES = {5: 1, 4: 2}  # highest criticality of a member → priority
 PRIORITY = 3
 
 
-def open_common(
-    conn: Connection, group: Group, burst: Burst, members: Sequence[Member], *, now: datetime
-) -> None:
+def open_common(conn: Connection, group: Group, burst: Burst, members: Sequence[Member], *, now: datetime) -> None:
     """Open it, or add to the one that is open for the same place; it lists its members and why they are."""
     scope = scope_name(conn, group)
     values: dict[str, str | float | Words] = {

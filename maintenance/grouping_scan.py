@@ -25,7 +25,7 @@ LONGEST_S = 3600.0
 LEAST = {"machine": 5, "sensor": 3}  # machines; a sensor's order opens at once, so fewer must do
 SHARE = 0.3  # of the scope's machines: fewer than that may as well be chance
 SURE = 10.0  # log likelihood ratio, plus the logarithm of how many scopes and widths were tried
-RARE = 10.0  # what a cause of the whole site, which nobody declared, must explain more
+RARE = 10.0  # by how much a cause of the whole site, which nobody declared, must explain better
 EVEN = 2.0  # … within which two scopes explain alike, and the medium decides
 MOST_BURSTS = 12
 SITE = 0  # the scope that is the whole site
@@ -82,6 +82,10 @@ class Topology:
             found.add(Scope(above))
             found |= self._fed(above)
         return frozenset(found)
+
+    def depth(self, scope: Scope) -> int:
+        """How many scopes a scope lies in itself: of two that have the same machines the nearer one is meant."""
+        return len(self.scopes(scope.asset_id))
 
     def above(self, asset_id: int) -> list[int]:
         """The asset itself and what it is a part of, upwards."""
@@ -159,7 +163,7 @@ def overlap(one: Burst, other: Burst) -> bool:
 def common(asset_ids: Iterable[int], topology: Topology) -> Scope:
     """The smallest scope that has them all."""
     shared = frozenset.intersection(*(topology.scopes(each) for each in asset_ids))
-    return min(shared, key=lambda scope: (topology.sizes.get(scope, 1), scope))
+    return min(shared, key=lambda scope: (topology.sizes.get(scope, 1), -topology.depth(scope), scope))
 
 
 def _best(
@@ -171,21 +175,25 @@ def _best(
             by_scope.setdefault(scope, []).append(onset)
     sure = SURE + math.log(len(by_scope) * len(WIDTHS_S))
     tried = [
-        (score - rare, scope, start, width)
+        (score - _rare(scope, topology), scope, start, width)
         for scope, inside in by_scope.items()
-        for rare in (RARE if scope.asset_id == SITE else 0.0,)
         for score, start, width in _windows(inside, topology.sizes.get(scope, 1), rate_s, least)
-        if score - rare >= sure
+        if score - _rare(scope, topology) >= sure
     ]
     if not tried:
         return None
     top = max(score for score, *_ in tried)
     score, scope, start, width = max(
         (each for each in tried if each[0] >= top - EVEN),
-        key=lambda each: (_fits(each[1], by_scope[each[1]]), each[0], -topology.sizes.get(each[1], 1), each[1]),
+        key=lambda each: (_fits(each[1], by_scope[each[1]]), each[0], topology.depth(each[1]), each[1]),
     )
     members = _with_stragglers(by_scope[scope], start, start + width)
     return _burst(scope, members, topology, rate_s, score), members
+
+
+def _rare(scope: Scope, topology: Topology) -> float:
+    whole = not scope.medium and topology.sizes.get(scope, 0) == len(topology.watched)
+    return RARE if whole else 0.0
 
 
 def _windows(inside: Sequence[Onset], size: int, rate_s: float, least: int) -> Iterable[tuple[float, float, float]]:

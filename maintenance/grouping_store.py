@@ -16,8 +16,8 @@ from maintenance.grouping_scan import SITE, Burst, Onset, Scope, Topology
 
 PRIOR = timedelta(days=30)  # believed of a machine before anything is known: one alarm in this time
 LOCK = 0x6D67  # of advisory locks: one maker of groups a site
-GROUP: LiteralString = """select group_id, kind, asset_id, medium, first_at, last_at, monitored, expected, score, profile,
-  profiled_at, ticket_id, made_at, ended_at, spread_s, closed_at from alarm_groups """
+GROUP: LiteralString = """select group_id, kind, asset_id, medium, first_at, last_at, monitored, expected, score,
+  profile, profiled_at, ticket_id, made_at, ended_at, spread_s, closed_at from alarm_groups """
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,8 @@ def loose(conn: Connection, kind: FindingKind, *, since: datetime, until: dateti
     """Open alarms that began in this time and were never in a group for it, with what they are about."""
     rows = conn.execute(LOOSE, {"kind": kind.value, "since": since, "until": until}).fetchall()
     ids = sorted({int(row[3]) for row in rows if row[3]})
-    quantity = dict(conn.execute("select signal_id, quantity from signals where signal_id = any(%s)", (ids,)).fetchall())
+    known = conn.execute("select signal_id, quantity from signals where signal_id = any(%s)", (ids,))
+    quantity: dict[int, str] = dict(known.fetchall())
     return [
         Onset(alarm_id, asset_id, onset.timestamp(), silent or quantity.get(int(first or 0), ""), raised.timestamp())
         for alarm_id, asset_id, onset, first, silent, raised in rows
@@ -124,7 +125,8 @@ def topology(conn: Connection) -> Topology:
     """The site's tree and feeds; machines are assets that have signals."""
     parents: dict[int, int | None] = dict(conn.execute("select asset_id, parent_id from assets").fetchall())
     feeds: dict[int, list[tuple[int, str]]] = {}
-    for asset_id, feeder, medium in conn.execute("select asset_id, feeder_id, medium from asset_feeds order by 1, 2, 3"):
+    said = conn.execute("select asset_id, feeder_id, medium from asset_feeds order by asset_id, feeder_id, medium")
+    for asset_id, feeder, medium in said:
         feeds.setdefault(asset_id, []).append((feeder, medium))
     watched = frozenset(row[0] for row in conn.execute("select distinct asset_id from signals"))
     return Topology(parents, feeds, watched)
@@ -188,7 +190,8 @@ def leave(
         """with gone as (update alarm_group_members set left_at = %(now)s, left_why = %(why)s, left_how = %(how)s
              where group_id = %(group)s and alarm_id = any(%(alarms)s) and left_at is null returning alarm_id, asset_id)
            insert into alarm_moves (alarm_id, asset_id, at, what, severity, detail)
-             select alarm_id, gone.asset_id, %(now)s, 'broke_out', l.severity, %(how)s from gone join alarms l using (alarm_id)""",
+             select alarm_id, gone.asset_id, %(now)s, 'broke_out', l.severity, %(how)s
+             from gone join alarms l using (alarm_id)""",
         {"group": group_id, "alarms": list(alarm_ids), "why": why, "how": Jsonb(dict(how)), "now": now},
     )
 

@@ -7,7 +7,7 @@ what holds it; nothing is dropped. After work on the machine a deviation counts 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
@@ -66,7 +66,7 @@ def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -
     """The decision, or what takes its place while something holds the alarm. The asset is locked."""
     around = _around(conn, judged.asset.asset_id, judged.kept.alarm_id, judged.kept.mode, judged.now)
     hold = _hold(conn, judged.asset, judged.kept.mode, around)
-    _keep(conn, judged, around, hold)
+    around = _keep(conn, judged, around, hold)
     if hold is not None:
         return Decision(Action.NONE, (hold.reason,))
     case = grouping.Case(judged.asset, judged.signals, judged.kept, judged.at, judged.now)
@@ -76,7 +76,7 @@ def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -
     _mark(conn, judged, around, "grouped" if cause else "")
     if cause is not None:
         return Decision(Action.NONE, (cause,))
-    if decision.action is not Action.OPEN:
+    if decision.action.value not in grouping.ORDERS:
         return decision
     return _after_work(judged, around, policy) or _on_delay(conn, judged) or decision
 
@@ -126,16 +126,19 @@ def _around(conn: Connection, asset_id: int, alarm_id: int, mode: str, now: date
     return Around(*plain, None if group_id is None else Membership(group_id, active))
 
 
-def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -> None:
-    """Write down what begins and what ends."""
-    kept, asset_id = judged.kept, judged.asset.asset_id
+def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -> Around:
+    """Write down what begins and what ends; returns how it stands then."""
     before = around.held
     if before is not None and (hold is None or (before["kind"], before["ref"]) != (hold.kind, hold.ref)):
-        _release(conn, before["hold_id"], kept.alarm_id, asset_id, judged.now)
-        before = None
-    if hold is None or before is not None:
-        return
-    why = sentences.reason(hold.reason)
+        _release(conn, before["hold_id"], judged.kept.alarm_id, judged.asset.asset_id, judged.now)
+        since = judged.now if before["kind"] in WORKS else around.judged_from
+        around, before = replace(around, held=None, mark="", judged_from=since), None
+    if hold is not None and before is None:
+        _begin(conn, judged, hold)
+    return around
+
+
+def _begin(conn: Connection, judged: Judged, hold: Hold) -> None:
     conn.execute(
         """with kept as (insert into alarm_holds (alarm_id, asset_id, kind, ref, why, since)
              values (%(alarm)s, %(asset)s, %(kind)s, %(ref)s, %(why)s, %(now)s)),
@@ -143,13 +146,13 @@ def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -
            insert into alarm_moves (alarm_id, asset_id, at, what, severity, detail)
              values (%(alarm)s, %(asset)s, %(now)s, 'held', %(severity)s, %(why)s)""",
         {
-            "alarm": kept.alarm_id,
-            "asset": asset_id,
+            "alarm": judged.kept.alarm_id,
+            "asset": judged.asset.asset_id,
             "kind": hold.kind,
             "ref": hold.ref,
-            "why": Jsonb({**why, "kind": hold.kind}),
+            "why": Jsonb({**sentences.reason(hold.reason), "kind": hold.kind}),
             "now": judged.now,
-            "severity": kept.severity,
+            "severity": judged.kept.severity,
         },
     )
 
@@ -207,7 +210,8 @@ AROUND: LiteralString = """
   select
     (select to_jsonb(o) from alarms_out o where o.asset_id = %(asset)s and o.mode in ('', %(mode)s)
        and o.returned_at is null order by o.mode limit 1),
-    (select t.ref from tickets t where t.asset_id in (select asset_id from up where far = 0 or level in ('unit', 'component'))
+    (select t.ref from tickets t
+       where t.asset_id in (select asset_id from up where far = 0 or level in ('unit', 'component'))
        and t.kind in ('corrective', 'preventive', 'inspection', 'sensor-fault')
        and t.status not in ('new', 'assigned', 'on_hold', 'accepted', 'reopened', 'approved', 'done', 'verifying',
                             'closed', 'cancelled') order by t.ticket_id limit 1),

@@ -51,17 +51,35 @@ def alarms(
     *,
     state: str | None = None,
     asset_id: int | None = None,
+    severity: int | None = None,
+    kind: str | None = None,
+    held: str | None = None,
     before_id: int | None = None,
     limit: int = 100,
 ) -> list[dict[str, Any]]:
-    """Alarms, newest first; ``state`` active, acknowledged, shelved, cleared, or ``open`` for all but cleared."""
+    """Alarms, newest first; ``state`` active, acknowledged, shelved, cleared, or ``open`` for all but cleared.
+
+    ``severity``: this and worse; ``held``: by what, ``free`` for those that nothing holds, ``any`` for the others.
+    """
     rows = _rows(
         conn,
         ALARM
         + """where (%(state)s::text is null or l.state = %(state)s or (%(state)s = 'open' and l.state <> 'cleared'))
                and (%(asset)s::int is null or l.asset_id = %(asset)s)
+               and (%(severity)s::int is null or l.severity <= %(severity)s)
+               and (%(kind)s::text is null or l.kind = %(kind)s)
+               and (%(held)s::text is null or l.held = %(held)s or (%(held)s = 'free' and l.held = '')
+                    or (%(held)s = 'any' and l.held <> ''))
                and (%(before)s::int is null or l.alarm_id < %(before)s) order by l.alarm_id desc limit %(limit)s""",
-        {"state": state, "asset": asset_id, "before": before_id, "limit": limit},
+        {
+            "state": state,
+            "asset": asset_id,
+            "severity": severity,
+            "kind": kind,
+            "held": held,
+            "before": before_id,
+            "limit": limit,
+        },
     )
     codes = _codes(conn, rows)
     return [_alarm(conn, row, codes) for row in rows]
@@ -211,6 +229,8 @@ def mode_json(conn: Connection, asset_class: str, code: str) -> dict[str, Any]:
         return {"code": code, "name": sentences.say("source.many")}
     if code.startswith("source:"):
         return {"code": code, "name": sentences.say("source.name", {"source": code.split(":")[1]})}
+    if code.startswith("common:"):
+        return {"code": code, "name": sentences.say("mode.common", {"medium": sentences.say(f"medium.{code[7:]}")})}
     if not code.startswith("sensor:"):
         return {"code": code, "name": libraries.mode_name(conn, asset_class, code)}
     _, signal, fault = (code.split(":", 1)[0], *code.split(":", 1)[1].rsplit(":", 1))
@@ -276,7 +296,7 @@ def _prediction(conn: Connection, row: Mapping[str, Any], codes: Mapping[int, st
 def _alarm(conn: Connection, row: Mapping[str, Any], codes: Mapping[int, str]) -> dict[str, Any]:
     plain = (
         "alarm_id asset_id kind state severity detector surprise health findings returns started_at last_at "
-        "returned_at cleared_at acked_by acked_at shelved_until shelved_by shelve_reason"
+        "returned_at cleared_at acked_by acked_at shelved_until shelved_by shelve_reason shelf held chatter_at stale_at"
     )
     return {
         **{name: row[name] for name in plain.split()},

@@ -73,8 +73,8 @@ def add(conn: Connection, by: str, values: Mapping[str, Any], *, now: datetime) 
         assets.asset(conn, values["asset_id"])
     row = conn.execute(
         """insert into suppress_rules (name, asset_class, asset_id, mode, whose, states, enabled, made_by, made_at)
-           values (%(name)s, %(asset_class)s, %(asset_id)s, %(mode)s, %(whose)s, %(states)s, %(enabled)s, %(by)s, %(now)s)
-           returning rule_id""",
+           values (%(name)s, %(asset_class)s, %(asset_id)s, %(mode)s, %(whose)s, %(states)s, %(enabled)s,
+             %(by)s, %(now)s) returning rule_id""",
         {**values, "by": by, "now": now},
     ).fetchone()
     if row is None:
@@ -139,6 +139,7 @@ ABOVE: LiteralString = """
   select asset_id from up order by far"""
 LISTED: LiteralString = """
   select r.*, a.code as asset_code,
-    (select count(*) from alarm_holds h where h.kind = 'suppressed' and h.ref = r.rule_id::text and h.until is null) as now,
+    (select count(*) from alarm_holds h
+       where h.kind = 'suppressed' and h.ref = r.rule_id::text and h.until is null) as now,
     (select count(*) from alarm_holds h where h.kind = 'suppressed' and h.ref = r.rule_id::text) as ever
   from suppress_rules r left join assets a using (asset_id) where r.retired_at is null order by r.rule_id"""

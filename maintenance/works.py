@@ -44,7 +44,8 @@ def going_on(conn: Connection, now: datetime) -> list[dict[str, Any]]:
     return _rows(
         conn,
         """select w.work_id, w.asset_id, a.code as asset_code, w.kind, w.reason, w.by_whom, w.since, w.until
-           from asset_works w join assets a using (asset_id) where w.until is null or w.until > %s order by w.work_id""",
+           from asset_works w join assets a using (asset_id)
+           where w.until is null or w.until > %s order by w.work_id""",
         (now,),
     )
 
@@ -111,7 +112,8 @@ def feeds(conn: Connection) -> list[dict[str, Any]]:
     return _rows(
         conn,
         """select f.asset_id, a.code as asset_code, f.feeder_id, b.code as feeder_code, f.medium from asset_feeds f
-           join assets a on a.asset_id = f.asset_id join assets b on b.asset_id = f.feeder_id order by b.code, a.code""",
+           join assets a on a.asset_id = f.asset_id join assets b on b.asset_id = f.feeder_id
+           order by b.code, a.code, f.medium""",
         (),
     )
 

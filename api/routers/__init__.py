@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from api.routers import (
+    alarm_design,
+    alarm_hygiene,
     alarms,
     approvals,
     assets,
@@ -55,6 +57,8 @@ ROUTERS = (
     policies.routes,
     life.routes,
     alarms.routes,
+    alarm_hygiene.routes,
+    alarm_design.routes,
     approvals.routes,
     fields.routes,
     links.routes,

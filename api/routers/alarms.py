@@ -19,10 +19,15 @@ READ = [allow("alarm.read")]
 NEWEST = 2**31 - 1
 
 State = Literal["active", "acknowledged", "shelved", "cleared", "open"]
+Held = Literal["grouped", "suppressed", "out_of_service", "work", "lockout", "startup", "free", "any"]
 
 
 class AlarmShown(Output):
-    """``started_at``: since when the deviation lasts; ``detected_at``: when it was noticed."""
+    """``started_at``: since when the deviation lasts; ``detected_at``: when it was noticed.
+
+    ``held``: what keeps it from an order of its own (grouped, suppressed, out_of_service, work, lockout, startup), ''
+    for nothing.
+    """
 
     alarm_id: int
     asset_id: int
@@ -44,6 +49,12 @@ class AlarmShown(Output):
     shelved_until: Moment | None
     shelved_by: str | None
     shelve_reason: str | None
+    shelf: str
+    held: str
+    returns: int
+    returned_at: Moment | None
+    chatter_at: Moment | None
+    stale_at: Moment | None
     sentence: Words
     contributions: list[Contribution]
     ticket: TicketShown | None
@@ -103,12 +114,24 @@ def list_alarms(
     ctx: Ctx,
     state: Annotated[State | None, Query(description="open: all but cleared")] = None,
     asset_id: Annotated[int | None, Query(ge=1, le=NEWEST)] = None,
+    severity: Annotated[int | None, Query(ge=1, le=4, description="this and worse; 1 is the worst")] = None,
+    kind: Literal["machine", "sensor"] | None = None,
+    held: Annotated[Held | None, Query(description="free: nothing holds it; any: something does")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[AlarmShown]:
     """Alarms, newest first."""
     before = min(position(cursor, start=NEWEST), NEWEST)
-    found = queries.alarms(ctx.conn, state=state, asset_id=asset_id, before_id=before, limit=limit + 1)
+    found = queries.alarms(
+        ctx.conn,
+        state=state,
+        asset_id=asset_id,
+        severity=severity,
+        kind=kind,
+        held=held,
+        before_id=before,
+        limit=limit + 1,
+    )
     return page([AlarmShown.model_validate(each) for each in found], limit, "alarm_id")
 
 

@@ -22,7 +22,11 @@ T0 = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
 PLANNER = Actor(ActorKind.PERSON, None, "Planner", "planner")
-SIGNALS = {"vibration": ("vibration_velocity", "mm/s"), "bearing_temp": ("temperature", "°C"), "current": ("current", "A")}
+SIGNALS = {
+    "vibration": ("vibration_velocity", "mm/s"),
+    "bearing_temp": ("temperature", "°C"),
+    "current": ("current", "A"),
+}
 DIP = {"current": -0.8, "bearing_temp": 0.1, "vibration": 0.1}
 WEAR = {"vibration": 0.6, "bearing_temp": 0.4}
 
@@ -32,7 +36,9 @@ class Line:
 
     def __init__(self, conn: Connection, site: int) -> None:
         self.conn, self.site = conn, site
-        self.lines = [assets.create_asset(conn, code=f"L{n}", name="Line", asset_class="", level="line") for n in (1, 2)]
+        self.lines = [
+            assets.create_asset(conn, code=f"L{n}", name="Line", asset_class="", level="line") for n in (1, 2)
+        ]
         self.supply = assets.create_asset(conn, code="MCC-1", name="Switchgear", asset_class="")
         self.pumps = [self._pump(number) for number in range(12)]
         for pump in self.pumps[:9]:
@@ -118,7 +124,11 @@ def test_a_member_with_a_signature_of_its_own_breaks_out(conn: Connection, line:
         line.everybody(hour, but={5: mixed})
     first, second = orders(conn)
     assert (first.asset_id, second.asset_id) == (line.supply, line.pumps[5])
-    said = [each.body["body"]["text"]["en"] for each in tickets_store.timeline(conn, first.ticket_id) if each.kind == "evidence"]
+    said = [
+        each.body["body"]["text"]["en"]
+        for each in tickets_store.timeline(conn, first.ticket_id)
+        if each.kind == "evidence"
+    ]
     assert any("P-5 deviates in a way that the others do not" in each for each in said)
 
 

@@ -2,7 +2,6 @@
 
 alter table alarms
   add column onset_at     timestamptz, -- when this deviation is believed to have begun
-  add column announced_at timestamptz, -- null while its on-delay runs: nobody is told, no order opens
   add column shelf        text not null default 'timed' check (shelf in ('timed', 'once')),
   add column told_at      timestamptz, -- when people were told of it
   add column chatter_at   timestamptz, -- when it was last found to chatter
@@ -10,8 +9,7 @@ alter table alarms
   add column held         text not null default ''
     check (held in ('', 'grouped', 'suppressed', 'out_of_service', 'work', 'lockout', 'startup')),
   add column judged_from  timestamptz; -- a deviation counts from here on: work on the machine has ended
-update alarms set onset_at = least(started_at, deviating_since), announced_at = raised_at, told_at = raised_at;
-alter table alarms alter column onset_at set not null;
+update alarms set onset_at = least(started_at, deviating_since), told_at = raised_at;
 create index alarms_onset on alarms (site_id, onset_at);
 
 -- per asset class and signal code; '' = any. What is null is taken from the next more general row
