@@ -1,8 +1,9 @@
-"""Drills: what kills, power cuts, freezes, poison, changes of mind, floods and jumps of the clock cost.
+"""Drills: what kills, power cuts, freezes, poison, changes of mind, floods and jumps of the clock cost, and a race for one order.
 
 python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercut 20] [--seed N] [--quick]
 python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]
 python -m benchmarks.drill sla [--kills 200] [--jumps 20] [--sync] [--seed N] [--quick]
+python -m benchmarks.drill maintenance [--kills 200] [--races 1000] [--seed N] [--quick]
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, sla, telemetry
+from benchmarks.drills import burst, disk, freeze, maintenance, poison, powercut, schema, sla, telemetry
 from benchmarks.drills.parts import Build
 from benchmarks.result import finish
 from core import log
@@ -25,11 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one drill and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("drill", choices=list(DRILLS))
-    parser.add_argument("--kills", type=int, help="300 of the telemetry lane, 200 of the job worker")
+    parser.add_argument("--kills", type=int, help="300 of the telemetry lane, 200 of the job worker or the detectors")
     parser.add_argument("--jumps", type=int, default=20, help="of the plant clock")
     parser.add_argument(
         "--sync", action="store_true", help="sla: the database waits for the disk, as it does elsewhere"
     )
+    parser.add_argument("--races", type=int, default=1000, help="maintenance: faults that eight workers see at once")
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--powercut", type=int, default=0, help="so many power cuts each of spool and database (root)")
     parser.add_argument("--seed", type=int, default=1)
@@ -69,12 +71,18 @@ def _sla(chosen: argparse.Namespace) -> Found:
     return sla.figures(kills, jumps, chosen.seed, settings=settings), sla.GOALS
 
 
+def _maintenance(chosen: argparse.Namespace) -> Found:
+    kills, faults = (20, 100) if chosen.quick else (chosen.kills or 200, chosen.races)
+    return maintenance.figures(kills, faults, chosen.seed), maintenance.GOALS
+
+
 DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "telemetry": _telemetry,
     "freeze": lambda chosen: (freeze.run(4.0 if chosen.quick else 10.0, chosen.seed), freeze.GOALS),
     "poison": lambda chosen: (poison.run(1 if chosen.quick else 10, chosen.seed), poison.GOALS),
     "schema": lambda chosen: (schema.run(5 if chosen.quick else 50, chosen.seed), schema.GOALS),
     "sla": _sla,
+    "maintenance": _maintenance,
     "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
 }
 
