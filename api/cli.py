@@ -44,9 +44,12 @@ VERBS = {
     "tag": Verb("api.commands.tags:tag", "which tags bring which signals; rename a tag without losing history"),
     "lifecycle": Verb("api.commands.lifecycle:lifecycle", "life cycles as text: export, check, preview, publish"),
     "audit": Verb("api.commands.audit:audit", "was any ticket's history changed? names every problem"),
+    "evidence": Verb("api.commands.evidence:evidence", "packs of evidence: verify one without a database, write one"),
     "rules": Verb("api.commands.rules:rules", "rules as text: export, check, diff, apply, test on recorded history"),
     "guides": Verb("api.commands.guides:guides", "guides as text: export, diff, apply"),
     "plans": Verb("api.commands.plans:plans", "job plans and plans as text: export, diff, apply"),
+    "assets": Verb("api.commands.assets:assets", "assets and signals from and to CSV or Excel; with a dry run"),
+    "library": Verb("api.commands.assets:library_verb", "check a failure-mode library file"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

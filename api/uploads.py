@@ -34,7 +34,7 @@ from tickets.attachments import Limits
 from tickets.file_errors import FileTooLarge
 from tickets.files import Files, root_of, synchronise
 
-PATHS = re.compile(r"/api/v1/(?:tickets/[0-9]{1,10}/attachments|attachments/scan)")
+PATHS = re.compile(r"/api/v1/(?:tickets/[0-9]{1,10}/attachments|attachments/scan|asset-table)")
 RIGHT = "attachment.add"
 SILENCE_S = 30.0
 WITHIN_S = 1800.0

@@ -61,16 +61,18 @@ def correct(
     asset_id = verdicts.get(conn, verdict_id).asset_id
     store.lock_asset(conn, asset_id)
     before = verdicts.get(conn, verdict_id)
-    ticket = tickets.note_evidence(
-        conn, actor, before.ticket_id, kind="verdict", body=_told(before, given, reason), now=now
-    )
+    ticket = None
+    if before.ticket_id is not None:
+        told = {"before": before.words(), "after": given.words(), "reason": reason.strip()}
+        ticket = tickets.note_evidence(conn, actor, before.ticket_id, kind="verdict", body=told, now=now)
     if version is not None and before.version != version:
         raise StaleVerdict
     _check(conn, before, given)
     after = verdicts.change(conn, before, given, reason=reason.strip(), by=actor.name, now=now)
     kept = store.alarm(conn, before.alarm_id)
     _teach(conn, kept, after)
-    _silence(conn, kept, ticket, before, after, now)
+    if ticket is not None:
+        _silence(conn, kept, ticket, before, after, now)
     return after
 
 
@@ -101,10 +103,6 @@ def _check(conn: Connection, before: Said, given: Said) -> None:
     for part, code, more in named:
         if code and code not in known[part] | more:
             raise BadVerdict(f"There is no {part} {code!r}; GET /failure-codes lists them.")
-
-
-def _told(before: Said, after: Said, reason: str) -> dict[str, object]:
-    return {"before": before.words(), "after": after.words(), "reason": reason.strip()}
 
 
 def _label(conn: Connection, kept: KeptAlarm, ticket: Ticket, now: datetime) -> None:

@@ -30,7 +30,7 @@ ISO_MODES = re.compile(
 )
 ANY_QUANTITY = "*"
 LONGEST_LEAD_H = 24.0 * 3650
-LONGEST = 200_000  # characters of a file
+LONGEST = 100_000  # characters of a file
 MOST_MODES = 200
 MOST_SHOWN = 20
 CLASS_KEYS = frozenset({"asset_class", "name", "skill", "lead_h", "cost", "lockout", "mode"})

@@ -33,7 +33,7 @@ class Said:
     """One alarm's verdict; ``failure_code``, ``mechanism`` and ``cause`` are codes of ISO 14224 or the site's own."""
 
     verdict_id: int
-    ticket_id: int
+    ticket_id: int | None  # None: a proposal that a planner rejected before it became an order
     alarm_id: int
     asset_id: int
     detector: str

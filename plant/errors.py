@@ -45,3 +45,27 @@ class BadWindow(Invalid):
     """A production window ends after it begins, costs 0 or more an hour, and overlaps no other of its machine."""
 
     code = "bad_window"
+
+
+class FileUnreadable(Invalid):
+    """The file is no table that can be read. Save it as CSV (UTF-8) or XLSX, one sheet, without a password."""
+
+    code = "file_unreadable"
+
+
+class BadImport(Invalid):
+    """Some rows do not fit. Nothing was changed; each problem names its row and column and what to do."""
+
+    code = "bad_import"
+
+
+class BadTree(Invalid):
+    """An asset lies below one of a higher level, and never below itself."""
+
+    code = "bad_tree"
+
+
+class BadCriticality(Invalid):
+    """Criticality, consequence and likelihood are 1 to 5; a criticality that is not the proposed one needs a reason."""
+
+    code = "bad_criticality"

@@ -21,6 +21,9 @@ SUBVERBS = {
     "rules": ("export", "check", "diff", "apply", "test"),
     "lifecycle": ("export", "check", "preview", "publish", "versions", "restore", "migrate"),
     "audit": ("verify",),
+    "evidence": ("verify", "pack", "key"),
+    "assets": ("import", "export"),
+    "library": ("check",),
 }
 
 

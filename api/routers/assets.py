@@ -34,7 +34,7 @@ from api.shapes import (
 from core import live
 from maintenance import queries
 from plant import assets as tree
-from plant import telemetry
+from plant import asset_care, telemetry
 from plant.assets import MachineSpec, SignalSpec
 from plant.model import Role, Signal
 from plant.telemetry import Latest
@@ -43,7 +43,7 @@ routes = router("assets")
 READ, EDIT = [allow("asset.read")], [allow("asset.edit")]
 MOST_MACHINES, MOST_SIGNALS = 1000, 500
 
-Level = Literal["site", "area", "line", "unit", "component"]
+Level = Literal["enterprise", "site", "area", "line", "unit", "equipment", "component"]
 Light = Literal["normal", "watch", "alarm", "stale", "unknown"]
 AssetClass = Annotated[str, Field(pattern=r"^[a-z0-9_]{0,64}$", examples=["pump"])]
 Tag = Annotated[str, Field(min_length=1, max_length=512, examples=["P-101/vibration"])]
@@ -187,6 +187,7 @@ def get_asset(ctx: Ctx, asset_id: Id) -> AssetDetail:
 @routes.post("/assets", status_code=201, dependencies=EDIT)
 def create_asset(ctx: Ctx, body: NewAsset) -> AssetDetail:
     """Add a node to the tree."""
+    asset_care.check_place(ctx.conn, level=body.level, parent_id=body.parent_id)
     asset_id = tree.create_asset(ctx.conn, **body.model_dump())
     live.announce(ctx.conn, "asset", asset_id)
     return _detail(ctx, asset_id)

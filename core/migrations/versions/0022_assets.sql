@@ -6,8 +6,7 @@ alter table assets add constraint assets_level_check
 alter table assets
   add column consequence        smallint check (consequence between 1 and 5),
   add column likelihood         smallint check (likelihood between 1 and 5),
-  add column criticality_reason text not null default '',
-  add column retired_at         timestamptz;
+  add column criticality_reason text not null default '';
 
 create table libraries (
   library_id  int generated always as identity primary key,
