@@ -106,6 +106,23 @@ export type Prediction = {
   alarm_id: number; // stays the same while forecasts follow one another
   ticket: TicketRef | null;
   decision: { action: string; reasons: Words[] } | null;
+  model: string;
+  version: string;
+};
+
+/** Of `judged` predictions `held`: the machine failed between P10 and P90. */
+export type PredictionRecord = {
+  model: string;
+  asset_class: string;
+  predictions: number;
+  waiting: number;
+  judged: number;
+  held: number;
+  failures: number;
+  found: number;
+  coverage: number | null;
+  pinball_h: number | null;
+  corrected: boolean;
 };
 
 export type TicketKind = "request" | "incident" | "corrective" | "preventive" | "inspection" | "sensor-fault";
@@ -299,6 +316,9 @@ export type AssetPrecision = {
   mode: string | null;
   verdicts: Record<string, number>;
   precision: number | null;
+  judged: number;
+  right: number;
+  interval: { low: number; high: number };
 };
 
 export type DetectorReport = {
@@ -309,6 +329,9 @@ export type DetectorReport = {
   orders: number;
   verdicts: Record<string, number>;
   precision: number | null;
+  judged: number;
+  right: number;
+  interval: { low: number; high: number };
   by_asset: AssetPrecision[];
 };
 

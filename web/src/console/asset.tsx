@@ -14,6 +14,7 @@ import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { When } from "../parts/when";
 import { go } from "../router";
+import { CarePanel } from "./asset_care";
 import { Table } from "./orders";
 
 const SHELVE_MS = 8 * 3600_000;
@@ -39,7 +40,7 @@ function Detail({ asset, signalId }: { asset: Asset; signalId: number | null }) 
         <div>
           <h1>{asset.code} {asset.name}</h1>
           <p className="row">
-            <HealthLight health={asset.health} /> <span>{code("class", asset.asset_class) || code("level", asset.level)}</span>
+            <HealthLight health={asset.health} /> <span>{asset.asset_class ? <a href={`#/assets/classes/${asset.asset_class}`}>{code("class", asset.asset_class)}</a> : code("level", asset.level)}</span>
             <span>{asset.location}</span> <Criticality value={asset.criticality} />
             <span>{t("asset.lastSeen")}: <Age at={asset.last_seen} staleS={asset.health === "stale" ? 0 : undefined} /></span>
           </p>
@@ -49,6 +50,7 @@ function Detail({ asset, signalId }: { asset: Asset; signalId: number | null }) 
         {active.length > 0 && <section className="panel"><h2>{t("asset.alarms")}</h2><Alarms alarms={active} /></section>}
         {asset.predictions.length > 0 && <Predictions asset={asset} />}
         <Signals asset={asset} signalId={signalId} alarms={active} />
+        <CarePanel assetId={asset.asset_id} />
         {tickets.data && tickets.data.items.length > 0 && (
           <section><h2 style={{ marginBottom: 8 }}>{t("asset.openOrders")}</h2><Table items={tickets.data.items} /></section>
         )}

@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { TextInput } from "@mantine/core";
 import { useAssets } from "../api/queries";
-import type { AssetItem } from "../api/types";
+import type { AssetItem, Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { Age, Criticality, HealthLight } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
@@ -11,7 +11,7 @@ import { ROW } from "./list_keys";
 
 type Branch = { asset: AssetItem; depth: number; children: number };
 
-export default function Assets() {
+export default function Assets({ me }: { me: Me }) {
   const { t } = useSpeech();
   const assets = useAssets();
   const [text, setText] = useState("");
@@ -19,10 +19,14 @@ export default function Assets() {
     <>
       <div className="page-head">
         <h1>{t("asset.title")}</h1>
-        <TextInput
-          aria-label={t("asset.filter")} placeholder={t("asset.filter")} value={text} w={260}
-          onChange={(event) => setText(event.currentTarget.value)}
-        />
+        <div className="row">
+          <a className="tall-link" href="#/assets/classes">{t("lib.title")}</a>
+          {me.role !== "engineer" && me.role !== "agent" && <a className="tall-link" href="#/assets/import">{t("atable.title")}</a>}
+          <TextInput
+            aria-label={t("asset.filter")} placeholder={t("asset.filter")} value={text} w={260}
+            onChange={(event) => setText(event.currentTarget.value)}
+          />
+        </div>
       </div>
       <Await query={assets}>
         {(items) =>

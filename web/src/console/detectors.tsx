@@ -16,7 +16,7 @@ export default function Detectors() {
   const reports = useDetectors();
   return (
     <>
-      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div></div>
+      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div><a className="tall-link" href="#/detectors/verdicts">{t("judged.title")}</a></div>
       <Await query={reports}>
         {(items) =>
           items.length === 0 ? (
@@ -78,7 +78,7 @@ function Table({ items }: { items: DetectorReport[] }) {
   );
 }
 
-type Judgement = Pick<DetectorReport, "verdicts" | "precision">;
+type Judgement = Pick<DetectorReport, "verdicts" | "precision" | "judged" | "right" | "interval">;
 
 function Judged({ one }: { one: Judgement }) {
   const speech = useSpeech();
@@ -92,7 +92,7 @@ function Judged({ one }: { one: Judgement }) {
 
 function Precision({ one }: { one: Judgement }) {
   const { t } = useSpeech();
-  const all = Object.values(one.verdicts).reduce((sum, count) => sum + count, 0);
+  const all = one.judged;
   if (one.precision === null || all === 0) return <span className="soft">{t("detector.noVerdicts")}</span>;
   const poor = one.precision < POOR && all >= ENOUGH;
   const words = percent(one.precision);
@@ -100,9 +100,10 @@ function Precision({ one }: { one: Judgement }) {
     <div style={{ width: 190 }}>
       <div className="row between nowrap">
         {poor ? <ToneMark tone="watch">{words}</ToneMark> : <strong>{words}</strong>}
-        <span className="small soft">{t("detector.of", { hits: Math.round(one.precision * all), all })}</span>
+        <span className="small soft">{t("detector.of", { hits: one.right, all })}</span>
       </div>
       <div className="meter" aria-hidden="true"><i style={{ width: `${one.precision * 100}%` }} /></div>
+      <span className="small soft">{t("detector.between", { low: percent(one.interval.low), high: percent(one.interval.high) })}</span>
     </div>
   );
 }

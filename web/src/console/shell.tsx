@@ -12,14 +12,19 @@ import { go, useRoute, type Route } from "../router";
 import "../styles/console.css";
 import { useListKeys } from "./list_keys";
 
+const Alarms = lazy(() => import("./alarms"));
 const Predictions = lazy(() => import("./predictions"));
 const PredictionPage = lazy(() => import("./prediction"));
+const Review = lazy(() => import("./review"));
 const Orders = lazy(() => import("./orders"));
 const Order = lazy(() => import("./order"));
 const NewTicket = lazy(() => import("./new_ticket"));
 const Approvals = lazy(() => import("./approvals"));
 const Assets = lazy(() => import("./assets"));
 const AssetPage = lazy(() => import("./asset"));
+const AssetImport = lazy(() => import("./asset_import"));
+const Libraries = lazy(() => import("./libraries"));
+const Verdicts = lazy(() => import("./verdicts"));
 const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
 const Sources = lazy(() => import("./sources"));
@@ -33,11 +38,13 @@ const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "approvals", "reports", "dispatch", "plans", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
+const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "reports", "dispatch", "plans", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
   predictions: CREW,
+  review: CREW,
+  alarms: CREW,
   orders: [...CREW, "requester"],
   approvals: [...PLANNERS, "engineer"],
   dispatch: CREW,
@@ -101,11 +108,17 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
   switch (section) {
     case "predictions":
       return id ? <PredictionPage alarmId={number} /> : <Predictions />;
+    case "alarms":
+      return <Alarms path={route.path.slice(1)} me={me} />;
     case "orders":
       if (id === "new") return <NewTicket me={me} />;
       return id ? <Order ticketId={number} me={me} /> : <Orders search={route.search} me={me} />;
     case "assets":
-      return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets />;
+      if (id === "import") return <AssetImport />;
+      if (id === "classes") return <Libraries assetClass={route.path[2]} me={me} />;
+      return id ? <AssetPage assetId={number} signalId={Number(route.search.get("signal")) || null} /> : <Assets me={me} />;
+    case "review":
+      return <Review me={me} />;
     case "approvals":
       return <Approvals />;
     case "reports":
@@ -117,7 +130,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "sources":
       return <Sources />;
     case "detectors":
-      return <Detectors />;
+      return id === "verdicts" ? <Verdicts me={me} /> : <Detectors />;
     case "dispatch":
       return <Dispatch me={me} />;
     case "plans":

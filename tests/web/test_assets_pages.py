@@ -1,0 +1,93 @@
+"""Assets from a table, failure modes by class and verdicts, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, expect
+
+from core.embedded import EmbeddedServer
+from tests.api_world import API, World, cloned, living, seeded
+from tests.web.conftest import DEADLINE_MS, DESKTOP
+
+pytestmark = pytest.mark.web
+expect.set_options(timeout=DEADLINE_MS)
+CSV = b"Code,Name,Parent,Level,Class\nW-1,West line,,line,\nW-2,West pump,W-1,equipment,pump\n"
+
+
+@pytest.fixture(scope="module")
+def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with cloned(server) as database, living(database, tmp_path_factory.mktemp("assets")) as running:
+        yield seeded(running)
+
+
+@pytest.fixture(scope="module")
+def window(chromium: Browser, world: World) -> Iterator[Page]:
+    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    page.goto(f"{world.address}/#/link/{world.link('admin')}")
+    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def admin(window: Page) -> Iterator[Page]:
+    """The window; at the end no script may have failed and axe has nothing to say."""
+    errors: list[str] = []
+    window.on("pageerror", lambda error: errors.append(str(error)))
+    yield window
+    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
+    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    assert errors == []
+
+
+def show(page: Page, world: World, path: str, heading: str) -> None:
+    page.goto(f"{world.address}/#{path}")
+    expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+
+
+def choose(page: Page, data: bytes) -> None:
+    page.locator("input[type=file]").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": data})
+
+
+def test_a_table_is_looked_at_then_taken_over(world: World, admin: Page) -> None:
+    show(admin, world, "/assets/import", "Import and export")
+    choose(admin, CSV + b"W-3,Lost,NOWHERE,,\n")
+    admin.get_by_role("button", name="Dry run").click()
+    expect(admin.get_by_role("row", name="4 Parent")).to_contain_text("There is no asset NOWHERE")
+    expect(admin.get_by_role("button", name="Take over")).to_be_disabled()
+    choose(admin, CSV)
+    admin.get_by_role("button", name="Dry run").click()
+    expect(admin.get_by_role("row", name="W-2")).to_contain_text("new")
+    admin.get_by_role("button", name="Take over").click()
+    expect(admin.get_by_role("heading", name="Taken over")).to_be_visible()
+    codes = {each["code"] for each in world.as_("admin").get(f"{API}/assets").json()["items"]}
+    assert {"W-1", "W-2"} <= codes and "W-3" not in codes
+
+
+def test_a_machine_is_weighed_with_a_reason(world: World, admin: Page) -> None:
+    items = world.as_("admin").get(f"{API}/assets").json()["items"]
+    asset_id = next(each["asset_id"] for each in items if each["code"] == "W-2")
+    show(admin, world, f"/assets/{asset_id}", "W-2 West pump")
+    admin.get_by_role("button", name="Weigh anew").click()
+    admin.get_by_label("Consequence of failure").select_option("5")
+    admin.get_by_role("button", name="Save").click()
+    expect(admin.get_by_text("Consequence 5 × likelihood 3 propose 3.")).to_be_visible()
+
+
+def test_the_failure_modes_of_a_class_and_a_file_that_does_not_fit(world: World, admin: Page) -> None:
+    show(admin, world, "/assets/classes", "Failure modes by class")
+    admin.get_by_label("Library as TOML").fill("asset_class = 3")
+    admin.get_by_role("button", name="Check").click()
+    expect(admin.get_by_role("alert")).to_contain_text("asset_class is a word")
+    admin.get_by_role("link", name="Pump", exact=True).click()
+    expect(admin.get_by_role("heading", name="Cavitation")).to_be_visible()
+
+
+def test_verdicts_are_empty_at_first(world: World, admin: Page) -> None:
+    show(admin, world, "/detectors/verdicts", "Verdicts")
+    expect(admin.get_by_text("Nobody has judged an order yet.")).to_be_visible()
