@@ -14,10 +14,11 @@ and interval are capped at 125. ``phm_score`` is the sum of the PHM 2008 challen
 early ones. ``coverage_90``: share of truths inside the 90 % interval; ``width_vs_plain_conformal``: its mean width ÷
 that of a plain conformal band (one half width for all, from boosting alone, on the same unseen engines).
 
-How parameters were chosen: features, sizes of trees and kernel, and the reach of the intervals by two other divisions of
-the same engines into folds, with other cuts. What moved most: leaving out what an engine was like when new (trees alone:
-11.2 to 10.0) and slopes over most of a life (to 9.3). The first model, with the former and without the latter, was also
-run on the cuts of the goal (10.70), the present one once. They are the same engines: this is a figure of development.
+How parameters were chosen: features, sizes of trees and kernel, and the reach of the intervals by two other divisions
+of the same engines into folds, with other cuts. What moved most: leaving out what an engine was like when new (trees
+alone: 11.2 to 10.0) and slopes over most of a life (to 9.3). The first model, with the former and without the latter,
+was also run on the cuts of the goal (10.70), the present one once. They are the same engines: this is a figure of
+development.
 """
 
 from __future__ import annotations
