@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_plans_are_seen_ahead_and_another_interval_is_tried(world: World, planne
     planner.get_by_role("link", name="Greasing").click()
     planner.get_by_label("Every", exact=True).fill("2")
     planner.get_by_role("button", name="What would change?").click()
-    expect(planner.get_by_role("row", name="Visits of this plan")).to_contain_text("26")
+    expect(planner.get_by_role("row", name="Visits of this plan")).to_contain_text(re.compile("2[67]$"))
     look(planner, "plan")
     planner.get_by_label("Opened days before").fill("60")
     planner.get_by_role("button", name="Save").click()

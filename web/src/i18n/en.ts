@@ -1663,7 +1663,7 @@ export const en = {
   "planUnit.week": "weeks",
   "planUnit.month": "months",
   "planUnit.none": "no calendar",
-  "pl.first": "From",
+  "pl.first": "First day",
   "pl.mode": "Counted",
   "planMode.fixed": "from the first day",
   "planMode.floating": "from when it was last done",
