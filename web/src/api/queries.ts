@@ -3,7 +3,7 @@ import { keepPreviousData, QueryClient, useQuery, useQueryClient } from "@tansta
 import { call, Problem, query } from "./client";
 import { plantNow, synchronise } from "./clock";
 import type {
-  Account, Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, PipelineReport, Prediction,
+  Account, Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, PipelineReport, Prediction, PredictionRecord,
   QuarantineRow, Series, SystemReport, Ticket, TicketEvent, TicketItem,
 } from "./types";
 
@@ -43,6 +43,15 @@ export function usePredictions() {
     queryFn: ({ signal }) => call<Page<Prediction>>(`/predictions${query({ limit: 100 })}`, { signal }),
     refetchInterval: LIVE_MS,
     placeholderData: keepPreviousData,
+  });
+}
+
+/** How good the models of remaining life were so far, by class. */
+export function usePredictionRecords() {
+  return useQuery({
+    queryKey: ["prediction", "record"],
+    queryFn: ({ signal }) => call<Page<PredictionRecord>>("/prediction-records", { signal }),
+    staleTime: 60_000,
   });
 }
 

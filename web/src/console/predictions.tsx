@@ -9,6 +9,7 @@ import { When } from "../parts/when";
 import { Arrow } from "../parts/why";
 import { go } from "../router";
 import { ROW } from "./list_keys";
+import { Records } from "./prediction_record";
 
 const SHOWN_SIGNALS = 3;
 
@@ -33,6 +34,7 @@ export default function Predictions() {
           )
         }
       </Await>
+      <Records />
     </>
   );
 }
