@@ -50,6 +50,7 @@ VERBS = {
     "plans": Verb("api.commands.plans:plans", "job plans and plans as text: export, diff, apply"),
     "assets": Verb("api.commands.assets:assets", "assets and signals from and to CSV or Excel; with a dry run"),
     "library": Verb("api.commands.assets:library_verb", "check a failure-mode library file"),
+    "replay": Verb("api.commands.replay:replay", "recorded weeks again in a sandbox, and what comes out otherwise"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

@@ -51,20 +51,26 @@ def note(conn: Connection, judged_us: Mapping[int, int]) -> int:
     """
     touched = _touched_since_cursor(conn)
     late = [
-        (asset, low, min(high, judged_us[asset])) for asset, low, high in touched if low <= judged_us.get(asset, -1)
+        (asset, low, min(high, judged_us[asset]), signals)
+        for asset, low, high, signals in touched
+        if low <= judged_us.get(asset, -1)
     ]
-    for asset_id, from_us, until_us in late:
+    for asset_id, from_us, until_us, signals in late:
+        conn.execute(
+            "insert into late_arrivals (asset_id, signals, from_us, until_us) values (%s, %s, %s, %s)",
+            (asset_id, signals, from_us, until_us),
+        )
         conn.execute(
             """insert into late_stretches as s (asset_id, from_us, until_us) values (%s, %s, %s)
                on conflict (asset_id) where taken_at is null do update set heard_at = clock_timestamp(),
                  from_us = least(s.from_us, excluded.from_us), until_us = greatest(s.until_us, excluded.until_us)""",
             (asset_id, from_us, until_us),
         )
-    return len(late)
+    return len({asset_id for asset_id, *_ in late})
 
 
-def _touched_since_cursor(conn: Connection) -> list[tuple[int, int, int]]:
-    """(asset, earliest, latest) of the flushes not looked at before; moves the cursor past them.
+def _touched_since_cursor(conn: Connection) -> list[tuple[int, int, int, list[int]]]:
+    """(asset, earliest, latest, signals) of each flush not looked at before; moves the cursor past them.
 
     A flush without names held nothing late. Transactions of another server's life (a restored dump) are left out.
     """
@@ -74,17 +80,18 @@ def _touched_since_cursor(conn: Connection) -> list[tuple[int, int, int]]:
         return []
     rows = conn.execute(
         """select pg_current_snapshot()::text, s.asset_id,
-             (extract(epoch from min(b.min_at)) * 1000000)::int8, (extract(epoch from max(b.max_at)) * 1000000)::int8
+             (extract(epoch from min(b.min_at)) * 1000000)::int8, (extract(epoch from max(b.max_at)) * 1000000)::int8,
+             array_agg(distinct u.signal_id)
            from ingest_batches b cross join lateral unnest(b.signals) as u(signal_id)
              left join signals s using (signal_id)
            where b.signals is not null and b.xid >= pg_snapshot_xmin(%(seen)s::pg_snapshot)
              and b.xid < pg_snapshot_xmax(pg_current_snapshot()) and not pg_visible_in_snapshot(b.xid, %(seen)s)
-           group by s.asset_id""",
+           group by b.batch_id, s.asset_id order by b.batch_id, s.asset_id""",
         {"seen": row[0]},
     ).fetchall()
     if rows:
         _move_cursor(conn, rows[0][0])
-    return [(asset_id, low, high) for _, asset_id, low, high in rows if asset_id is not None]
+    return [(asset_id, low, high, signals) for _, asset_id, low, high, signals in rows if asset_id is not None]
 
 
 def _move_cursor(conn: Connection, snapshot: str) -> None:

@@ -93,3 +93,21 @@ class ReviewDecided(Conflict):
     """Somebody decided about this proposal before you. Nothing more is to be done."""
 
     code = "review_decided"
+
+
+class NoSandbox(Invalid):
+    """A replay needs a database of its own in the same server, and room on the disk for it."""
+
+    code = "no_sandbox"
+
+
+class BadReplay(Invalid):
+    """A replay goes from a time with samples to a later one that is over."""
+
+    code = "bad_replay"
+
+
+class BadGate(Invalid):
+    """A detector version's standing is changed by a person who says why."""
+
+    code = "bad_gate"

@@ -10,16 +10,17 @@ from psycopg import Connection
 
 from core.jobs import every
 from maintenance import alarms_telling, grouping, guard, holding, service, silence
+from maintenance.replay.marks import witnessed
 
 
 @every(seconds=5, name="maintenance.alarms")
 def settle_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
-    service.settle(conn, now)
+    witnessed(conn, "maintenance.alarms", now, lambda: service.settle(conn, now))
 
 
 @every(seconds=5, name="maintenance.verify")
 def verify_repairs(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
-    guard.check_all(conn, now)
+    witnessed(conn, "maintenance.verify", now, lambda: guard.check_all(conn, now))
 
 
 @every(seconds=2, name="maintenance.silence", wake=silence.CHANNEL)
@@ -29,17 +30,17 @@ def tell_silence(conn: Connection, payload: dict[str, Any], now: datetime) -> No
 
 @every(seconds=5, name="maintenance.groups")
 def settle_groups(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
-    grouping.settle(conn, now, service.POLICY)
+    witnessed(conn, "maintenance.groups", now, lambda: grouping.settle(conn, now, service.POLICY))
 
 
 @every(seconds=5, name="maintenance.merge")
 def merge_singles(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
-    grouping.merge_singles(conn, now)
+    witnessed(conn, "maintenance.merge", now, lambda: grouping.merge_singles(conn, now))
 
 
 @every(seconds=5, name="maintenance.holds")
 def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
-    holding.settle(conn, now)
+    witnessed(conn, "maintenance.holds", now, lambda: holding.settle(conn, now))
 
 
 @every(seconds=5, name="maintenance.telling")

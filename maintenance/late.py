@@ -19,6 +19,7 @@ from psycopg import Connection
 from detectors.base import Changed, Finding, FindingKind, Rejudged, Sentence
 from maintenance import machine, orders, sensor, service, standing, store
 from maintenance.model import Policy, Reason
+from maintenance.replay import marks
 from maintenance.standing import Standing
 
 Key = tuple[str, str, str, datetime, bool, str]  # detector, kind, mode, at, active, subject
@@ -36,6 +37,7 @@ class _Difference:
 def on_rejudged(conn: Connection, rejudged: Rejudged, now: datetime, *, policy: Policy = service.POLICY) -> Changed:
     """Bring findings, alarms and orders to what is known now. ``now`` is plant time. Raises NotFound."""
     store.lock_asset(conn, rejudged.asset_id)
+    marks.rejudged(conn, rejudged.asset_id, from_at=rejudged.from_at, until_at=rejudged.until_at, now=now)
     found = _difference(conn, rejudged)
     for finding_id, finding in found.same:
         standing.renew(conn, finding_id, finding)

@@ -69,15 +69,17 @@ def try_lock_asset(conn: Connection, asset_id: int) -> bool:
 # -- findings ---------------------------------------------------------------------------------------------------------
 
 
-def keep_finding(conn: Connection, finding: Finding) -> bool:
-    """Keep it; False when it had been kept before (the detector's transaction is being repeated). One that was
-    withdrawn holds again."""
+def keep_finding(conn: Connection, finding: Finding, now: datetime) -> bool:
+    """Keep it as told ``now``; False when it had been kept before (the detector's transaction is being repeated). One
+    that was withdrawn holds again."""
     kept = conn.execute(
         """insert into findings (asset_id, detector, version, kind, mode, subject, started_at, at, surprise, active,
-             health, contributions, sentence) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+             health, contributions, sentence, told_at)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
            on conflict (asset_id, detector, kind, at, active, subject, coalesce(mode, ''))
              do update set withdrawn_at = null, started_at = excluded.started_at, surprise = excluded.surprise,
-               health = excluded.health, contributions = excluded.contributions, sentence = excluded.sentence
+               health = excluded.health, contributions = excluded.contributions, sentence = excluded.sentence,
+               told_at = excluded.told_at
            where findings.withdrawn_at is not null""",
         (
             finding.asset_id,
@@ -93,6 +95,7 @@ def keep_finding(conn: Connection, finding: Finding) -> bool:
             finding.health,
             Jsonb(evidence_json(deviations(finding))),
             Jsonb(sentence_json(finding)),
+            now,
         ),
     )
     return kept.rowcount == 1
@@ -155,7 +158,8 @@ def waiting_sensors(conn: Connection, now: datetime) -> list[tuple[int, int]]:
         """select l.asset_id, l.alarm_id from alarms l
            where l.kind = 'sensor' and l.state in ('active', 'acknowledged') and l.returned_at is null
              and l.ticket_id is null and l.held = '' and l.raised_at > %s and l.mode not like 'source:%%'
-             and (select action from decisions d where d.alarm_id = l.alarm_id order by decision_id desc limit 1) = 'wait'
+             and (select action from decisions d where d.alarm_id = l.alarm_id
+                  order by decision_id desc limit 1) = 'wait'
            order by l.asset_id, l.alarm_id""",
         (now - WAITING_SENSOR,),
     ).fetchall()
@@ -193,8 +197,8 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     """Write all that can change of an alarm, and tell the screens."""
     life = kept.alarm
     conn.execute(
-        """with saved as (update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s, sentence = %s,
-             diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
+        """with saved as (update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s,
+             sentence = %s, diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
              deviating_since = %s, deviating = %s, findings = %s,
              returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
              shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s where alarm_id = %s
@@ -239,7 +243,8 @@ def add_move(
 ) -> None:
     """What was done to an alarm; that it came, went or was acknowledged is written down by the table itself."""
     conn.execute(
-        "insert into alarm_moves (alarm_id, asset_id, at, what, by, severity, detail) values (%s, %s, %s, %s, %s, %s, %s)",
+        """insert into alarm_moves (alarm_id, asset_id, at, what, by, severity, detail)
+           values (%s, %s, %s, %s, %s, %s, %s)""",
         (kept.alarm_id, kept.asset_id, at, what, by, kept.severity, Jsonb(dict(detail or {}))),
     )
 
