@@ -6,10 +6,13 @@ import { useSpeech } from "../i18n";
 import { chance, money, percent, span } from "../i18n/format";
 import { Age, Criticality, HealthLight } from "../parts/marks";
 import type { Moment } from "../parts/plot";
+import { CostCurve } from "../parts/cost_curve";
 import { SignalPlots } from "../parts/signal_plot";
 import { Await, Bones, Empty } from "../parts/states";
 import { middle, remaining, urgency, When } from "../parts/when";
 import { Contributions } from "../parts/why";
+import { RecordFailure } from "./prediction_failed";
+import { Track } from "./prediction_record";
 import { OrderCell } from "./predictions";
 
 const PLOTTED = 3;
@@ -88,6 +91,7 @@ function Detail({ one }: { one: Prediction }) {
             <h2>{t("order.plot")}</h2>
             <Await query={asset} bones={<Bones rows={2} height={240} />}>{(data) => <Plots one={one} asset={data} />}</Await>
           </section>
+          <CostCurve predictionId={one.prediction_id} />
         </div>
         <div>
           <section className="panel stack">
@@ -101,6 +105,11 @@ function Detail({ one }: { one: Prediction }) {
               <h2>{t("prediction.decision")}: {code("decision", one.decision.action)}</h2>
               <ul className="stack tight">{one.decision.reasons.map((reason, row) => <li key={row}>{say(reason)}</li>)}</ul>
             </section>
+          )}
+          {asset.data && one.p50_h !== null && (
+            <Track model={one.model} version={one.version} assetClass={asset.data.asset_class}>
+              <RecordFailure one={one} />
+            </Track>
           )}
           {asset.data && (
             <section className="panel row between">

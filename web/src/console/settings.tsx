@@ -10,8 +10,9 @@ const Calendars = lazy(() => import("./calendars"));
 const Fields = lazy(() => import("./fields"));
 const Codes = lazy(() => import("./codes"));
 const Checklists = lazy(() => import("./checklists"));
+const Policies = lazy(() => import("./policies"));
 
-const PLACES = ["lifecycles", "sla", "calendars", "fields", "codes", "checklists"] as const;
+const PLACES = ["lifecycles", "sla", "calendars", "fields", "codes", "checklists", "policies"] as const;
 
 export default function Settings({ path, me }: { path: string[]; me: Me }) {
   const { t } = useSpeech();
@@ -31,6 +32,8 @@ export default function Settings({ path, me }: { path: string[]; me: Me }) {
       return <Codes me={me} />;
     case "checklists":
       return <Checklists id={id} />;
+    case "policies":
+      return <Policies me={me} />;
     default:
       return <Empty title={t("app.notFound")} />;
   }
