@@ -24,7 +24,7 @@ import tickets.reports_schedule
 import tickets.rules.jobs
 import tickets.search
 from detectors.base import OnFinding, OnRejudged
-from maintenance import feedback, guard, late, plans, service
+from maintenance import evidence, feedback, guard, late, plans, service
 from maintenance.life import outcomes
 from tickets import checklists, conversion, handing, stores
 from tickets.hooks import hooks
@@ -59,6 +59,7 @@ def wire() -> None:
     hooks.register_on_closed(stores.on_closed)
     hooks.register_on_event(checklists.on_event)
     hooks.register_on_event(push.on_event)
+    hooks.register_on_event(evidence.on_event)
 
 
 def on_finding() -> OnFinding:

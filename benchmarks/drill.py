@@ -1,4 +1,4 @@
-"""Drills: what kills, power cuts, freezes, poison, changes of mind, floods and jumps of the clock cost, and a race for one order.
+"""Drills: what kills, power cuts, freezes, poison, changes of mind, floods, jumps of the clock and races cost.
 
 python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercut 20] [--seed N] [--quick]
 python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]

@@ -8,9 +8,11 @@ import uvicorn
 
 from api import up
 from api.app import create_app
+from api.commands.audit import seal_of
 from api.commands.parts import instance_of
 from core import timers
 from core.settings import settings
+from maintenance import evidence_pack
 
 
 def serve(argv: list[str]) -> int:
@@ -21,6 +23,7 @@ def serve(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     instance = instance_of(settings())
     up.wire()
+    evidence_pack.sign_with(seal_of(instance))
     timers.Watch(instance.database, timers.Role.STAND_BY).start()  # while no worker lives
     uvicorn.run(
         create_app(instance.database, settings=instance.settings),
