@@ -23,7 +23,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +31,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import fmean
 from unittest.mock import patch
+
+from psycopg import Connection
 
 from benchmarks import flood_plant
 from benchmarks.flood_plant import BEGIN, HOUR, Machine, Scenario
@@ -40,7 +42,7 @@ from core.database import Database, migrate
 from core.embedded import EmbeddedServer
 from core.secrets import load_or_create
 from detectors.base import Finding
-from maintenance import grouping, holding, service
+from maintenance import alarms_telling, grouping, holding, service
 
 GOALS = {"orders_common_cause": "<= 3", "hidden_found": "== 5", "orders_single.control": ">= 50"}
 ANOMALIES, QUICK_ANOMALIES = 10_000, 1_200
@@ -162,12 +164,14 @@ def _say(database: Database, scenario: Scenario, said: Said) -> None:
 
 def _jobs(database: Database, scenario: Scenario, now: datetime) -> None:
     """What runs by itself every few seconds."""
-    for job in (
+    jobs: tuple[Callable[[Connection], object], ...] = (
         lambda conn: service.settle(conn, now),
         lambda conn: grouping.settle(conn, now, service.POLICY),
         lambda conn: grouping.merge_singles(conn, now),
         lambda conn: holding.settle(conn, now),
-    ):
+        lambda conn: alarms_telling.settle(conn, now),
+    )
+    for job in jobs:
         with database.tx(site_id=scenario.site) as conn:
             job(conn)
 

@@ -122,8 +122,9 @@ def _around(conn: Connection, asset_id: int, alarm_id: int, mode: str, now: date
     row = conn.execute(AROUND, {"asset": asset_id, "alarm": alarm_id, "mode": mode, "now": now}).fetchone()
     if row is None:
         raise RuntimeError("select of scalars gave no row")
-    *plain, group_id, active = row
-    return Around(*plain, None if group_id is None else Membership(group_id, active))
+    out, order, work, held, mark, judged_from, rules, group_id, active = row
+    member = None if group_id is None else Membership(group_id, active)
+    return Around(out, order, work, held, mark, judged_from, rules, member)
 
 
 def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -> Around:

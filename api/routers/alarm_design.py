@@ -257,26 +257,26 @@ def drop_tuning(ctx: Ctx, tuning_id: Id) -> None:
 
 
 @routes.get("/suppression-rules", dependencies=READ)
-def list_rules(ctx: Ctx) -> list[SuppressShown]:
+def list_suppressions(ctx: Ctx) -> list[SuppressShown]:
     """Rules by which alarms are suppressed, each with how many it suppresses."""
     return [SuppressShown.model_validate(each) for each in suppress.listed(ctx.conn)]
 
 
 @routes.post("/suppression-rules", dependencies=DESIGN, status_code=201)
-def add_rule(ctx: Ctx, body: SuppressBody) -> SuppressShown:
+def add_suppression(ctx: Ctx, body: SuppressBody) -> SuppressShown:
     """Suppress by design: what it suppresses is kept and listed."""
     return _rule(ctx, suppress.add(ctx.conn, ctx.person.name, body.model_dump(), now=ctx.now))
 
 
 @routes.put("/suppression-rules/{rule_id}", dependencies=DESIGN)
-def change_rule(ctx: Ctx, rule_id: Id, version: Version, body: SuppressBody) -> SuppressShown:
+def change_suppression(ctx: Ctx, rule_id: Id, version: Version, body: SuppressBody) -> SuppressShown:
     """Alarms that it no longer suppresses come back within seconds."""
     suppress.change(ctx.conn, rule_id, body.model_dump(), version=version)
     return _rule(ctx, rule_id)
 
 
 @routes.delete("/suppression-rules/{rule_id}", dependencies=DESIGN, status_code=204)
-def retire_rule(ctx: Ctx, rule_id: Id) -> None:
+def retire_suppression(ctx: Ctx, rule_id: Id) -> None:
     """It suppresses nothing any more; what it did stays listed."""
     suppress.retire(ctx.conn, rule_id, now=ctx.now)
 

@@ -49,7 +49,8 @@ def rows(world: World, path: str, **query: Any) -> list[dict[str, Any]]:
     answer = world.as_("planner").get(f"{API}{path}", params=query)
     assert answer.status_code == 200, answer.text
     found = answer.json()
-    return found["items"] if isinstance(found, dict) and "items" in found else found
+    listed: list[dict[str, Any]] = found["items"] if isinstance(found, dict) else found
+    return listed
 
 
 def test_a_common_cause_is_listed_with_its_members_and_why(world: World, flood: list[int]) -> None:
@@ -91,7 +92,14 @@ def test_rules_are_made_changed_and_retired(world: World) -> None:
     changed = planner.put(path, json={**RULE, "states": [0, 3]}, headers={"if-match": '"1"'})
     assert changed.json()["states"] == [0, 3] and changed.json()["version"] == 2
     assert problem(planner.put(path, json=RULE, headers={"if-match": '"1"'}))["code"] == "stale_tuning"
-    for wrong in ({"states": []}, {"states": [-1]}, {"whose": "x"}, {"name": ""}, {"asset_id": 999_999}):
+    mistakes: list[dict[str, Any]] = [
+        {"states": []},
+        {"states": [-1]},
+        {"whose": "x"},
+        {"name": ""},
+        {"asset_id": 999_999},
+    ]
+    for wrong in mistakes:
         assert planner.post(f"{API}/suppression-rules", json={**RULE, **wrong}).status_code in (404, 422)
     assert planner.delete(path).status_code == 204 and rows(world, "/suppression-rules") == []
 
@@ -116,7 +124,7 @@ def test_out_of_service_lock_outs_and_feeds(world: World, flood: list[int]) -> N
     work = world.as_("engineer").post(f"{API}/asset-works", json={**asset, "kind": "lockout", "reason": "belt"})
     assert work.status_code == 201 and rows(world, "/asset-works")[0]["kind"] == "lockout"
     assert world.as_("engineer").post(f"{API}/asset-works/{work.json()['work_id']}/end").status_code == 204
-    feed = {**asset, "feeder_id": flood[2], "medium": "water"}
+    feed: dict[str, Any] = {**asset, "feeder_id": flood[2], "medium": "water"}
     assert planner.post(f"{API}/feeds", json=feed).json()["feeder_code"] == "FL-2"
     circle = planner.post(f"{API}/feeds", json={"asset_id": flood[2], "feeder_id": flood[1], "medium": "water"})
     assert problem(circle)["code"] == "bad_feed"
