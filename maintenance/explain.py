@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from maintenance import sentences
-from maintenance.model import UNKNOWN
+from maintenance.model import LANGUAGES, UNKNOWN
 
 WORTH_SAYING = 0.05  # a likelihood so near 1 fits neither better nor worse
 
@@ -15,7 +15,7 @@ def why(candidate: Mapping[str, Any]) -> dict[str, str]:
     """prior × likelihood of one mode, as kept with its alarm, in every language; empty texts for an old diagnosis."""
     prior, likelihood = float(candidate.get("prior", 0.0)), float(candidate.get("likelihood", 0.0))
     if prior <= 0 or likelihood <= 0:
-        return dict.fromkeys(sentences.LANGUAGES, "")
+        return dict.fromkeys(LANGUAGES, "")
     values = {"prior": 100 * prior, "chance": 100 * float(candidate["probability"])}
     if candidate.get("mode") == UNKNOWN:
         return sentences.say("diagnosis.why_unknown", values)

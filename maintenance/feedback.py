@@ -95,7 +95,7 @@ def _check(conn: Connection, before: Said, given: Said) -> None:
     known = {part: {each.code for each in failure_codes.catalogue(conn, part=part)} for part in failure_codes.Part}
     asset = assets.asset(conn, before.asset_id)
     own = {mode.code for mode in libraries.modes(conn, asset.asset_class)}
-    named = (
+    named: tuple[tuple[failure_codes.Part, str | None, set[str]], ...] = (
         (failure_codes.Part.MODE, given.failure_code, own | {before.mode}),
         (failure_codes.Part.MECHANISM, given.mechanism, set()),
         (failure_codes.Part.CAUSE, given.cause, set()),

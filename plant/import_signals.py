@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from plant import units
 from plant.import_cells import SIGNAL_CODE, Cells, Problem, number
@@ -94,7 +95,7 @@ def _bad_unit(cell: Cells, quantity: str, error: Exception) -> Problem:
 
 
 def _limits(cell: Cells, row: SignalRow, conversion: Conversion, problems: list[Problem]) -> SignalRow:
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     for key in ("low", "high"):
         if cell[key]:
             value = number(cell[key])

@@ -143,7 +143,7 @@ def _asset(cell: Cells, known: Known, problems: list[Problem]) -> AssetRow:
     if before is None and not cell["name"]:
         problems.append(cell.problem("name", "no_name"))
     row = before or AssetRow(code, cell["name"])
-    texts = {key: cell[key] for key in ("name", "name_zh", "location", "reason") if cell[key]}
+    texts: dict[str, Any] = {key: cell[key] for key in ("name", "name_zh", "location", "reason") if cell[key]}
     problems += [
         cell.problem(key, "too_long", most=LONGEST_NAME) for key, text in texts.items() if len(text) > LONGEST_NAME
     ]
@@ -176,7 +176,7 @@ def _class(cell: Cells, row: AssetRow, known: Known, problems: list[Problem]) ->
 
 def _criticality(cell: Cells, row: AssetRow, before: AssetRow | None, problems: list[Problem]) -> AssetRow:
     """What was said, or what consequence and likelihood propose; who says otherwise gives a reason."""
-    steps: dict[str, int] = {}
+    steps: dict[str, Any] = {}
     for key in ("criticality", "consequence", "likelihood"):
         if cell[key]:
             number = whole(cell[key])
