@@ -79,7 +79,7 @@ class OpeningShown(Output):
 
 class StopsShown(Output):
     """`restricted`: the asset may stop in windows only. `next`: the earliest stop of the length asked for, with the
-    mean cost of an hour; `next_cost`: of all of it. `asked_cost`: of the time asked for; null: it may not stand then."""
+    mean cost of an hour; `next_cost`: of all of it. `asked_cost`: of the time asked for; null: it may not stand."""
 
     restricted: bool
     openings: list[OpeningShown]

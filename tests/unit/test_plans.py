@@ -253,8 +253,8 @@ def test_schedules_keep_every_due_day_once_and_visit_nothing_twice(
         for due in served:
             assert abs((visits[each.code, due] - due).days) <= each.tolerance_days
     for code, ruling in found.spared:
-        calendar = made[int(ruling.by.removeprefix("PM-"))].triggers[0] if ruling.by else None
-        if isinstance(calendar, Calendar) and calendar.mode is Mode.FIXED:
+        big = made[int(ruling.by.removeprefix("PM-"))].triggers[0] if ruling.by else None
+        if isinstance(big, Calendar) and big.mode is Mode.FIXED:
             assert ruling.by in bigger[code]
             assert ruling.about is not None
             assert (ruling.by, ruling.about) in visits or ruling.about > until or spared_too(found, ruling)

@@ -1731,7 +1731,7 @@ export const zh: Record<Key, string> = {
   "pl.noRules": "自身没有：沿用上级设备的设置。",
   "pl.costH": "每小时 {cost}",
   "pl.remove": "删除",
-  "pl.weekly": "{days}，{from}–{to}（{zone}）",
+  "pl.weekly": "每{days}，{from}–{to}（{zone}）",
   "pl.everyWeeks": "{days}，{from}–{to}（{zone}），每 {n} 周",
   "pl.apply": "套用作业指导",
   "event.plan": "为计划开单",
