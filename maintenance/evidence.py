@@ -143,7 +143,7 @@ def gather(conn: Connection, ticket: Ticket, what: What, *, now: datetime) -> di
     alarms = [queries.alarm(conn, alarm_id) for alarm_id in _alarms(conn, ticket.ticket_id)]
     since = _since(ticket, alarms)
     signals = _signals(conn, ticket)
-    return plain(
+    found: dict[str, Any] = plain(
         {
             "format": FORMAT,
             "what": what.value,
@@ -164,6 +164,7 @@ def gather(conn: Connection, ticket: Ticket, what: What, *, now: datetime) -> di
             "signals": [_series(conn, each, since, until) for each in signals],
         }
     )
+    return found
 
 
 TICKET = (
