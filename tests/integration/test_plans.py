@@ -131,6 +131,26 @@ def test_a_due_day_that_is_decided_is_not_decided_again_by_whoever_held_no_lock(
     assert len(orders(conn)) == 1
 
 
+@pytest.mark.parametrize("change", [date(2026, 3, 29), date(2026, 10, 25)])
+def test_daylight_saving_loses_and_doubles_no_day(database: Database, change: date) -> None:
+    with database.tx() as conn:
+        row = conn.execute(
+            "insert into sites (code, name, timezone) values ('dst', 'dst', 'Europe/Berlin') returning site_id"
+        ).fetchone()
+    assert row
+    with database.tx(site_id=row[0]) as conn:
+        build(conn)
+        start = datetime(change.year, change.month, change.day, tzinfo=UTC) - 3 * DAY
+        kept = put(conn, "DAY", calendar=weekly(start.date(), 1, "day"), now=start)
+        for hours in range(0, 6 * 24, 5):
+            ring(conn, start + hours * HOUR)
+            ring(conn, start + (hours - 2) * HOUR)  # the clock is put back and forth
+        seen = [day for day, _, _ in fates(conn, kept)]
+        assert seen == [start.date() + i * DAY for i in range(len(seen))]
+        assert len(seen) >= 6
+        assert len(orders(conn)) == 1
+
+
 def test_a_jump_of_the_clock_opens_one_and_tells_of_the_others(conn: Connection) -> None:
     shop(conn)
     kept = put(conn, "WEEK", calendar=weekly(TODAY + DAY))
