@@ -159,18 +159,17 @@ class Plant:
         """What was judged, said and opened."""
         with database.tx(site_id=self.site_id) as conn:
             judged = dict(conn.execute("select asset_id, sum(samples)::int from drill_judged group by 1").fetchall())
-            doubled = conn.execute(
-                """select coalesce(sum(n - 1), 0)::int, coalesce(sum(n), 0)::int from (
-                     select count(*) as n from tickets where kind = 'preventive' group by asset_id, mode) t"""
-            ).fetchone()
+            counted = conn.execute(
+                "select count(*) from tickets where kind = 'preventive' group by asset_id, mode"
+            ).fetchall()
             said = {
                 name: {tuple(row[:3]): tuple(row[3:]) for row in conn.execute(query)} for name, query in SAID.items()
             }
-        assert doubled is not None
         sent = len(self.samples) // len(self.pumps)
         counts = [judged.get(pump.asset_id, 0) for pump in self.pumps]
         gap, twice = sum(max(sent - n, 0) for n in counts), sum(max(n - sent, 0) for n in counts)
-        return Outcome(gap, twice, *doubled, said)
+        orders = sum(row[0] for row in counted)
+        return Outcome(gap, twice, orders - len(counted), orders, said)
 
 
 class Parts:

@@ -24,7 +24,7 @@ from maintenance.evidence import What
 from maintenance.guard import GUARD
 from plant import telemetry
 from tests.integration.test_maintenance_guard import DONE, HOUR, T0, Plant
-from tickets import hooks, roots
+from tickets import chain, hooks, roots
 from tickets import store as tickets_store
 from tickets.model import Ticket
 
@@ -98,7 +98,7 @@ def test_a_pack_is_whole_and_every_kind_of_tampering_is_named(plant: Plant, tmp_
     assert problems(evidence_seal.container(turned)) == ("The files are not in the order of the manifest.",)
     manifest = json.loads(files["manifest.json"])
     manifest["files"].reverse()
-    reordered = files | {"manifest.json": evidence_seal.canonical(manifest).encode()}
+    reordered = files | {"manifest.json": chain.canonical(manifest).encode()}
     assert "manifest.json was altered: its signature does not hold." in problems(evidence_seal.container(reordered))
     other = evidence_seal.check(content, key=Seal("another", purpose="audit").public).problems
     assert any("another key" in each for each in other)
@@ -141,19 +141,19 @@ def test_who_rewrites_a_timeline_and_seals_again_is_found_out(plant: Plant) -> N
     del files["manifest.sig"]
     opened = json.loads(files["opened.json"])
     opened["findings"] = []
-    files["opened.json"] = evidence_seal.canonical(opened).encode()
+    files["opened.json"] = chain.canonical(opened).encode()
     about = {name: value for name, value in manifest.items() if name not in ("format", "key", "files")}
     again = evidence_seal.seal(files, about, SEAL)
     assert any(each.startswith("opened.json is not what the timeline") for each in problems(again))
     events = json.loads(files["timeline.json"])
     events[0]["body"]["after"]["title"] = "Nothing"
-    files["timeline.json"] = evidence_seal.canonical(events).encode()
+    files["timeline.json"] = chain.canonical(events).encode()
     assert any("event 1 of" in each for each in problems(evidence_seal.seal(files, about, SEAL)))
     previous = ""
     for event in events:
         event["prev"] = previous
         previous = event["hash"] = evidence_seal.event_hash(event)
-    files["timeline.json"] = evidence_seal.canonical(events).encode()
+    files["timeline.json"] = chain.canonical(events).encode()
     order = {**about["orders"][0], "head": previous}
     said = problems(evidence_seal.seal(files, {**about, "orders": [order]}, SEAL))
     assert any(f"is not the one that root {seq} saw" in each for each in said)
