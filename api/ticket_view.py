@@ -83,13 +83,22 @@ class EvidenceShown(Output):
 
 
 class VerificationShown(Output):
-    """How the machine does after the repair; ``signals`` compares before and after."""
+    """How the machine does after the repair; ``signals`` compares before and after, in half widths of the band.
+
+    ``running_h`` of ``need_h`` hours of running data were seen; ``left``: share of the deviation that is left."""
 
     status: str
     started_at: Moment
     deadline: Moment | None
     detail: Words | None
     signals: list[dict[str, Any]]
+    attempt: int = 1
+    running_h: float | None = None
+    need_h: float | None = None
+    left: float | None = None
+    plot: list[dict[str, Any]] = []
+    decided_by: str | None = None
+    decided_reason: str | None = None
 
 
 class TicketItem(Output):

@@ -27,7 +27,8 @@ from maintenance.verify import Assessment, Observation, Status, Watch
 from plant import assets, telemetry
 from plant.model import Role, Signal
 from tickets import service
-from tickets.model import SYSTEM, Ticket, Verdict
+from tickets import store as tickets_store
+from tickets.model import SYSTEM, ActorKind, Ticket, Verdict
 
 LOOK_AGAIN = timedelta(minutes=15)  # plant time between two looks at one order
 LONGEST_BEFORE = timedelta(hours=48)
@@ -106,8 +107,7 @@ def check(conn: Connection, ticket_id: int, now: datetime, rules: VerifyPolicy) 
     ticket = orders.lock(conn, ticket_id)
     kept = _load(conn, ticket_id)
     if ticket is None or ticket.status != "verifying":
-        _settle(conn, kept, kept.status, {"by": "person"}, now)
-        return kept.status
+        return _overruled(conn, kept, now)
     signals, evidence = _signals(conn, kept)
     if not signals:
         return _close(conn, kept, {"text": sentences.say("verify.no_telemetry")}, now)
@@ -117,23 +117,15 @@ def check(conn: Connection, ticket_id: int, now: datetime, rules: VerifyPolicy) 
     made = verify.assess(Observation(seen, running_h, elapsed, _watch(conn, kept)), rules)
     if made.status is Status.UNHEALTHY and ticket.verdict is Verdict.NOTHING_FOUND and kept.attempt > 1:
         made = replace(made, status=Status.NEEDS_PERSON, reasons=(Reason("second_look"), *made.reasons))
-    return _carry_out(conn, kept, made, signals, span, running_h, now)
+    shown = _shown(made, signals, running_h, rules)
+    shown["plot"] = residuals.plot(conn, signals[:PLOTTED], span)
+    return _carry_out(conn, kept, made, shown, now)
 
 
-def _carry_out(
-    conn: Connection,
-    kept: Verification,
-    made: Assessment,
-    signals: Sequence[Signal],
-    span: Span,
-    running_h: float,
-    now: datetime,
-) -> Status:
-    shown = _shown(made, signals, running_h)
+def _carry_out(conn: Connection, kept: Verification, made: Assessment, shown: dict[str, Any], now: datetime) -> Status:
     if made.status is Status.HEALTHY:
-        return _close(conn, kept, {**shown, "plot": residuals.plot(conn, signals[:PLOTTED], span)}, now)
+        return _close(conn, kept, shown, now)
     if made.status is Status.UNHEALTHY:
-        shown["plot"] = residuals.plot(conn, signals[:PLOTTED], span)
         _settle(conn, kept, Status.UNHEALTHY, shown, now)
         fields = {"evidence": shown, "note": shown["text"]["en"]}
         service.transition(conn, SYSTEM, kept.ticket_id, to="reopened", fields=fields, now=now)
@@ -142,6 +134,22 @@ def _carry_out(
         service.note_evidence(conn, SYSTEM, kept.ticket_id, kind="needs_person", body=shown, now=now)
     _write(conn, kept, made.status, shown, now)
     return made.status
+
+
+def _overruled(conn: Connection, kept: Verification, now: datetime) -> Status:
+    """Somebody moved the order on: what was seen stays as it was."""
+    conn.execute("update verifications set settled_at = %s where ticket_id = %s", (now, kept.ticket_id))
+    live.announce(conn, "ticket", kept.ticket_id)
+    return kept.status
+
+
+def decided(conn: Connection, ticket_id: int) -> tuple[str, str] | None:
+    """(who, why) when a person closed or reopened the order in place of telemetry, the last time; None: nobody did."""
+    for event in reversed(tickets_store.timeline(conn, ticket_id)):
+        if event.kind == "transition" and event.body.get("from") == "verifying":
+            person = event.actor.kind in (ActorKind.PERSON, ActorKind.AGENT)
+            return (event.actor.name, str(event.body.get("note") or event.body.get("reason") or "")) if person else None
+    return None
 
 
 def _close(conn: Connection, kept: Verification, evidence: dict[str, Any], now: datetime) -> Status:
@@ -187,12 +195,13 @@ def _watch(conn: Connection, kept: Verification) -> Watch:
     return Watch.OLD if active else Watch.QUIET
 
 
-def _shown(made: Assessment, signals: Sequence[Signal], running_h: float) -> dict[str, Any]:
+def _shown(made: Assessment, signals: Sequence[Signal], running_h: float, rules: VerifyPolicy) -> dict[str, Any]:
     by_id = {signal.signal_id: signal for signal in signals}
     return {
         "status": made.status.value,
         "text": sentences.join(sentences.reason(reason, group="verify") for reason in made.reasons),
         "running_h": round(running_h, 2),
+        "need_h": rules.verify / timedelta(hours=1),
         "left": None if made.left is None else round(made.left, 4),
         "signals": [
             {

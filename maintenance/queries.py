@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from core import clock
 from core.errors import NotFound
-from maintenance import explain, libraries, sentences, store, verdicts
+from maintenance import explain, guard, libraries, sentences, store, verdicts
 
 STALE_WALL = timedelta(seconds=20)
 STALE_LEAST = timedelta(minutes=15)
@@ -127,6 +127,7 @@ def verification(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
         return None
     row = rows[0]
     evidence = row["evidence"]
+    said = guard.decided(conn, ticket_id) or (None, None)
     return {
         "status": row["status"],
         "attempt": row["attempt"],
@@ -137,6 +138,9 @@ def verification(conn: Connection, ticket_id: int) -> dict[str, Any] | None:
         "detail": evidence.get("text") or sentences.say("verify.begun"),
         "left": evidence.get("left"),
         "running_h": evidence.get("running_h"),
+        "need_h": evidence.get("need_h"),
+        "decided_by": said[0],
+        "decided_reason": said[1],
         "signals": evidence.get("signals", []),
         "plot": evidence.get("plot", []),
     }

@@ -65,6 +65,7 @@ def tracks(
                 residuals.half_widths[before][-most:],
                 residuals.half_widths[after],
                 np.asarray((np.searchsorted(later, residuals.at_us[after]) + 1) * beat_h, np.float64),
+                signal.code,
             )
         )
     return made, len(later) * beat_h

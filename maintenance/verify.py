@@ -50,6 +50,7 @@ class Track:
     before: Floats
     after: Floats
     after_h: Floats
+    code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,11 @@ def assess(seen: Observation, policy: VerifyPolicy) -> Assessment:
     left_long = _left(seen.tracks, seen.running_h - long_h, policy)
     checks = tuple(_check(track, seen.running_h - long_h) for track in seen.tracks)
     status, reasons = _judge(seen, policy, left_now, left_long, checks)
+    gone = missing(seen.tracks, seen.running_h - long_h)
+    if gone and status is Status.HEALTHY:  # what nobody sees is not called healed
+        asked = seen.elapsed >= policy.limit
+        status = Status.NEEDS_PERSON if asked else Status.RUNNING
+        reasons = (Reason("blind" if asked else "missing", {"signals": ", ".join(gone)}), *reasons[1:])
     return Assessment(status, reasons, left_long, checks)
 
 
@@ -136,6 +142,17 @@ def _left(tracks: Sequence[Track], since_h: float, policy: VerifyPolicy) -> floa
         before += track.share * way * level
         after += track.share * way * float(np.median(recent))
     return max(after, 0.0) / before if before >= policy.least_deviation else None
+
+
+def missing(tracks: Sequence[Track], since_h: float) -> list[str]:
+    """Signals that were seen before the repair and have hardly been seen since (under half as often as the others)."""
+    counts = [int(np.count_nonzero(track.after_h >= since_h)) for track in tracks]
+    most = max(counts, default=0)
+    return [
+        track.code or str(track.signal_id)
+        for track, count in zip(tracks, counts, strict=True)
+        if len(track.before) and 2 * count < most
+    ]
 
 
 def _check(track: Track, since_h: float) -> SignalCheck:

@@ -257,8 +257,21 @@ def test_a_person_may_decide_when_asked(plant: Plant) -> None:
             conn, PLANNER, ticket.ticket_id, to="closed", fields={"note": "replaced, seen"}, now=T0 + 98 * HOUR
         )
     plant.check(DONE + 75)
-    assert plant.proof(ticket)["settled_at"] and plant.ticket(ticket).status == "closed"
+    proof = plant.proof(ticket)
+    assert proof["settled_at"] and plant.ticket(ticket).status == "closed"
+    assert (proof["decided_by"], proof["decided_reason"]) == ("Planner", "replaced, seen")
+    assert proof["status"] == "needs_person" and proof["need_h"] == 12  # what was seen stays
     assert plant.requests()[-1][0] == "relearn"
+
+
+def test_how_far_the_proof_has_come_is_shown_with_the_plot(plant: Plant) -> None:
+    ticket = plant.fail()
+    plant.done(ticket)
+    plant.run(DONE, 31, level=0.0)
+    plant.check(31)
+    proof = plant.proof(ticket)
+    assert proof["status"] == "running" and 6 <= proof["running_h"] < proof["need_h"] == 12
+    assert proof["plot"][0]["bands"]["high"] and proof["signals"][0]["before"] > 0.5
 
 
 def test_half_a_repair_is_a_question(plant: Plant) -> None:

@@ -106,3 +106,17 @@ def test_every_answer_says_why(before: float, after: float, hours: float, more: 
     for reason in made.reasons:
         assert sentences.reason(reason, group="verify") != sentences.say("generic")
     assert not (made.status is Status.HEALTHY and made.left is not None and made.left > POLICY.healed)
+
+
+def test_a_sensor_that_is_gone_since_the_repair_is_asked_about_and_never_closed_over() -> None:
+    """The other signals are well; the one that convinced nobody can see."""
+    seen = track(2.0, 0.0)
+    gone = Track(9, 1.0, 1, np.full(144, 2.0), np.empty(0), np.empty(0), "bearing_temp")
+    assert judge(seen, gone) is Status.RUNNING
+    assert judge(seen, gone, elapsed_h=80) is Status.NEEDS_PERSON
+    assessment = verify.assess(Observation((seen, gone), 20, 80 * HOUR, Watch.QUIET), POLICY)
+    assert "bearing_temp" in sentences.reason(assessment.reasons[0], group="verify")["en"]
+    now_and_then = Track(9, 1.0, 1, np.full(144, 2.0), np.zeros(60), np.arange(1, 61) / 3, "bearing_temp")
+    assert judge(seen, now_and_then) is Status.RUNNING  # a quarter of the data is no proof
+    assert judge(track(2.0, 2.0), gone) is Status.UNHEALTHY  # what is seen may still be ill
+    assert judge(seen, Track(9, 1.0, 1, np.empty(0), np.empty(0), np.empty(0))) is Status.HEALTHY  # never seen

@@ -11,11 +11,6 @@ create table evidence_frozen (
   primary key (ticket_id, what, attempt)
 );
 
--- whoever overrules telemetry does so by name
-alter table verifications
-  add column decided_by text,
-  add column decided_reason text;
-
 do $$
 declare t text;
 begin
