@@ -51,6 +51,7 @@ VERBS = {
     "assets": Verb("api.commands.assets:assets", "assets and signals from and to CSV or Excel; with a dry run"),
     "library": Verb("api.commands.assets:library_verb", "check a failure-mode library file"),
     "replay": Verb("api.commands.replay:replay", "recorded weeks again in a sandbox, and what comes out otherwise"),
+    "backtest": Verb("api.commands.backtest:backtest", "what a maintenance policy would have done, beside what failed"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

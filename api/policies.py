@@ -109,6 +109,8 @@ review.read        -      -       -         site     site    site    site  site
 review.decide      -      -       -         -        site    site    site  -
 policy.read        -      -       -         -        site    site    site  -
 policy.edit        -      -       -         -        -       site    site  -
+gate.read          -      -       -         -        site    site    site  -
+gate.decide        -      -       -         -        -       site    site  -
 plan.read          -      -       -         site     site    site    site  site
 plan.edit          -      -       -         -        site    site    site  -
 window.edit        -      -       -         -        site    site    site  -

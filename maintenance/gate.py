@@ -1,12 +1,42 @@
-"""May this detector's word open orders? Asked before every order and proposal."""
+"""May this detector's word open orders? Asked before every order and proposal.
+
+    new version ──> shadow ──a person, with a reason──> live ──precision proven too low──> review
+                      └ what it would have opened is written down as a decision and counted
+
+A detector that a site has never heard is live: so is what ran before the gate was there. Another version of one that it
+knows begins in shadow. The first finding of a version writes its row; from then on the answer is one indexed read.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any, LiteralString
 
 from psycopg import Connection
+from psycopg.types.json import Jsonb
+from scipy.special import betaincinv
 
+from core import live, log
+from core.errors import NotFound, Stale
+from maintenance import sentences
+from maintenance.errors import BadGate
 from plant.model import Asset
+from tickets import notify
+from tickets.notify import NoticeKind
+
+SYSTEM = "gate"
+WORST = 0.4  # precision under which a detector proposes only, …
+SURE = 0.9  # … when it is so sure that it is under it
+FRESH = 20  # the last verdicts that count
+WINDOW = timedelta(days=30)
+MONTH_DAYS = 30.4375
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+logger = log.get("gate")
+ROW: LiteralString = """select gate_id, detector, version, standing, row_version, changed_by, changed_at, reason
+  from gate_standings """
 
 
 class Standing(StrEnum):
@@ -17,7 +47,253 @@ class Standing(StrEnum):
     SHADOW = "shadow"  # be written down only
 
 
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A detector's version and what it may do; ``row_version`` is what a change must name."""
+
+    gate_id: int
+    detector: str
+    version: str
+    standing: Standing
+    row_version: int
+    changed_by: str
+    changed_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a version has shown in a time. ``lead_h`` in hours, median; ``false_month`` per machine and month."""
+
+    days: float
+    orders: int  # opened, or would have been opened in shadow
+    shadow: int  # of these, in shadow
+    right: int  # before a recorded failure, or confirmed
+    wrong: int  # judged, and no fault was there
+    lead_h: float | None
+    false_month: float
+
+
 def standing(conn: Connection, detector: str, version: str, asset: Asset) -> Standing:
-    """The standing of a detector version on an asset; every one is live until something else is said of it."""
-    del conn, detector, version, asset
-    return Standing.LIVE
+    """The standing of a detector version on an asset. The first word of a version is written down."""
+    release = release_of(version)
+    row = conn.execute(
+        "select standing from gate_standings where detector = %s and version = %s", (detector, release)
+    ).fetchone()
+    if row is not None:
+        return Standing(row[0])
+    return _first(conn, detector, release, asset)
+
+
+def release_of(version: str) -> str:
+    """What is judged as one: ``1.7`` is version 1 with its seventh learnt model; learning is no new version. Pure."""
+    return version.split(".")[0]
+
+
+def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Standing:
+    """Live when nothing else was ever heard of this detector here."""
+    row = conn.execute(
+        """select exists (select 1 from gate_standings where detector = %(name)s)
+             or exists (select 1 from findings where detector = %(name)s
+                 and split_part(version, '.', 1) <> %(version)s),
+             coalesce((select max(told_at) from findings where asset_id = %(asset)s), now())""",
+        {"name": detector, "version": version, "asset": asset.asset_id},
+    ).fetchone()
+    known, at = row or (False, None)
+    given = Standing.SHADOW if known else Standing.LIVE
+    reason = "a new version of a detector that is known" if known else "the first version on this site"
+    conn.execute(
+        """with made as (insert into gate_standings (detector, version, standing, changed_by, changed_at, reason)
+             values (%s, %s, %s, %s, %s, %s) on conflict do nothing returning *)
+           insert into gate_changes (gate_id, standing, changed_by, changed_at, reason)
+           select gate_id, standing, changed_by, changed_at, reason from made""",
+        (detector, version, given.value, SYSTEM, at, reason),
+    )
+    return given
+
+
+# -- what people do ---------------------------------------------------------------------------------------------------
+
+
+def listed(conn: Connection) -> list[Gated]:
+    """Every version that was heard, by detector, the newest first."""
+    return [_gated(row) for row in conn.execute(ROW + "order by detector, gate_id desc")]
+
+
+def get(conn: Connection, gate_id: int) -> Gated:
+    """One version. Raises NotFound."""
+    row = conn.execute(ROW + "where gate_id = %s", (gate_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no detector version {gate_id} on this site.")
+    return _gated(row)
+
+
+def change(conn: Connection, gate_id: int, to: Standing, *, by: str, reason: str, version: int, now: datetime) -> Gated:
+    """A person lets it, or stops it, and says why; what it had shown by then is kept with it.
+
+    Raises NotFound, Stale, BadGate without a reason.
+    """
+    if not reason.strip():
+        raise BadGate("Say why: what its back-test showed, or what went wrong.")
+    kept = _lock(conn, gate_id)
+    if kept.row_version != version:
+        raise Stale(version=kept.row_version)
+    return _change(conn, kept, to, by=by, reason=reason.strip(), now=now)
+
+
+def changes(conn: Connection, gate_id: int) -> list[dict[str, Any]]:
+    """Who let it and who stopped it, newest first, with what was known then."""
+    rows = conn.execute(
+        """select standing, changed_by, changed_at, reason, figures from gate_changes where gate_id = %s
+           order by change_id desc""",
+        (gate_id,),
+    )
+    names = ("standing", "changed_by", "changed_at", "reason", "figures")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+# -- falling back -----------------------------------------------------------------------------------------------------
+
+
+def upper_bound(right: int, judged: int, *, sure: float = SURE) -> float:
+    """The precision under which the true one lies with that probability (Beta posterior, uniform prior). Pure."""
+    return float(betaincinv(right + 1, judged - right + 1, sure))
+
+
+def fall_back(conn: Connection, now: datetime) -> list[Gated]:
+    """Live versions whose last verdicts prove that they are seldom right propose only from now on; those are returned.
+
+    Verdicts from before a person let it do not count against that person's word.
+    """
+    fallen = []
+    for each in listed(conn):
+        if each.standing is not Standing.LIVE:
+            continue
+        right, judged = _verdicts(conn, each)
+        if (bound := upper_bound(right, judged)) < WORST:
+            reason = f"{right} of its last {judged} orders were right: at most {100 * bound:.0f} %"
+            fallen.append(_change(conn, _lock(conn, each.gate_id), Standing.REVIEW, by=SYSTEM, reason=reason, now=now))
+            _tell(conn, fallen[-1], right, judged, now)
+    return fallen
+
+
+def _tell(conn: Connection, gated: Gated, right: int, judged: int, now: datetime) -> None:
+    values = {"detector": f"{gated.detector} {gated.version}", "right": float(right), "judged": float(judged)}
+    logger.warning("a detector proposes only", detector=gated.detector, version=gated.version, right=right, of=judged)
+    notify.tell_of(
+        conn,
+        notify.planners(conn),
+        kind=NoticeKind.ALARM,
+        title=sentences.say("gate.fallen_title", values),
+        body=sentences.say("gate.fallen", values),
+        key=f"gate:{gated.gate_id}:{gated.row_version}",
+        now=now,
+    )
+
+
+def _verdicts(conn: Connection, gated: Gated) -> tuple[int, int]:
+    row = conn.execute(
+        """select count(*) filter (where verdict in ('confirmed', 'other_fault')), count(*) from (
+             select v.verdict from verdicts v
+             where v.detector = %(detector)s and v.given_at > %(since)s and v.mode not like 'sensor:%%'
+               and v.mode not like 'source:%%'
+               and exists (select 1 from findings f join alarms l on l.alarm_id = v.alarm_id
+                 where f.asset_id = v.asset_id and f.detector = v.detector
+                   and split_part(f.version, '.', 1) = %(version)s
+                   and f.at >= l.started_at and f.at <= v.given_at)
+             order by v.given_at desc limit %(most)s) as last""",
+        {"detector": gated.detector, "version": gated.version, "since": _let_at(conn, gated), "most": FRESH},
+    ).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _let_at(conn: Connection, gated: Gated) -> datetime:
+    """When a person let it; long ago when nobody had to."""
+    row = conn.execute(
+        "select max(changed_at) from gate_changes where gate_id = %s and standing = 'live' and changed_by <> %s",
+        (gated.gate_id, SYSTEM),
+    ).fetchone()
+    return row[0] if row and row[0] is not None else EPOCH
+
+
+# -- what it has shown ------------------------------------------------------------------------------------------------
+
+
+def figures(conn: Connection, detector: str, version: str, *, since: datetime, until: datetime) -> Figures:
+    """Orders that the version opened or would have opened, and what became of them.
+
+    Right: its alarm's verdict was *confirmed* or *other fault*, or a failure of its machine was recorded after it and
+    within ``WINDOW``. Wrong: judged otherwise. The lead is from the order to the failure that was recorded.
+    """
+    values = {"detector": detector, "version": version, "since": since, "until": until, "window": WINDOW}
+    row = conn.execute(
+        """with said as (
+             select d.alarm_id, d.asset_id, min(d.at) as at, bool_and(d.action = 'none') as shadow
+             from decisions d join alarms l using (alarm_id)
+             where l.detector = %(detector)s and d.at > %(since)s and d.at <= %(until)s
+               and (d.action = 'open' or (d.action = 'none' and d.reasons->-1->>'key' = 'shadow'))
+               and exists (select 1 from findings f where f.asset_id = d.asset_id and f.detector = %(detector)s
+                 and split_part(f.version, '.', 1) = %(version)s and f.at = d.at)
+             group by d.alarm_id, d.asset_id),
+           judged as (
+             select s.*, (select min(f.failed_at) from failures f where f.asset_id = s.asset_id
+                 and f.failed_at > s.at and f.failed_at <= s.at + %(window)s) as failed_at,
+               (select max(v.verdict) from verdicts v where v.alarm_id = s.alarm_id) as verdict
+             from said s)
+           select count(*), count(*) filter (where shadow),
+             count(*) filter (where failed_at is not null or verdict in ('confirmed', 'other_fault')),
+             count(*) filter (where failed_at is null and verdict in ('nothing_found', 'sensor')),
+             percentile_cont(0.5) within group (order by extract(epoch from failed_at - at) / 3600.0),
+             (select count(distinct asset_id) from findings
+              where detector = %(detector)s and split_part(version, '.', 1) = %(version)s)
+           from judged""",
+        values,
+    ).fetchone()
+    orders, shadow, right, wrong, lead_h, machines = row or (0, 0, 0, 0, None, 0)
+    days = (until - since) / timedelta(days=1)
+    months = max(machines, 1) * days / MONTH_DAYS
+    return Figures(days, orders, shadow, right, wrong, lead_h, wrong / months if months > 0 else 0.0)
+
+
+# -- inside -----------------------------------------------------------------------------------------------------------
+
+
+def _lock(conn: Connection, gate_id: int) -> Gated:
+    row = conn.execute(ROW + "where gate_id = %s for update", (gate_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no detector version {gate_id} on this site.")
+    return _gated(row)
+
+
+def _change(conn: Connection, kept: Gated, to: Standing, *, by: str, reason: str, now: datetime) -> Gated:
+    shown = figures(conn, kept.detector, kept.version, since=now - WINDOW, until=now)
+    conn.execute(
+        """update gate_standings set standing = %s, row_version = row_version + 1, changed_by = %s, changed_at = %s,
+             reason = %s where gate_id = %s""",
+        (to.value, by, now, reason, kept.gate_id),
+    )
+    conn.execute(
+        """insert into gate_changes (gate_id, standing, changed_by, changed_at, reason, figures)
+           values (%s, %s, %s, %s, %s, %s)""",
+        (kept.gate_id, to.value, by, now, reason, Jsonb(as_json(shown))),
+    )
+    live.announce(conn, "gate", kept.gate_id)
+    return get(conn, kept.gate_id)
+
+
+def as_json(shown: Figures) -> Mapping[str, Any]:
+    """Plain JSON; numbers as they are shown."""
+    return {
+        "days": round(shown.days, 2),
+        "orders": shown.orders,
+        "shadow": shown.shadow,
+        "right": shown.right,
+        "wrong": shown.wrong,
+        "lead_h": None if shown.lead_h is None else round(float(shown.lead_h), 1),
+        "false_month": round(shown.false_month, 4),
+    }
+
+
+def _gated(row: tuple[Any, ...]) -> Gated:
+    gate_id, detector, version, given, *rest = row
+    return Gated(gate_id, detector, version, Standing(given), *rest)

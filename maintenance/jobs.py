@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import alarms_telling, grouping, guard, holding, service, silence
+from maintenance import alarms_telling, gate, grouping, guard, holding, service, silence
 from maintenance.replay.marks import witnessed
 
 
@@ -41,6 +41,11 @@ def merge_singles(conn: Connection, payload: dict[str, Any], now: datetime) -> N
 @every(seconds=5, name="maintenance.holds")
 def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     witnessed(conn, "maintenance.holds", now, lambda: holding.settle(conn, now))
+
+
+@every(seconds=60, name="maintenance.gate")
+def stop_what_is_seldom_right(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    gate.fall_back(conn, now)
 
 
 @every(seconds=5, name="maintenance.telling")

@@ -38,14 +38,14 @@ def replay(argv: list[str]) -> int:
     asked = _parser().parse_args(argv)
     instance = instance_of(settings())
     up.wire()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     with instance.database.tx() as conn:
         site_id = site_of(conn, asked.site)
     with instance.database.tx(site_id=site_id) as conn:
         end = asked.until or clock.load(conn).now()
         period = running.period(conn, start=asked.since, end=end)
         replaying.refuse_small_disk(conn, instance.data_dir, period)
-    change = Change(_policy(asked.policy), asked.without_engineer, asked.without_part)
+    change = Change(policy_of(asked.policy), asked.without_engineer, asked.without_part)
     found = replaying.replay(
         instance.database,
         admin_dsn(instance),
@@ -124,7 +124,8 @@ def _show(found: replaying.Replayed, asked: argparse.Namespace, site_id: int) ->
     return DIFFERENT if found.entries else 0
 
 
-def _policy(path: Path | None) -> Mapping[str, Any]:
+def policy_of(path: Path | None) -> Mapping[str, Any]:
+    """Settings of a policy file; without one none. Raises Invalid."""
     if path is None:
         return {}
     try:
@@ -142,6 +143,6 @@ def _time(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
     """End like Ctrl-C: the sandbox is dropped on the way out."""
     raise KeyboardInterrupt

@@ -49,6 +49,7 @@ class Acting:
             InputKind.ALARM: _alarm,
             InputKind.REVIEW: self._review,
             InputKind.POLICY: self._change_policy,
+            InputKind.GATE: _gate,
             InputKind.FAILURE: _failure,
             InputKind.FINDING: _finding,
         }
@@ -68,11 +69,15 @@ class Acting:
             with self._sandbox.tx(site_id=self._site) as conn:
                 TIMERS[name](conn, now)
 
-    def configure(self, versions: Sequence[tuple[int, int | None]], now: datetime) -> None:
-        """Policies as they were then, and over them the settings of a what-if."""
+    def configure(
+        self, versions: Sequence[tuple[int, int | None]], gates: Sequence[tuple[int, str]], now: datetime
+    ) -> None:
+        """Policies and standings as they were then, and over them the settings of a what-if."""
         with self._sandbox.tx(site_id=self._site) as conn:
             for policy_id, version in versions:
                 _set_policy(conn, policy_id, version)
+            for gate_id, standing in gates:
+                _gate(conn, {"gate_id": gate_id, "standing": standing}, now)
             if self._policy:
                 self._over(conn, now)
 
@@ -198,6 +203,11 @@ def _alarm(conn: Connection, row: Row, now: datetime) -> None:
         until = datetime.fromisoformat(detail["until"])
         shelf = Shelf(detail.get("shelf", Shelf.TIMED))
         service.shelve(conn, row["by"], found[0], until=until, reason=detail["reason"], now=now, shelf=shelf)
+
+
+def _gate(conn: Connection, row: Row, now: datetime) -> None:
+    del now
+    conn.execute("update gate_standings set standing = %s where gate_id = %s", (row["standing"], row["gate_id"]))
 
 
 def _failure(conn: Connection, row: Row, now: datetime) -> None:

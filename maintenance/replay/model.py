@@ -19,6 +19,7 @@ class InputKind(StrEnum):
     TICKET = "ticket"  # somebody did something to an order
     ALARM = "alarm"  # … or to an alarm
     REVIEW = "review"  # a planner decided a proposal
+    GATE = "gate"  # a detector version was let, or stopped
     FAILURE = "failure"  # a failure was recorded
     POLICY = "policy"  # a maintenance policy was changed
     FINDING = "finding"  # said by a detector that does not read samples

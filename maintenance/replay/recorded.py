@@ -35,6 +35,9 @@ POLICIES: LiteralString = """
 FAILURES: LiteralString = """
   select recorded_at as at, failure_id as nr, asset_id, mode, failed_at, note, recorded_by as by
   from failures where recorded_at > %(begin)s and recorded_at <= %(end)s"""
+GATES: LiteralString = """
+  select c.changed_at as at, change_id as nr, gate_id, c.standing from gate_changes c
+  where c.changed_at > %(begin)s and c.changed_at <= %(end)s"""
 MARKS: LiteralString = """
   select at, mark_id as nr, what, name, asset_id, from_at, until_at from replay_marks
   where at > %(begin)s and at <= %(end)s"""
@@ -48,6 +51,7 @@ SOURCES: Sequence[tuple[InputKind, LiteralString]] = (
     (InputKind.ALARM, ALARMS),
     (InputKind.REVIEW, REVIEWS),
     (InputKind.POLICY, POLICIES),
+    (InputKind.GATE, GATES),
     (InputKind.FAILURE, FAILURES),
     (InputKind.FINDING, OTHERS),
 )
@@ -66,7 +70,8 @@ def inputs(conn: Connection, begin: datetime, end: datetime, *, others: Sequence
 
 # at one moment: first what people did, then what time did with it
 RANK = {kind: rank for rank, kind in enumerate((
-    InputKind.POLICY, InputKind.REJUDGED, InputKind.FINDING, InputKind.TICKET, InputKind.ALARM, InputKind.REVIEW,
+    InputKind.POLICY, InputKind.GATE, InputKind.REJUDGED, InputKind.FINDING, InputKind.TICKET, InputKind.ALARM,
+    InputKind.REVIEW,
     InputKind.FAILURE, InputKind.ROUND,
 ))}  # fmt: skip
 
@@ -102,5 +107,17 @@ def policies_at(conn: Connection, begin: datetime) -> list[tuple[int, int | None
         """select p.policy_id, (select max(v.version) from maintenance_policy_versions v
              where v.policy_id = p.policy_id and v.changed_at <= %s)
            from maintenance_policies p order by 1""",
+        (begin,),
+    ).fetchall()
+
+
+def gates_at(conn: Connection, begin: datetime) -> list[tuple[int, str]]:
+    """(detector version, its standing at that time; its first one where it was not heard yet)."""
+    return conn.execute(
+        """select g.gate_id, coalesce(
+             (select c.standing from gate_changes c where c.gate_id = g.gate_id and c.changed_at <= %s
+              order by change_id desc limit 1),
+             (select c.standing from gate_changes c where c.gate_id = g.gate_id order by change_id limit 1), g.standing)
+           from gate_standings g order by 1""",
         (begin,),
     ).fetchall()

@@ -98,6 +98,7 @@ class Replay:
                 recorded.told(conn, from_us(begin_us), period.end), timedelta(seconds=recorded.lag_s(conn))
             )
             self._versions = recorded.policies_at(conn, from_us(begin_us))
+            self._gates = recorded.gates_at(conn, from_us(begin_us))
             arrivals = feed.arrivals(conn)
         self._now = _Now(period.begin)
         self._feed = Feed(live, sandbox, site_id, begin_us=begin_us, late=arrivals)
@@ -121,7 +122,7 @@ class Replay:
 
     def _prepare(self) -> None:
         self._set_clock(self._period.begin)
-        self._acting.configure(self._versions, self._period.begin)
+        self._acting.configure(self._versions, self._gates, self._period.begin)
         with self._sandbox.tx(site_id=self._site) as conn:
             for name in self._change.without_engineers:
                 drop_engineer(conn, name)
