@@ -119,13 +119,13 @@ class PreviewShown(Output):
 
 
 @routes.get("/maintenance/policies", dependencies=READ)
-def list_policies(ctx: Ctx) -> list[PolicyShown]:
+def list_maintenance_policies(ctx: Ctx) -> list[PolicyShown]:
     """Every policy of the site, retired ones too, the general first."""
     return [_policy(each) for each in policies.rows_of(ctx.conn)]
 
 
 @routes.post("/maintenance/policies", status_code=201, dependencies=EDIT)
-def create_policy(ctx: Ctx, response: Response, body: PolicyWanted) -> PolicyShown:
+def create_maintenance_policy(ctx: Ctx, response: Response, body: PolicyWanted) -> PolicyShown:
     """Settings for a class, a failure mode or one machine."""
     made = policies.create(ctx.conn, body.scope(), body.settings, by=ctx.person.login, now=ctx.now)
     response.headers["location"] = f"/api/v1/maintenance/policies/{made.policy_id}"
@@ -133,7 +133,7 @@ def create_policy(ctx: Ctx, response: Response, body: PolicyWanted) -> PolicySho
 
 
 @routes.get("/maintenance/policies/settings", dependencies=READ)
-def list_settings() -> list[SettingShown]:
+def list_policy_settings() -> list[SettingShown]:
     """What a policy can say."""
     shipped = policy_values.shown(policies.SHIPPED)
     return [
@@ -150,7 +150,7 @@ def list_settings() -> list[SettingShown]:
 
 
 @routes.get("/maintenance/policies/in-force", dependencies=READ)
-def get_in_force(
+def get_policy_in_force(
     ctx: Ctx,
     asset_class: Annotated[str, Query(max_length=64)] = "*",
     mode: Annotated[str, Query(max_length=128)] = "*",
@@ -163,33 +163,35 @@ def get_in_force(
 
 
 @routes.post("/maintenance/policies/preview", dependencies=READ)
-def preview_policy(ctx: Ctx, body: Draft) -> PreviewShown:
+def preview_maintenance_policy(ctx: Ctx, body: Draft) -> PreviewShown:
     """What these settings would have done with the alarms of the last days; nothing is changed."""
     found = policy_preview.preview(ctx.conn, body.scope(), body.settings, days=body.days, now=ctx.now)
     return PreviewShown.model_validate(found)
 
 
 @routes.get("/maintenance/policies/{policy_id}", dependencies=READ)
-def get_policy(ctx: Ctx, response: Response, policy_id: Id) -> PolicyShown:
+def get_maintenance_policy(ctx: Ctx, response: Response, policy_id: Id) -> PolicyShown:
     """One policy, in force or retired."""
     return _answer(response, policies.row(ctx.conn, policy_id))
 
 
 @routes.put("/maintenance/policies/{policy_id}", dependencies=EDIT)
-def change_policy(ctx: Ctx, response: Response, policy_id: Id, version: Version, body: SettingsWanted) -> PolicyShown:
+def change_maintenance_policy(
+    ctx: Ctx, response: Response, policy_id: Id, version: Version, body: SettingsWanted
+) -> PolicyShown:
     """Other settings from now on; a retired policy is in force again."""
     made = policies.change(ctx.conn, policy_id, body.settings, version=version, by=ctx.person.login, now=ctx.now)
     return _answer(response, made)
 
 
 @routes.delete("/maintenance/policies/{policy_id}", status_code=204, dependencies=EDIT)
-def retire_policy(ctx: Ctx, policy_id: Id, version: Version) -> None:
+def retire_maintenance_policy(ctx: Ctx, policy_id: Id, version: Version) -> None:
     """What it said no longer holds; its versions are kept."""
     policies.retire(ctx.conn, policy_id, version=version, by=ctx.person.login, now=ctx.now)
 
 
 @routes.get("/maintenance/policies/{policy_id}/versions", dependencies=READ)
-def policy_versions(ctx: Ctx, policy_id: Id) -> list[VersionShown]:
+def maintenance_policy_versions(ctx: Ctx, policy_id: Id) -> list[VersionShown]:
     """What the policy has been, newest first."""
     policies.row(ctx.conn, policy_id)
     return [VersionShown.model_validate(each) for each in policies.versions(ctx.conn, policy_id)]

@@ -197,7 +197,7 @@ class PathShown(Output):
 
 
 @routes.get("/review", dependencies=READ)
-def list_proposals(
+def list_review(
     ctx: Ctx,
     state: State = "open",
     q: Annotated[str | None, Query(max_length=100, description="in machine, place and failure mode")] = None,
@@ -210,25 +210,25 @@ def list_proposals(
 
 
 @routes.get("/review/{review_id}", dependencies=READ)
-def get_proposal(ctx: Ctx, review_id: Id) -> ProposalDetail:
+def get_review_item(ctx: Ctx, review_id: Id) -> ProposalDetail:
     """One proposal with the orders that may carry it."""
     return _detail(ctx, review_id)
 
 
 @routes.post("/review/{review_id}/accept", dependencies=DECIDE)
-def accept(ctx: Ctx, review_id: Id, version: Version) -> TicketShown:
+def accept_proposal(ctx: Ctx, review_id: Id, version: Version) -> TicketShown:
     """Open the order. Who comes second is told who was first and which order it is."""
     return _ticket(review.accept(ctx.conn, ctx.actor, review_id, version=version, now=ctx.now))
 
 
 @routes.post("/review/{review_id}/merge", dependencies=DECIDE)
-def merge(ctx: Ctx, review_id: Id, version: Version, body: Merge) -> TicketShown:
+def merge_proposal(ctx: Ctx, review_id: Id, version: Version, body: Merge) -> TicketShown:
     """Let an open order carry it."""
     return _ticket(review.merge(ctx.conn, ctx.actor, review_id, body.ticket_id, version=version, now=ctx.now))
 
 
 @routes.post("/review/{review_id}/snooze", dependencies=DECIDE)
-def snooze(ctx: Ctx, review_id: Id, version: Version, body: Snooze) -> ProposalDetail:
+def snooze_proposal(ctx: Ctx, review_id: Id, version: Version, body: Snooze) -> ProposalDetail:
     """Out of the queue until then, with an owner."""
     review.snooze(
         ctx.conn, review_id, owner=body.owner, until=body.until, reason=body.reason, version=version, now=ctx.now
@@ -237,7 +237,7 @@ def snooze(ctx: Ctx, review_id: Id, version: Version, body: Snooze) -> ProposalD
 
 
 @routes.post("/review/{review_id}/reject", dependencies=DECIDE)
-def reject(ctx: Ctx, review_id: Id, version: Version, body: Reject) -> ProposalDetail:
+def reject_proposal(ctx: Ctx, review_id: Id, version: Version, body: Reject) -> ProposalDetail:
     """It is no order; the reason is a label."""
     review.reject(ctx.conn, ctx.actor, review_id, why=body.why, reason=body.reason, version=version, now=ctx.now)
     return _detail(ctx, review_id)
@@ -250,7 +250,7 @@ def get_curve(ctx: Ctx, prediction_id: Id) -> CurveShown:
 
 
 @routes.get("/predictions/{prediction_id}", dependencies=[allow("prediction.read")])
-def get_path(ctx: Ctx, prediction_id: Id) -> PathShown:
+def get_prediction(ctx: Ctx, prediction_id: Id) -> PathShown:
     """One prediction with the path of its decision, old ones too."""
     return PathShown.model_validate(decision_path.of(ctx.conn, prediction_id))
 
