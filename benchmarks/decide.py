@@ -14,6 +14,20 @@ of another seed: ``fixed_interval`` renews a machine at an age (a share of its t
 at hand; false alarms cost it nothing), ``threshold`` orders the parts when health has fallen so far and works when
 they are there (at once or in the next window, parts expedited or not, whatever is cheapest in training; health is the
 median of the last five values).
+
+How the product's constants (``unwarned`` 0.01, ``doubt`` 0.05, ``clears_h`` 100) were chosen: on 200, later 400 faults of
+the seeds 501 and 502, never on a seed that is reported. ``cost_vs_hindsight`` there, each line one change more:
+
+- 1.60  open loop: the cheapest moment of the curve, parts ordered for it at the last look that allows it
+- 1.40  looks that follow the forecast; parts ordered as soon as failing without them costs more than sending them back,
+        and expedited even when they were ordered before
+- 1.30  most failures announce themselves (``unwarned`` 0.1 instead of 1): waiting is worth more
+- 1.22  early forecasts are doubted (``doubt`` 0.03): fewer failures, more looks at false alarms
+- 1.17  ``unwarned`` 0.02, ``clears_h`` 100, and a doubt that fades while the fault is watched
+- 1.14  the same on faults drawn anew, after the windows of the world were mended; 0.01 and 0.005 gain 0.01 more
+
+Without doubt 1.18, with looks every hour 1.13: neither matters much by now. The threshold rival gained most from being
+allowed to expedite parts: from 3.7 times hindsight to 1.7.
 """
 
 from __future__ import annotations
