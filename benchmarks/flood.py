@@ -121,7 +121,7 @@ def run(database: Database, seed: int, cause: str, *, quick: bool, machines: int
         _jobs(database, scenario, BEGIN + hours * HOUR)
     outcome, others = _outcome(database, scenario, seconds, count)
     print(
-        f"  {cause}: {len(scenario.machines)} machines, {len(scenario.affected)} affected for {scenario.lasts_h:.1f} h, "
+        f"  {cause}: {len(scenario.machines)} machines, {len(scenario.affected)} affected, {scenario.lasts_h:.1f} h, "
         f"{count} findings in {seconds:.1f} s; {outcome.common} orders for the cause, {outcome.found} of "
         f"{len(scenario.hidden)} hidden faults found{': ' if others else ''}{', '.join(others[:6])}",
         flush=True,

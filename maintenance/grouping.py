@@ -224,6 +224,7 @@ def _refresh(conn: Connection, group: Group, now: datetime, policy: Policy) -> N
             conn, group.group_id, profile=group.profile, now=now, ended_at=now, spread_s=0.0, closed_at=now
         )
         return
+    kept_groups.mark(conn, group.group_id)
     held = [each for each in members if each.left_at is None]
     ended_at, spread_s = _ended(group, held)
     over = ended_at is not None and (now - ended_at > KEPT or not any(each.deviates for each in held))

@@ -182,6 +182,17 @@ def join(conn: Connection, group_id: int, alarm_ids: Iterable[int], *, now: date
     return joined
 
 
+def mark(conn: Connection, group_id: int) -> None:
+    """Show in the list of alarms what holds its members; one that is being judged just now is marked by that."""
+    conn.execute(
+        """update alarms set held = 'grouped' where alarm_id in (
+             select l.alarm_id from alarms l join alarm_group_members m using (alarm_id)
+             where m.group_id = %s and m.left_at is null and l.onset_at = m.onset_at and l.held = ''
+               and l.state <> 'cleared' for update of l skip locked)""",
+        (group_id,),
+    )
+
+
 def leave(
     conn: Connection, group_id: int, alarm_ids: Sequence[int], *, why: str, how: Mapping[str, str], now: datetime
 ) -> None:
