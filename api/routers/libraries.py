@@ -16,6 +16,8 @@ from core.errors import NotFound
 from maintenance import libraries, library
 from maintenance.library_file import Library
 from maintenance.model import Mode, Symptom
+from tickets import failure_codes
+from tickets.failure_codes import Part
 
 routes = router("assets")
 READ, EDIT = [allow("mode.read")], [allow("library.edit")]
@@ -46,7 +48,9 @@ class ModeDetail(Output):
     name: Words
     iso_mode: str
     mechanism: str
+    mechanism_name: Words
     cause: str
+    cause_name: Words
     caused_by: list[str]
     skill: str
     lead_h: float
@@ -209,8 +213,10 @@ def _mode(mode: Mode, judged: int) -> ModeDetail:
         code=mode.code,
         name=Words(**mode.name),
         iso_mode=mode.iso_mode,
-        mechanism=mode.mechanism,
+        mechanism=mode.mechanism.split()[0],
+        mechanism_name=_named(Part.MECHANISM, mode.mechanism.split()[0]),
         cause=mode.cause,
+        cause_name=_named(Part.CAUSE, mode.cause),
         caused_by=list(mode.caused_by),
         skill=mode.skill,
         lead_h=mode.typical_lead_h,
@@ -236,6 +242,11 @@ def _sign(sign: Symptom) -> SignShown:
         alert=sign.alert,
         unit=sign.unit,
     )
+
+
+def _named(part: Part, code: str) -> Words:
+    known = next((each.name for each in failure_codes.shipped() if (each.part, each.code) == (part, code)), {})
+    return _words(known)
 
 
 def _words(texts: Mapping[str, str]) -> Words:

@@ -47,7 +47,7 @@ export type ClassItem = { asset_class: string; name: Words; source: "shipped" | 
 export type Sign = { quantity: string; words: string[]; direction: number; weight: number; alert: number | null; unit: string };
 type Lines = { en: string[]; zh: string[] };
 export type ModeDetail = {
-  code: string; name: Words; iso_mode: string; mechanism: string; cause: string; caused_by: string[]; skill: string; lead_h: number;
+  code: string; name: Words; iso_mode: string; mechanism: string; mechanism_name: Words; cause: string; cause_name: Words; caused_by: string[]; skill: string; lead_h: number;
   cost_planned: number; cost_failure: number; currency: string; signature: Sign[]; effect: Words; checks: Lines; parts: Lines;
   lockout: Lines; article: Words; judged: number;
 };

@@ -79,17 +79,17 @@ function OneClass({ assetClass }: { assetClass: string }) {
 
 function ModePanel({ mode, all }: { mode: ModeDetail; all: ModeDetail[] }) {
   const speech = useSpeech();
-  const { t, say, language } = speech;
-  const causes = mode.caused_by.map((code) => say(all.find((one) => one.code === code)?.name) || code);
+  const { t, say, code, language } = speech;
+  const causes = mode.caused_by.map((cause) => say(all.find((one) => one.code === cause)?.name) || cause);
   return (
     <section className="panel stack tight" id={mode.code}>
       <div className="row between">
         <h2>{say(mode.name)}</h2>
-        <span className="row"><span className="chip">{mode.iso_mode}</span><span className="chip">{mode.mechanism}</span><span className="chip">{t("lib.cause", { code: mode.cause })}</span></span>
+        <span className="row"><span className="chip">{mode.iso_mode}</span><span className="chip">{mode.mechanism} {say(mode.mechanism_name)}</span><span className="chip">{t("lib.cause", { code: `${mode.cause} ${say(mode.cause_name)}` })}</span></span>
       </div>
       {say(mode.effect) && <p>{say(mode.effect)}</p>}
       <p className="soft">
-        {t("lib.lead_h", { days: number(mode.lead_h / 24, speech) })} · {mode.skill} ·{" "}
+        {t("lib.lead_h", { days: number(mode.lead_h / 24, speech) })} · {code("skill", mode.skill)} ·{" "}
         {t("lib.cost", { planned: number(mode.cost_planned, speech), failure: number(mode.cost_failure, speech), currency: mode.currency })} ·{" "}
         {t("lib.judged", { n: mode.judged })}
       </p>
@@ -105,10 +105,11 @@ function ModePanel({ mode, all }: { mode: ModeDetail; all: ModeDetail[] }) {
 
 function SignLine({ sign }: { sign: Sign }) {
   const speech = useSpeech();
-  const { t, code } = speech;
+  const { t, code, language } = speech;
+  const name = (language === "zh" ? sign.words.find((word) => /[\u4e00-\u9fff]/.test(word)) : undefined) ?? sign.words[0] ?? code("quantity", sign.quantity);
   const way = sign.direction > 0 ? t("lib.rises") : sign.direction < 0 ? t("lib.falls") : t("lib.moves");
   const alert = sign.alert === null ? "" : ` · ${t("lib.alert", { value: number(sign.alert, speech), unit: sign.unit })}`;
-  return <><strong>{sign.words[0] ?? code("quantity", sign.quantity)}</strong> <span className="soft">({code("quantity", sign.quantity)})</span> {way}, {t("lib.weight", { value: number(sign.weight, speech) })}{alert}</>;
+  return <><strong>{name}</strong> <span className="soft">({code("quantity", sign.quantity)})</span> {way}, {t("lib.weight", { value: number(sign.weight, speech) })}{alert}</>;
 }
 
 function Listed({ title, lines }: { title: string; lines: string[] }) {
