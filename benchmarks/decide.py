@@ -15,8 +15,8 @@ at hand; false alarms cost it nothing), ``threshold`` orders the parts when heal
 they are there (at once or in the next window, parts expedited or not, whatever is cheapest in training; health is the
 median of the last five values).
 
-How the product's constants (``unwarned`` 0.01, ``doubt`` 0.05, ``clears_h`` 100) were chosen: on 200, later 400 faults of
-the seeds 501 and 502, never on a seed that is reported. ``cost_vs_hindsight`` there, each line one change more:
+How the product's constants (``unwarned`` 0.01, ``doubt`` 0.05, ``clears_h`` 100) were chosen: on 200, later 400 faults
+of the seeds 501 and 502, never on a seed that is reported. ``cost_vs_hindsight`` there, each line one change more:
 
 - 1.60  open loop: the cheapest moment of the curve, parts ordered for it at the last look that allows it
 - 1.40  looks that follow the forecast; parts ordered as soon as failing without them costs more than sending them back,
@@ -26,8 +26,8 @@ the seeds 501 and 502, never on a seed that is reported. ``cost_vs_hindsight`` t
 - 1.17  ``unwarned`` 0.02, ``clears_h`` 100, and a doubt that fades while the fault is watched
 - 1.14  the same on faults drawn anew, after the windows of the world were mended; 0.01 and 0.005 gain 0.01 more
 
-Without doubt 1.18, with looks every hour 1.13: neither matters much by now. The threshold rival gained most from being
-allowed to expedite parts: from 3.7 times hindsight to 1.7.
+On the last, without doubt: 1.18; ``look_again_h`` 1 instead of the time to the next look: 1.13. The threshold rival
+gained most from being allowed to expedite parts: from 3.7 times hindsight to 1.7.
 """
 
 from __future__ import annotations
