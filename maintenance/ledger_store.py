@@ -18,7 +18,6 @@ from plant import assets, stops
 from plant.windows import next_stop
 
 HOUR = timedelta(hours=1)
-LOOK = timedelta(days=365)
 LEAD_MOST = timedelta(days=60)  # an alarm that is older foresaw another failure
 MONTH = timedelta(days=30.4375)
 FALSE = ("nothing_found", "sensor")
@@ -84,12 +83,13 @@ def _line(conn: Connection, row: tuple[Any, ...]) -> Line:
 
 
 def _next_stop(conn: Connection, asset_id: int, done_at: datetime, policy: Policy) -> datetime:
-    """When the work could have been done instead. A machine that may always stop would have been looked at within the
-    planning horizon: what lies beyond is not claimed."""
+    """When the work could have been done instead: at the next stop that begins later. A machine that may always stop
+    would have been looked at within the planning horizon; what lies beyond is not claimed."""
     horizon = done_at + policy.horizon
-    openings = stops.openings(conn, asset_id, start=done_at, end=done_at + LOOK)
-    found = next_stop(openings, after=done_at + HOUR, lasting=policy.work)
-    return horizon if found is None or found.start <= done_at + HOUR else min(found.start, horizon)
+    openings = stops.openings(conn, asset_id, start=done_at, end=horizon + policy.work)
+    later = [each for each in openings if each.start > done_at]
+    found = next_stop(later, after=done_at, lasting=policy.work)
+    return horizon if found is None else min(found.start, horizon)
 
 
 def _chance(forecast: list[Any], hours: float) -> float:

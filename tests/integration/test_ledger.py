@@ -54,6 +54,19 @@ def test_a_proven_repair_is_worth_its_chance_of_failure_less_its_cost(plant: Pla
     assert worth.low == -1_000 and found.sums["EUR"].expected == worth.expected
 
 
+def test_no_more_is_claimed_than_until_the_next_window(plant: Plant) -> None:
+    closed(plant)
+    done = T0 + DONE * HOUR
+    with plant.tx() as conn:
+        for begins in (done - 2 * HOUR, done + 20 * HOUR):  # open just now, and tomorrow
+            conn.execute(
+                "insert into production_windows (asset_id, begins, ends) values (%s, %s, %s)",
+                (plant.asset_id, begins, begins + 6 * HOUR),
+            )
+        ((line, _),) = ledger_store.of(conn, since=T0, until=UNTIL).lines
+    assert line.stop_at == done + 20 * HOUR and 0.2 < line.p_fail < 0.5
+
+
 def test_a_failure_before_the_next_stop_avoided_nothing_and_a_false_order_costs(plant: Plant) -> None:
     ticket = closed(plant)
     with plant.tx() as conn:
