@@ -1812,7 +1812,7 @@ export const en = {
   "alarmHold.startup": "start-up",
   "hygiene.span": "Span",
   "hygiene.days": "last {n} days",
-  "hygiene.people": "Alarms are told to {n} people here. An alarm counts each time it comes.",
+  "hygiene.people": "People who are told of alarms here: {n}. An alarm counts each time it comes.",
   "hygiene.figure": "Figure",
   "hygiene.value": "Value",
   "hygiene.target": "Target",
