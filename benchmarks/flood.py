@@ -10,7 +10,7 @@ of compressed air, of cooling water, of the network; other plants, sizes, delays
 ``orders_common_cause``: orders opened that are not the one order of a hidden fault, merged ones counted too (the
 worst scenario). ``hidden_found``: hidden faults whose machine got an order of its own (the worst). ``seconds``: wall
 time to handle the minute (the worst), ``findings_s`` the rate. ``orders_single.control``: orders that the same day
-opens in the first scenario with groups switched off; it must be many, or the benchmark proves nothing.
+opens on a small plant with groups switched off; it must be many more than 3, or the benchmark proves nothing.
 ``found_h.KIND``: hours from the cause's beginning to the order of such a hidden fault (mean).
 
 How parameters were chosen: those of the scan and the profiles by reasoning (they are said where they stand), looked at
@@ -44,7 +44,7 @@ from core.secrets import load_or_create
 from detectors.base import Finding
 from maintenance import alarms_telling, grouping, holding, service
 
-GOALS = {"orders_common_cause": "<= 3", "hidden_found": "== 5", "orders_single.control": ">= 50"}
+GOALS = {"orders_common_cause": "<= 3", "hidden_found": "== 5", "orders_single.control": ">= 10"}
 ANOMALIES, QUICK_ANOMALIES = 10_000, 1_200
 MACHINES, QUICK_MACHINES = (420, 900), (90, 140)
 THREADS = 2

@@ -55,8 +55,7 @@ def fill(world: World) -> None:
 
 def window(chromium: Browser, world: World, language: str, scheme: str, size: ViewportSize) -> Page:
     locale = {"en": "en-GB", "zh": "zh-CN"}[language]
-    dark = "dark" if scheme == "dark" else "light"
-    context = chromium.new_context(viewport=size, locale=locale, color_scheme=dark)
+    context = chromium.new_context(viewport=size, locale=locale, color_scheme="dark" if scheme == "dark" else "light")
     context.set_default_timeout(DEADLINE_MS)
     page = context.new_page()
     page.add_init_script(f"localStorage.setItem('millwright.language', '{language}')")
