@@ -42,7 +42,7 @@ export function Records() {
   const { t } = useSpeech();
   const records = usePredictionRecords();
   return (
-    <section aria-labelledby="records-title">
+    <section className="stack" style={{ marginTop: "1.5rem" }} aria-labelledby="records-title">
       <h2 id="records-title">{t("record.all")}</h2>
       <p className="soft">{t("record.lead")}</p>
       <Await query={records}>
