@@ -11,7 +11,7 @@ from pydantic import Field
 
 from api import ticket_view
 from api.deps import Ctx, Version, router
-from api.policies import Grant, allow, open_to_all
+from api.policies import allow, open_to_all
 from api.shapes import Code, Cursor, Id, Input, Limit, Moment, Number, Output, Page, Ref, When, Whole, Words
 from api.ticket_view import TicketItem
 from core.clock import load
@@ -135,19 +135,10 @@ class StretchWanted(Input):
     note: Annotated[str, Field(max_length=1000)] = ""
 
 
-class CertificateWanted(Input):
-    code: Code
-    valid_until: When | None = None
-
-
 class CertificateShown(Output):
     engineer_id: int
     code: str
     valid_until: Moment | None
-
-
-class Certificates(Input):
-    certificates: Annotated[list[CertificateWanted], Field(max_length=100)]
 
 
 class PlaceWanted(Input):
@@ -196,12 +187,6 @@ class ProvenShown(Output):
     name: str
     mode: str
     fixes: int
-
-
-class FeedMade(Output):
-    """The address is shown this once; who has it sees the visits."""
-
-    path: str
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
@@ -307,21 +292,6 @@ def list_certificates(ctx: Ctx) -> Page[CertificateShown]:
     return Page(items=[CertificateShown.model_validate(each) for each in people.certificates(ctx.conn)])
 
 
-@routes.put("/engineers/{engineer_id}/certificates", dependencies=PLAN)
-def put_certificates(ctx: Ctx, engineer_id: Id, body: Certificates) -> Page[CertificateShown]:
-    """Replace an engineer's certificates."""
-    held = [(each.code, each.valid_until) for each in body.certificates]
-    people.set_certificates(ctx.conn, engineer_id, held)
-    shown = [each for each in people.certificates(ctx.conn) if each.engineer_id == engineer_id]
-    return Page(items=[CertificateShown.model_validate(each) for each in shown])
-
-
-@routes.put("/engineers/{engineer_id}/home", status_code=204, dependencies=PLAN)
-def put_home(ctx: Ctx, engineer_id: Id, body: PlaceWanted) -> None:
-    """Where an engineer's day begins and ends."""
-    people.set_home(ctx.conn, engineer_id, x_m=body.x_m, y_m=body.y_m)
-
-
 @routes.put("/assets/{asset_id}/place", status_code=204, dependencies=PLAN)
 def put_place(ctx: Ctx, asset_id: Id, body: PlaceWanted) -> None:
     """Where a machine stands; what is below it stands there too unless it says otherwise."""
@@ -384,22 +354,6 @@ def list_proven(ctx: Ctx) -> Page[ProvenShown]:
 # -- calendars --------------------------------------------------------------------------------------------------------
 
 
-@routes.post("/engineers/{engineer_id}/calendar", status_code=201, dependencies=[allow("calendar.make")])
-def make_calendar(ctx: Ctx, engineer_id: Id) -> FeedMade:
-    """A secret address of an engineer's visits as iCalendar; the one before it ends."""
-    _own(ctx, engineer_id)
-    token = feed.make(ctx.conn, engineer_id, now=ctx.now)
-    ctx.shows_a_secret()
-    return FeedMade(path=f"/api/v1/calendar/{token}.ics")
-
-
-@routes.delete("/engineers/{engineer_id}/calendar", status_code=204, dependencies=[allow("calendar.make")])
-def revoke_calendar(ctx: Ctx, engineer_id: Id) -> None:
-    """Void the address at once."""
-    _own(ctx, engineer_id)
-    feed.revoke(ctx.conn, engineer_id)
-
-
 @routes.get(
     "/calendar/{token}.ics",
     dependencies=[open_to_all("calendar programs cannot sign in; the address is the secret")],
@@ -416,8 +370,3 @@ def read_calendar(request: Request, token: Annotated[str, Path(max_length=80)]) 
         use_site(conn, address.site_id)
         body = feed.calendar(conn, address, now=load(conn).now())
     return Response(body, media_type="text/calendar", headers={"cache-control": "private, max-age=300"})
-
-
-def _own(ctx: Ctx, engineer_id: int) -> None:
-    if ctx.grant is Grant.OWN and ctx.engineer_id != engineer_id:
-        raise NotFound(f"There is no engineer {engineer_id} that you are; a planner makes other people's calendars.")

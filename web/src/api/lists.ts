@@ -119,7 +119,7 @@ export function useProblems(by: string, since: string) {
 export type FileForm = "pdf" | "xlsx" | "csv";
 export type Schedule = {
   schedule_id: number; saved_id: number; name: string; owner_id: number; format: FileForm; locale: Language; every: "day" | "week" | "month";
-  hour: number; recipients: number[]; next_at: string; last_at: string | null; last_error: string | null; paused: boolean;
+  hour: number; recipients: number[]; next_at: string; last_at: string | null; last_error: string | null; paused: boolean; version: number; changed_by: string;
 };
 export type Reader = { user_id: number; name: string; role: string };
 export type ReportFile = { file_id: number; name: string; due_at: string; made_at: string; bytes: number };

@@ -25,6 +25,7 @@ const Detectors = lazy(() => import("./detectors"));
 const Sources = lazy(() => import("./sources"));
 const Rules = lazy(() => import("./rules"));
 const Dispatch = lazy(() => import("./dispatch"));
+const People = lazy(() => import("./people"));
 const Stock = lazy(() => import("./stock"));
 const Reports = lazy(() => import("./reports"));
 const Guides = lazy(() => import("./guides"));
@@ -32,7 +33,7 @@ const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "orders", "approvals", "reports", "dispatch", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
+const PAGES = ["predictions", "orders", "approvals", "reports", "dispatch", "people", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
@@ -40,6 +41,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   orders: [...CREW, "requester"],
   approvals: [...PLANNERS, "engineer"],
   dispatch: CREW,
+  people: [...PLANNERS, "engineer"],
   stock: CREW,
   reports: [...PLANNERS, "engineer"],
   assets: CREW,
@@ -118,6 +120,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Detectors />;
     case "dispatch":
       return <Dispatch me={me} />;
+    case "people":
+      return <People path={route.path.slice(1)} me={me} />;
     case "stock":
       return <Stock path={route.path.slice(1)} me={me} />;
     case "guides":
