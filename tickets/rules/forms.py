@@ -18,7 +18,7 @@ from tickets.rules.model import DEEPEST, MOST_ACTIONS, Action, Definition, Form
 
 NAME = re.compile(r"[\w .@:-]{1,100}")
 WHO = re.compile(r"assignee|requester|planners|watchers|role:[a-z]{1,32}|user:[a-z0-9._@-]{1,64}")
-SETTABLE = {"title", "description", "priority", "fields"}
+SETTABLE = {"title", "description", "priority", "skill", "mode", "fields"}
 RELATED = ("parent", "none")
 MOST_TAGS = 20
 
@@ -34,7 +34,7 @@ class Param:
 
 ACTIONS: Mapping[str, tuple[str, Mapping[str, Param]]] = {
     "set": (
-        "change columns or custom fields",
+        "change columns or custom fields; a mode where there is none",
         {"values": Param("values", True, "{priority = 1, fields = {line = 'A'}}; a value may be {cel = '…'}")},
     ),
     "move": (
