@@ -23,7 +23,7 @@ from tickets.dispatch.people import Stretch
 from tickets.routing import Candidate, Shift, there
 from tickets.rows import one, refuse_stale
 
-AHEAD = timedelta(days=400)  # of absences and duties
+AHEAD = timedelta(days=36_500)  # of absences and duties: all that are not over
 MOST_SHIFTS = 100
 FACTS: LiteralString = """
   select e.engineer_id, coalesce(u.login, ''), e.x_m, e.y_m, e.feed_since, e.version, e.changed_by

@@ -66,7 +66,18 @@ class PlanShown(Output):
     accepted_at: Moment | None
 
 
+class VisitPart(Output):
+    code: str
+    name: str
+    unit: str
+    store: str
+    reserved: float
+    consumed: float
+
+
 class VisitShown(Output):
+    """`travel_s`: from the stop before, or from home. `parts`: that the order has reserved or used."""
+
     visit_id: int
     ticket_id: int
     ref: str
@@ -79,6 +90,8 @@ class VisitShown(Output):
     frozen: bool
     change: str
     reasons: list[Words]
+    travel_s: int
+    parts: list[VisitPart]
 
 
 class PlanDetail(PlanShown):

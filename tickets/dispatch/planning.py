@@ -21,9 +21,9 @@ from tickets.dispatch import drawing, people, replan, run
 from tickets.dispatch.board import Board
 from tickets.dispatch.check import Violation, violations
 from tickets.dispatch.drawing import Drawn
-from tickets.dispatch.explain import why, why_left
+from tickets.dispatch.explain import way_to, why, why_left
 from tickets.dispatch.greedy import greedy
-from tickets.dispatch.model import Plan, Visit, cost
+from tickets.dispatch.model import Job, Plan, Visit, cost
 from tickets.errors import PlanNotDraft, PlanOutdated
 from tickets.model import Actor, Text
 from tickets.rows import one
@@ -71,6 +71,8 @@ class VisitRow:
     frozen: bool
     change: str
     reasons: list[Text]
+    travel_s: int  # from the stop before, or from home
+    parts: list[dict[str, Any]]  # that the order has reserved or used
 
 
 def ask(conn: Connection, *, cause: str, user_id: int | None, seconds: float | None, now: datetime) -> int:
@@ -128,7 +130,11 @@ def visits(conn: Connection, plan_id: int) -> list[VisitRow]:
     """Who goes where and when, and why."""
     rows = conn.execute(
         """select v.visit_id, v.ticket_id, t.ref, t.title, t.priority, v.engineer_id, e.name, v.starts, v.ends,
-             v.frozen, v.change, v.reasons
+             v.frozen, v.change, v.reasons, v.travel_s,
+             coalesce((select json_agg(json_build_object('code', p.code, 'name', p.name, 'unit', p.unit,
+                 'store', s.code, 'reserved', l.reserved, 'consumed', l.consumed) order by p.code)
+               from ticket_parts l join parts p using (part_id) join stores s using (store_id)
+               where l.ticket_id = v.ticket_id and l.reserved + l.consumed > 0), '[]')
            from visits v join tickets t using (ticket_id) join engineers e on e.engineer_id = v.engineer_id
            where v.plan_id = %s order by v.starts, v.visit_id""",
         (plan_id,),
@@ -250,8 +256,8 @@ def _keep_visit(
     stood = {each.job_id for each in drawn.standing.visits}
     change = changed.get(visit.job_id, "same") if visit.job_id in stood else "new"
     conn.execute(
-        """insert into visits (plan_id, ticket_id, engineer_id, starts, ends, frozen, change, reasons)
-           values (%s, %s, %s, %s, %s, %s, %s, %s)""",
+        """insert into visits (plan_id, ticket_id, engineer_id, starts, ends, frozen, change, reasons, travel_s)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
             plan_id,
             visit.job_id,
@@ -261,8 +267,14 @@ def _keep_visit(
             bool(job.frozen),
             change,
             Jsonb([dict(reason) for reason in why(board, job)]),
+            _travel(board, job, visit),
         ),
     )
+
+
+def _travel(board: Board, job: Job, visit: Visit) -> int:
+    goes = next((tour.engineer for tour in board.tours if tour.engineer.engineer_id == visit.engineer_id), None)
+    return way_to(board, job, goes) if goes else 0
 
 
 def _give(conn: Connection, actor: Actor, ticket_id: int, rows: list[VisitRow], now: datetime) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ const plan = (plan_id: number, status: Plan["status"]): Plan => ({
 });
 const visit = (visit_id: number, engineer_id: number, engineer: string, starts: string): Visit => ({
   visit_id, ticket_id: visit_id, ref: "", title: "", priority: 3, engineer_id, engineer, starts, ends: starts, frozen: false,
-  change: "new", reasons: [],
+  change: "new", reasons: [], travel_s: 0, parts: [],
 });
 
 describe("current", () => {

@@ -42,3 +42,5 @@ alter table kit_versions force row level security;
 create policy site on kit_versions to millwright_app
   using (site_id = (select current_site())) with check (site_id = (select current_site()));
 grant select, insert, update, delete on kit_versions to millwright_app;
+
+alter table visits add column travel_s int not null default 0 check (travel_s >= 0); -- from the stop before, or from home

@@ -13,6 +13,7 @@ export type Plan = {
 export type Visit = {
   visit_id: number; ticket_id: number; ref: string; title: string; priority: number; engineer_id: number; engineer: string;
   starts: string; ends: string; frozen: boolean; change: "new" | "same" | "moved"; reasons: Words[];
+  travel_s: number; parts: { code: string; name: string; unit: string; store: string; reserved: number; consumed: number }[];
 };
 export type PlanDetail = Plan & { visits: Visit[] };
 export type Level = {

@@ -7,7 +7,7 @@ import { board, current, usePlan, usePlans, type Plan, type PlanDetail, type Vis
 import { queryClient, useEngineers } from "../api/queries";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
-import { percent } from "../i18n/format";
+import { number, percent } from "../i18n/format";
 import { Age } from "../parts/marks";
 import { Refused, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
@@ -137,7 +137,7 @@ function Board({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
           </tbody>
         </table>
       </div>
-      {open && <Why visit={open} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
+      {open && <Why visit={open} others={plan.visits.filter((one) => one.ticket_id === open.ticket_id && one.visit_id !== open.visit_id)} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
     </>
   );
 }
@@ -159,10 +159,11 @@ function hours(visit: Visit, language: string, zone: string): string {
   return `${clock.format(new Date(visit.starts))}–${clock.format(new Date(visit.ends))}`;
 }
 
-function Why({ visit, fixable, close }: { visit: Visit; fixable: boolean; close: () => void }) {
+function Why({ visit, others, fixable, close }: { visit: Visit; others: Visit[]; fixable: boolean; close: () => void }) {
   const speech = useSpeech();
   const { t, language, zone } = speech;
   const job = useJob();
+  const day = new Intl.DateTimeFormat(language, { timeZone: zone, weekday: "long", month: "long", day: "numeric" });
   const fix = () => job.run(async () => {
     await call(`/visits/${visit.visit_id}`, { method: "PATCH", body: { frozen: !visit.frozen } });
     await queryClient.invalidateQueries({ queryKey: ["plan"] });
@@ -170,7 +171,14 @@ function Why({ visit, fixable, close }: { visit: Visit; fixable: boolean; close:
   });
   return (
     <Modal opened onClose={close} title={`${visit.ref} · ${visit.engineer} · ${hours(visit, language, zone)}`} closeButtonProps={{ "aria-label": t("app.close") }}>
-      <p>{visit.title}</p>
+      <p className="strong">{visit.title}</p>
+      <dl className="facts" style={{ margin: "8px 0 14px" }}>
+        <dt>{t("dispatch.who")}</dt><dd>{[visit, ...others].map((one) => one.engineer).join(", ")}</dd>
+        <dt>{t("dispatch.when")}</dt><dd>{day.format(new Date(visit.starts))}, {hours(visit, language, zone)}</dd>
+        <dt>{t("dispatch.travel")}</dt><dd>{t("dispatch.minutes", { n: number(Math.round(visit.travel_s / 60), speech) })}</dd>
+        <dt>{t("dispatch.parts")}</dt>
+        <dd>{visit.parts.length === 0 ? t("dispatch.noParts") : visit.parts.map((one) => t(one.reserved > 0 ? "dispatch.partReserved" : "dispatch.partUsed", { n: number(one.reserved || one.consumed, speech), unit: one.unit, code: one.code, name: one.name, store: one.store })).join("; ")}</dd>
+      </dl>
       <h2>{t("dispatch.why")}</h2>
       <ul>{visit.reasons.map((reason, row) => <li key={row}>{reason[language]}</li>)}</ul>
       <Refused problem={job.problem} />
@@ -211,7 +219,7 @@ function SickDialog({ close }: { close: () => void }) {
         label={t("dispatch.person")} value={who} onChange={setWho} searchable
         data={(engineers.data ?? []).map((each) => ({ value: String(each.engineer_id), label: each.name }))}
       />
-      <NativeSelect mt="sm" label={t("dispatch.sickFor")} value={days} data={DAYS.map((value) => ({ value, label: t("dispatch.sickDays", { n: value }) }))} onChange={(event) => setDays(event.currentTarget.value)} />
+      <NativeSelect mt="sm" label={t("dispatch.sickFor")} value={days} data={DAYS} onChange={(event) => setDays(event.currentTarget.value)} />
       <p className="soft small" style={{ margin: "8px 0" }}>{t("dispatch.sickHint")}</p>
       <Refused problem={job.problem} />
       <Button mt="md" disabled={who === null} loading={job.busy} onClick={() => void submit()}>{t("dispatch.replan")}</Button>

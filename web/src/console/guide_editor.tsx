@@ -50,11 +50,11 @@ function Head({ guide }: { guide: GuideShown | null }) {
 }
 
 function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; me: Me }) {
-  const { t } = useSpeech();
+  const { t, language: mine } = useSpeech();
   const [draft, setDraft] = useState(text);
   const [code, setCode] = useState("");
   const [note, setNote] = useState("");
-  const [language, setLanguage] = useState<Language>("en");
+  const [language, setLanguage] = useState<Language>(mine);
   const [busy, setBusy] = useState(false);
   const changed = JSON.stringify(trimmed(draft)) !== JSON.stringify(trimmed(text));
   const run = async (work: () => Promise<void>) => {
