@@ -50,6 +50,7 @@ def wire() -> None:
     hooks.register_on_closed(stores.on_closed)
     hooks.register_on_event(checklists.on_event)
     hooks.register_on_event(push.on_event)
+    hooks.register_on_opening(push.on_opening)
 
 
 def on_finding() -> OnFinding:

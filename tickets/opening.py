@@ -12,6 +12,7 @@ from core.errors import Conflict, NotFound
 from tickets import assigning, checklist_store, clocks, definitions, marks, store, words
 from tickets import fields as custom_fields
 from tickets.beside import Beside
+from tickets.hooks import hooks
 from tickets.model import ASSIGNED, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
 from tickets.verbs import verb
@@ -84,6 +85,7 @@ def _create(
     flow = definitions.for_kind(conn, values["kind"])
     planned = clocks.plan(conn, values, deadline=deadline, now=now)
     decision = assigning.decide(conn, values, flow, now) if values["kind"] in ROUTED else None
+    more = [hook(conn, values, now) for hook in hooks.on_opening]
     row = {
         **values,
         **clocks.due_columns(planned),
@@ -95,7 +97,7 @@ def _create(
 
     def beside(ticket: Ticket, followed: store.Followed) -> Sequence[Beside | None]:
         notice = decision.notice(ticket, now) if decision is not None and followed is store.Followed.YES else None
-        return clocks.beside(planned, flow.states[ticket.status], now), notice
+        return clocks.beside(planned, flow.states[ticket.status], now), notice, *(each(ticket) for each in more)
 
     opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside, origin)
     return store.create(conn, actor, values=row, details={"to": flow.initial}, opening=opening, now=now)
