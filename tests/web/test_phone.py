@@ -17,7 +17,7 @@ Visit = Callable[..., Visitor]
 Job = Callable[[str], dict[str, Any]]
 THUMB_PX = 48
 TARGETS = (
-    "a, button, select, summary, textarea, label:has(input), [role=button],"
+    "a, button, select, summary, textarea:not([aria-hidden]), label:has(input), [role=button],"
     " input:not([type=radio], [type=checkbox], [type=file], [type=hidden])"
 )
 TOO_SMALL = """([targets, least]) => [...document.querySelectorAll(targets)]
