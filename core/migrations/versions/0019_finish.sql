@@ -1,3 +1,52 @@
+-- A text is looked for from the newest part of the list backwards: the index knows each ticket's part (65,536 numbers),
+-- so that a page of what is neither common nor rare needs the last parts alone, however many there are.
+do $$ begin
+  create extension if not exists btree_gin;
+  drop index if exists tickets_text;
+  create index tickets_text on tickets using gin (
+    (ticket_id >> 16), (ref || ' ' || title || ' ' || description) gin_trgm_ops);
+exception when insufficient_privilege or undefined_file or undefined_object or feature_not_supported then
+  raise notice 'btree_gin is not to be had: a text is looked for in all parts at once';
+end $$;
+
+drop function ticket_matches(text, int, int);
+-- Numbers of tickets before this one whose text fits, newest first: at least `enough` unless there are no more.
+create function ticket_matches(pattern text, before int, enough int) returns setof int
+  language plpgsql stable security definer
+  set search_path = pg_catalog, public set enable_seqscan = off set enable_indexscan = off as $$
+declare
+  mine  int := current_site();
+  part  int;
+  seen  int := 0;
+  more  int;
+begin
+  select least(before, max(ticket_id) + 1) into before from tickets where site_id = mine;
+  part := (before - 1) >> 16;
+  for turn in 1..2 loop
+    exit when part < 0 or seen >= enough;
+    return query execute
+      'with found as materialized (
+         select ticket_id from tickets
+         where site_id = $1 and (ref || '' '' || title || '' '' || description) ilike $2
+           and ticket_id >> 16 = $3 and ticket_id < $4)
+       select ticket_id from found order by ticket_id desc'
+      using mine, pattern, part, before;
+    get diagnostics more = row_count;
+    seen := seen + more;
+    part := part - 1;
+  end loop;
+  if part >= 0 and seen < enough then
+    return query execute
+      'with found as materialized (
+         select ticket_id from tickets
+         where site_id = $1 and (ref || '' '' || title || '' '' || description) ilike $2 and ticket_id < $3)
+       select ticket_id from found order by ticket_id desc limit $4'
+      using mine, pattern, (part + 1) << 16, enough - seen;
+  end if;
+end $$;
+revoke all on function ticket_matches(text, int, int) from public;
+grant execute on function ticket_matches(text, int, int) to millwright_app;
+
 select 1;
 
 -- people, teams, stores, parts, kits and schedules say at which version they are, and who made it
