@@ -32,6 +32,7 @@ from tickets.model import Actor, ActorKind
 
 AGENT = "agent"
 VERSION_MOST = 2**31 - 1
+IF_ANY = "The ETag of what you saw; nothing for what is new."
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def if_match(
 
 
 def if_any(
-    if_match: Annotated[str | None, Header(description="The ETag of what you saw; nothing for what is new.")] = None,
+    if_match: Annotated[str | None, Header(description=IF_ANY)] = None,
 ) -> int | None:
     """The version that a change is based on, if it is based on one. Raises Invalid."""
     return None if if_match is None else _version(if_match)

@@ -3,7 +3,7 @@
     detectors.runner ──finding──> maintenance.service ──> tickets.service
     detectors.replay ──judged again──> maintenance.late ───┘
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
-    tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push
+    tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push, tickets.dispatch.replanning
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
 """
@@ -15,6 +15,7 @@ import maintenance.jobs
 import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.dispatch.planning
+import tickets.dispatch.replanning
 import tickets.jobs
 import tickets.reports_schedule
 import tickets.rules.jobs
@@ -22,6 +23,7 @@ import tickets.search
 from detectors.base import OnFinding, OnRejudged
 from maintenance import feedback, guard, late, service
 from tickets import checklists, conversion, handing, stores
+from tickets.dispatch import replanning
 from tickets.hooks import hooks
 from tickets.knowledge import push
 from tickets.rules import engine
@@ -32,6 +34,7 @@ JOB_MODULES = (
     tickets.attachment_jobs,
     tickets.audit_jobs,
     tickets.dispatch.planning,
+    tickets.dispatch.replanning,
     tickets.jobs,
     tickets.rules.jobs,
     tickets.reports_schedule,
@@ -50,6 +53,7 @@ def wire() -> None:
     hooks.register_on_closed(stores.on_closed)
     hooks.register_on_event(checklists.on_event)
     hooks.register_on_event(push.on_event)
+    hooks.register_on_event(replanning.on_event)
     hooks.register_on_opening(push.on_opening)
 
 

@@ -237,8 +237,11 @@ def _become(conn: Connection, role: str) -> None:
         conn.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
 
 
-def migrate(owner_dsn: str) -> str:
-    """Bring the schema to the newest version; returns it. Safe to run again and from several processes at once."""
+def migrate(owner_dsn: str, *, to: str = "head") -> str:
+    """Bring the schema to the newest version, or as far as ``to``; returns it.
+
+    Safe to run again and from several processes at once.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -257,7 +260,7 @@ def migrate(owner_dsn: str) -> str:
         ensure_roles(connection.connection.driver_connection)  # type: ignore[arg-type]
         connection.commit()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         connection.commit()
         row = connection.exec_driver_sql("select version_num from alembic_version").fetchone()
         connection.exec_driver_sql("select pg_advisory_unlock(7418529)")

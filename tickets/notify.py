@@ -42,6 +42,7 @@ class NoticeKind(StrEnum):
     MOVED = "moved"
     APPROVAL = "approval"
     DECIDED = "decided"
+    REPLAN = "replan"
 
 
 @dataclass(frozen=True, slots=True)

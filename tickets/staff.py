@@ -21,7 +21,7 @@ from tickets import engineers, marks
 from tickets.dispatch import people
 from tickets.dispatch.people import Stretch
 from tickets.routing import Candidate, Shift, there
-from tickets.rows import one, refuse_stale
+from tickets.rows import one, refuse_stale, refuse_unseen
 
 AHEAD = timedelta(days=36_500)  # of absences and duties: all that are not over
 MOST_SHIFTS = 100
@@ -98,6 +98,31 @@ def get(conn: Connection, engineer_id: int, *, now: datetime) -> Member:
     missing = f"There is no engineer {engineer_id} on this site."
     one(conn, "select 1 from engineers where engineer_id = %s and active", (engineer_id,), missing=missing)
     return next(each for each in staff(conn, now=now) if each.engineer_id == engineer_id)
+
+
+def enlist(
+    conn: Connection,
+    user_id: int,
+    *,
+    name: str,
+    skills: Mapping[str, int],
+    shifts: Sequence[Shift],
+    version: int | None,
+    by: str,
+    now: datetime,
+) -> Member:
+    """Make a user an engineer, or change who they are as one. Raises Invalid, and for one who is an engineer already
+    IfMatchMissing without a version and Stale unless it fits."""
+    query = "select engineer_id from engineers where user_id = %s and active for update"
+    standing = conn.execute(query, (user_id,)).fetchone()
+    if standing is not None:
+        found = get(conn, standing[0], now=now)
+        refuse_unseen(found.name, standing=found.version, given=version, current=_plain(found))
+    engineer_id = engineers.create(conn, name=name, skills=skills, user_id=user_id)
+    engineers.set_shifts(conn, engineer_id, shifts)
+    conn.execute("update engineers set changed_by = %s where engineer_id = %s", (by, engineer_id))
+    marks.changed(conn)
+    return get(conn, engineer_id, now=now)
 
 
 def change(conn: Connection, engineer_id: int, wanted: Terms, *, version: int | None, by: str, now: datetime) -> Member:

@@ -18,13 +18,14 @@ from core.clock import load
 from core.database import Database, use_site
 from core.errors import NotFound
 from tickets import assigning, handing, store
-from tickets.dispatch import feed, people, planning
+from tickets.dispatch import feed, people, planning, replanning
 
 routes = router("dispatch")
 READ, PLAN = [allow("dispatch.read")], [allow("dispatch.plan")]
 MOST_DAYS = 62
 Metres = Annotated[Number, Field(ge=-1e7, le=1e7)]
 Cause = Literal["plan", "emergency", "sickness", "overrun"]
+After = Literal["off", "propose", "adopt"]
 Table = Literal["absences", "on_call", "production_windows"]
 TABLES: dict[str, Table] = {"absences": "absences", "on-call": "on_call", "windows": "production_windows"}
 TablePath = Annotated[Literal["absences", "on-call", "windows"], Path()]
@@ -47,8 +48,18 @@ class LeftOver(Output):
     why: Words
 
 
+class ReasonShown(Output):
+    """A surprise: `name` is the urgent order, who is away, or the order that takes longer."""
+
+    cause: Literal["emergency", "sickness", "overrun"]
+    name: str
+
+
 class PlanShown(Output):
-    """`moved`: share of the jobs of the plan before whose people or time change. Costs are in seconds of travel."""
+    """`moved`: share of the jobs of the plan before whose people or time change. Costs are in seconds of travel.
+
+    `because`: the surprises that it answers. `by_itself`: it was proposed without anybody asking.
+    """
 
     plan_id: int
     status: str
@@ -64,6 +75,8 @@ class PlanShown(Output):
     left_over: list[LeftOver]
     made_at: Moment
     accepted_at: Moment | None
+    because: list[ReasonShown]
+    by_itself: bool
 
 
 class VisitPart(Output):
@@ -119,14 +132,18 @@ class SettingsShown(Output):
     horizon_days: int
     travel_m_s: float
     kits_at_open: bool
+    replanning: After
 
 
 class SettingsWanted(Input):
+    """`replanning`: what follows an urgent order, an absence or a visit that overruns."""
+
     routing: Literal["automatic", "push", "pool"]
     frozen_hours: Annotated[Number, Field(ge=0, le=168)]
     horizon_days: Annotated[Whole, Field(ge=1, le=14)]
     travel_m_s: Annotated[Number, Field(ge=0.1, le=50)]
     kits_at_open: bool
+    replanning: After = "propose"
 
 
 class StretchShown(Output):
@@ -290,6 +307,8 @@ def add_time(ctx: Ctx, table: TablePath, body: StretchWanted) -> StretchShown:
         more["kind"] = body.kind or "leave"
     times: dict[str, Any] = {"owner_id": body.owner_id, "begins": body.begins, "ends": body.ends}
     ident = people.add(ctx.conn, TABLES[table], **times, **more)
+    if table == "absences":
+        replanning.soon(ctx.conn)
     return StretchShown(ident=ident, **times, kind=body.kind or "", note=body.note)
 
 

@@ -9,11 +9,11 @@ from fastapi import Response
 from pydantic import Field, field_serializer
 
 from api import identity, members
-from api.deps import Ctx, Version, router
+from api.deps import Ctx, Version, VersionIfAny, router
 from api.policies import Grant, allow
 from api.shapes import Code, Id, Input, Line, Login, Moment, Number, Output, Page, When, Whole
 from core.errors import NotFound
-from tickets import engineers, staff
+from tickets import staff
 from tickets.dispatch import feed, people
 from tickets.routing import Shift
 from tickets.staff import Member, Terms
@@ -132,13 +132,23 @@ def list_engineers(ctx: Ctx) -> Page[EngineerRow]:
 
 
 @routes.post("/engineers", dependencies=[allow("engineer.manage")])
-def put_engineer(ctx: Ctx, response: Response, body: NewEngineer) -> EngineerRow:
-    """Make a person of the site an engineer, or change their name, skills and shifts; "always" is around the clock."""
+def put_engineer(ctx: Ctx, response: Response, body: NewEngineer, version: VersionIfAny) -> EngineerRow:
+    """Make a person of the site an engineer, or change name, skills and shifts of the one they are, of whom If-Match
+    says the version that you saw; "always" is around the clock."""
     user_id = identity.user_named(ctx.conn, body.login)
     members.member(ctx.conn, user_id)
-    engineer_id = engineers.create(ctx.conn, name=body.name, skills=body.skills, user_id=user_id)
-    engineers.set_shifts(ctx.conn, engineer_id, _shifts([] if body.shifts == "always" else body.shifts))
-    return _answer(response, staff.get(ctx.conn, engineer_id, now=ctx.now))
+    shifts = _shifts([] if body.shifts == "always" else body.shifts)
+    made = staff.enlist(
+        ctx.conn,
+        user_id,
+        name=body.name,
+        skills=body.skills,
+        shifts=shifts,
+        version=version,
+        by=ctx.person.name,
+        now=ctx.now,
+    )
+    return _answer(response, made)
 
 
 @routes.get("/engineers/{engineer_id}", dependencies=[allow("engineer.read")])

@@ -182,3 +182,37 @@ def test_an_engineer_is_read_and_replaced_whole(world: World, engineer_id: int) 
     assert planner.delete(f"{API}/dispatch/times/absences/{ident}").status_code == 204
     moved = planner.put(f"{where}/home", json={"x_m": 1, "y_m": 2}, headers=now).json()
     assert (moved["x_m"], moved["version"]) == (1, made["version"] + 1)
+
+
+def test_an_engineer_is_not_made_anew_by_who_did_not_look(world: World, engineer_id: int) -> None:
+    planner = world.as_("planner")
+    standing = planner.get(f"{API}/engineers/{engineer_id}").json()
+    body = {"login": "engineer", "name": "Engineer", "skills": standing["skills"], "shifts": standing["shifts"]}
+    assert problem(planner.post(f"{API}/engineers", json=body))["status"] == 428
+    old = {"if-match": f'"{standing["version"] + 9}"'}
+    assert problem(planner.post(f"{API}/engineers", json=body, headers=old))["status"] == 412
+    seen = {"if-match": f'"{standing["version"]}"'}
+    made = planner.post(f"{API}/engineers", json=body, headers=seen).json()
+    assert (made["engineer_id"], made["version"]) == (engineer_id, standing["version"] + 1)
+
+
+def test_the_site_says_what_follows_a_surprise(world: World, engineer_id: int) -> None:
+    planner = world.as_("planner")
+    setting = planner.get(f"{API}/dispatch/settings").json()
+    assert setting["replanning"] == "propose"
+    changed = planner.put(f"{API}/dispatch/settings", json={**setting, "replanning": "adopt"})
+    assert changed.json()["replanning"] == "adopt"
+    assert problem(planner.put(f"{API}/dispatch/settings", json={**setting, "replanning": "x"}))["status"] == 422
+    assert planner.put(f"{API}/dispatch/settings", json=setting).status_code == 200
+    asked = planner.post(f"{API}/plans", json={"seconds": 1}).json()
+    assert (asked["by_itself"], asked["because"]) == (False, [])
+    run_due(world.database)
+    planner.post(f"{API}/plans/{asked['plan_id']}/accept")
+    away = {"owner_id": engineer_id, "begins": "2020-01-01T00:00:00Z", "ends": "2126-01-01T00:00:00Z", "kind": "sick"}
+    ident = planner.post(f"{API}/dispatch/times/absences", json=away).json()["ident"]
+    run_due(world.database)
+    newest = planner.get(f"{API}/plans").json()["items"][0]
+    assert (newest["by_itself"], newest["because"]) == (True, [{"cause": "sickness", "name": "Engineer"}])
+    assert [each["kind"] for each in planner.get(f"{API}/notifications").json()["items"]].count("replan") == 1
+    assert planner.delete(f"{API}/dispatch/times/absences/{ident}").status_code == 204
+    assert planner.post(f"{API}/plans/{newest['plan_id']}/discard").status_code == 200

@@ -17,7 +17,7 @@ from core.database import savepoint
 from core.errors import Conflict, Forbidden, MillwrightError
 from core.jobs import LOST
 from tickets import service, store
-from tickets.dispatch import drawing, people, replan, run
+from tickets.dispatch import drawing, people, replan, run, surprises
 from tickets.dispatch.board import Board
 from tickets.dispatch.check import Violation, violations
 from tickets.dispatch.drawing import Drawn
@@ -31,9 +31,10 @@ from tickets.verbs import attempt, verb
 
 COLUMNS: LiteralString = """
   select plan_id, status, cause, base_id, origin, horizon_s, maker, reason, cost, greedy_cost, moved, left_over,
-    made_at, accepted_at from plans """
+    made_at, accepted_at, because, made_by is null from plans """
 SECONDS = {"plan": 18.0}
 REPLAN_S = 5.0
+STUCK = timedelta(minutes=10)  # a plan that is still not made then never will be
 logger = log.get("dispatch")
 LONGEST_S = 172_800
 GIVEN = ("new", "assigned", "accepted", "reopened")  # a visit under way stays with who is there
@@ -55,6 +56,8 @@ class PlanRow:
     left_over: list[dict[str, Any]]
     made_at: datetime
     accepted_at: datetime | None
+    because: list[dict[str, Any]]  # the surprises that stood when it was asked for
+    by_itself: bool  # nobody asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +80,33 @@ class VisitRow:
 
 def ask(conn: Connection, *, cause: str, user_id: int | None, seconds: float | None, now: datetime) -> int:
     """A plan that a job makes as soon as this commits; returns its id. After a surprise little of what stands moves."""
+    plan_id = begin(conn, cause=cause, user_id=user_id, seconds=seconds, now=now)
+    jobs.later(conn, "dispatch.plan", {"plan_id": plan_id})
+    return plan_id
+
+
+def begin(conn: Connection, *, cause: str, user_id: int | None, seconds: float | None, now: datetime) -> int:
+    """A plan for :func:`make`, with the surprises that it answers; returns its id."""
     row = conn.execute("select plan_id from plans where status = 'accepted'").fetchone()
+    because = [each.as_json() for each in surprises.reasons(conn, now)]
     (plan_id,) = one(
         conn,
-        """insert into plans (cause, base_id, seconds, origin, horizon_s, made_at, made_by)
-           values (%s, %s, %s, %s, 0, %s, %s) returning plan_id""",
-        (cause, row[0] if row else None, seconds or SECONDS.get(cause, REPLAN_S), now, now, user_id),
+        """insert into plans (cause, base_id, seconds, origin, horizon_s, made_at, made_by, because)
+           values (%s, %s, %s, %s, 0, %s, %s, %s) returning plan_id""",
+        (cause, row[0] if row else None, seconds or SECONDS.get(cause, REPLAN_S), now, now, user_id, Jsonb(because)),
     )
-    jobs.later(conn, "dispatch.plan", {"plan_id": plan_id})
     return int(plan_id)
+
+
+def under_way(conn: Connection, now: datetime) -> bool:
+    """Whether somebody's plan is being made."""
+    query = "select 1 from plans where status = 'planning' and made_at > %s limit 1"
+    return conn.execute(query, (now - STUCK,)).fetchone() is not None
+
+
+def retire(conn: Connection) -> None:
+    """Throw away drafts that nobody asked for; a newer one takes their place."""
+    conn.execute("update plans set status = 'discarded' where status = 'draft' and made_by is null")
 
 
 @jobs.job("dispatch.plan")

@@ -35,7 +35,9 @@ class Param:
 ACTIONS: Mapping[str, tuple[str, Mapping[str, Param]]] = {
     "set": (
         "change columns or custom fields; a mode where there is none",
-        {"values": Param("values", True, "{priority = 1, fields = {line = 'A'}}; a value may be {cel = '…'}")},
+        {"values": Param(
+            "values", True, "{priority = 1, skill = 'electrical', fields = {line = 'A'}}; a value may be {cel = '…'}"
+        )},
     ),
     "move": (
         "move along the life cycle, as far as it lets rules",

@@ -93,3 +93,8 @@ create policy site on kit_versions to millwright_app
 grant select, insert, update, delete on kit_versions to millwright_app;
 
 alter table visits add column travel_s int not null default 0 check (travel_s >= 0); -- from the stop before, or from home
+
+-- after a surprise a plan is proposed by itself, or adopted at once; a plan says what it answers
+alter table dispatch_settings add column replanning text not null default 'propose'
+  check (replanning in ('off', 'propose', 'adopt'));
+alter table plans add column because jsonb not null default '[]'; -- [{cause, key, name}]

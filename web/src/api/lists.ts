@@ -24,7 +24,7 @@ export type BulkRow = {
   ticket_id: number; ref: string; version: number; version_after: number;
   before: Record<string, unknown>; after: Record<string, unknown>; refused: string | null; code: string | null;
 };
-export type BulkChanges = { set?: { priority: number }; assign?: number; add_tags?: string[]; comment?: string };
+export type BulkChanges = { set?: { priority?: number; skill?: string; mode?: string }; assign?: number; add_tags?: string[]; comment?: string };
 
 export type Measure = { name: string; label: Words; unit: string; basis: string };
 export type Dimension = { name: string; label: Words; is_time: boolean };

@@ -3,7 +3,7 @@ import { useState } from "react";
 import { Button, Modal, NativeSelect, Progress, Select } from "@mantine/core";
 import { call, Problem } from "../api/client";
 import { plantNow } from "../api/clock";
-import { board, current, usePlan, usePlans, type Plan, type PlanDetail, type Visit } from "../api/dispatch";
+import { board, current, useDispatchSettings, usePlan, usePlans, type After, type Plan, type PlanDetail, type Visit } from "../api/dispatch";
 import { queryClient, useEngineers } from "../api/queries";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
@@ -15,6 +15,7 @@ import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
 
 const PLANNERS = ["planner", "manager", "admin"];
+const AFTER: After[] = ["propose", "adopt", "off"];
 const USUAL_S = 24;
 const DAYS = ["1", "2", "3", "5", "7", "14"];
 const DAY_MS = 86_400_000;
@@ -41,8 +42,29 @@ export default function Dispatch({ me }: { me: Me }) {
       <Await query={plans}>
         {() => (shown === null ? <div className="panel"><Empty title={t("dispatch.none")} hint={t("dispatch.noneHint")} /></div> : <Shown plan={shown} mayPlan={mayPlan} />)}
       </Await>
+      {mayPlan && <AfterSurprise />}
       {sick && <SickDialog close={() => setSick(false)} />}
     </>
+  );
+}
+
+function AfterSurprise() {
+  const { t } = useSpeech();
+  const settings = useDispatchSettings(true);
+  const job = useJob();
+  if (!settings.data) return null;
+  const choose = (replanning: After) => void job.run(async () => {
+    await call("/dispatch/settings", { method: "PUT", body: { ...settings.data, replanning } });
+    await queryClient.invalidateQueries({ queryKey: ["plan", "settings"] });
+  });
+  return (
+    <section className="panel" style={{ marginTop: 16 }}>
+      <NativeSelect
+        label={t("dispatch.after")} description={t("dispatch.afterHint")} value={settings.data.replanning} disabled={job.busy} style={{ maxWidth: 420 }}
+        data={AFTER.map((value) => ({ value, label: t(`dispatch.after.${value}`) }))} onChange={(event) => choose(event.currentTarget.value as After)}
+      />
+      <Refused problem={job.problem} />
+    </section>
   );
 }
 
@@ -99,6 +121,9 @@ function Summary({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
         <div className="tile"><div className="name">{t("dispatch.moved")}</div><div className="value">{percent(plan.moved)}</div></div>
         <div className="tile"><div className="name">{t("dispatch.saved")}</div><div className="value">{saved === null ? "–" : percent(Math.max(saved, 0))}</div></div>
       </div>
+      {plan.by_itself && plan.because.length > 0 && (
+        <p role={plan.status === "draft" ? "status" : undefined}>{t("dispatch.because")} {plan.because.map((one) => t(`dispatch.because.${one.cause}`, { name: one.name })).join("; ")}</p>
+      )}
       {plan.maker === "greedy" && <p role="alert">{t("dispatch.fallback")} {plan.reason}</p>}
       {mayPlan && plan.status === "draft" && (
         <div className="row" style={{ marginBottom: 12 }}>
@@ -114,6 +139,7 @@ function Board({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
   const speech = useSpeech();
   const { t } = speech;
   const [open, setOpen] = useState<Visit | null>(null);
+  const base = usePlan(plan.status === "draft" ? plan.base_id : null, "accepted");
   const { days, people } = board(plan.visits, speech.zone);
   const head = new Intl.DateTimeFormat(speech.language, { timeZone: "UTC", weekday: "short", month: "numeric", day: "numeric" });
   return (
@@ -137,7 +163,7 @@ function Board({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
           </tbody>
         </table>
       </div>
-      {open && <Why visit={open} others={plan.visits.filter((one) => one.ticket_id === open.ticket_id && one.visit_id !== open.visit_id)} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
+      {open && <Why visit={open} others={plan.visits.filter((one) => one.ticket_id === open.ticket_id && one.visit_id !== open.visit_id)} before={open.change === "moved" ? (base.data?.visits ?? []).filter((one) => one.ticket_id === open.ticket_id) : []} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
     </>
   );
 }
@@ -146,7 +172,7 @@ function Chip({ visit, open }: { visit: Visit; open: () => void }) {
   const speech = useSpeech();
   const mark = visit.frozen ? speech.t("dispatch.frozen") : visit.change === "moved" ? speech.t("dispatch.changed") : "";
   return (
-    <button type="button" className="visit" onClick={open} {...{ [ROW]: "" }}>
+    <button type="button" className={visit.change === "moved" && !visit.frozen ? "visit moved" : "visit"} onClick={open} {...{ [ROW]: "" }}>
       <span className="nowrap">{hours(visit, speech.language, speech.zone)}</span> <strong>{visit.ref}</strong>
       {mark && <span className="soft"> · {mark}</span>}
       <span className="visit-title">{visit.title}</span>
@@ -159,7 +185,7 @@ function hours(visit: Visit, language: string, zone: string): string {
   return `${clock.format(new Date(visit.starts))}–${clock.format(new Date(visit.ends))}`;
 }
 
-function Why({ visit, others, fixable, close }: { visit: Visit; others: Visit[]; fixable: boolean; close: () => void }) {
+function Why({ visit, others, before, fixable, close }: { visit: Visit; others: Visit[]; before: Visit[]; fixable: boolean; close: () => void }) {
   const speech = useSpeech();
   const { t, language, zone } = speech;
   const job = useJob();
@@ -175,6 +201,7 @@ function Why({ visit, others, fixable, close }: { visit: Visit; others: Visit[];
       <dl className="facts" style={{ margin: "8px 0 14px" }}>
         <dt>{t("dispatch.who")}</dt><dd>{[visit, ...others].map((one) => one.engineer).join(", ")}</dd>
         <dt>{t("dispatch.when")}</dt><dd>{day.format(new Date(visit.starts))}, {hours(visit, language, zone)}</dd>
+        {before.length > 0 && <><dt>{t("dispatch.movedFrom")}</dt><dd><s>{before.map((one) => `${one.engineer}, ${day.format(new Date(one.starts))}, ${hours(one, language, zone)}`).join("; ")}</s></dd></>}
         <dt>{t("dispatch.travel")}</dt><dd>{t("dispatch.minutes", { n: number(Math.round(visit.travel_s / 60), speech) })}</dd>
         <dt>{t("dispatch.parts")}</dt>
         <dd>{visit.parts.length === 0 ? t("dispatch.noParts") : visit.parts.map((one) => t(one.reserved > 0 ? "dispatch.partReserved" : "dispatch.partUsed", { n: number(one.reserved || one.consumed, speech), unit: one.unit, code: one.code, name: one.name, store: one.store })).join("; ")}</dd>

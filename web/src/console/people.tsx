@@ -37,6 +37,8 @@ export default function People({ path, me }: { path: string[]; me: Me }) {
   );
 }
 
+export const SKILLS = ["mechanical", "electrical", "instrumentation", "vibration", "process", "lubrication", "machining", "engine"];
+
 export function skillText(skill: string, speech: Speech): string {
   return speech.code("skill", skill);
 }

@@ -11,11 +11,10 @@ import { Age } from "../parts/marks";
 import { useDraft } from "../parts/draft";
 import { Difference, Head, isConflict, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { toast } from "../parts/toasts";
-import { Certificate, shiftsText, skillText } from "./people";
+import { Certificate, shiftsText, SKILLS, skillText } from "./people";
 
 const DAYS = ["0", "1", "2", "3", "4", "5", "6"];
 const SPANS = /^\s*([01]\d|2[0-3]):[0-5]\d\s*[-–]\s*([01]\d|2[0-3]):[0-5]\d\s*(,\s*([01]\d|2[0-3]):[0-5]\d\s*[-–]\s*([01]\d|2[0-3]):[0-5]\d\s*)*$|^\s*$/;
-const SKILLS = ["mechanical", "electrical", "instrumentation", "vibration", "process", "lubrication", "machining", "engine"];
 const LEVELS = ["1", "2", "3"];
 const KINDS = ["leave", "sick", "training", "other"];
 const HOUR_MS = 3600_000;

@@ -22,13 +22,15 @@ export function useDraft<T extends Standing, D>(standing: T | null, read: (one: 
   const [draft, set] = useState<D>(() => (standing ? read(standing) : fresh()));
   const dirty = base === null || !same(draft, read(base));
   const newer = standing !== null && (base === null || standing.version > base.version) ? standing : null;
+  const alike = newer !== null && base !== null && same(read(base), read(newer)); // what changed is nothing that is written here
   const agreed = newer !== null && (!dirty || same(draft, read(newer)));
   const begin = (from: T) => {
     setBase(from);
     set(read(from));
   };
   if (agreed) begin(newer);
-  const theirs = agreed ? null : newer;
+  else if (alike) setBase(newer);
+  const theirs = agreed || alike ? null : newer;
   return {
     draft, set, base, version: base?.version, theirs, dirty,
     take: () => theirs && begin(theirs),
