@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PACKAGES := core plant edge ingest detectors maintenance tickets api simulators benchmarks
 
-.PHONY: help install install-dev interop demo up test check bench soak web docs clean
+.PHONY: help install install-dev interop embedding demo up test check bench soak web docs clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -16,6 +16,9 @@ install-dev: ## the same with development tools
 
 interop: ## others' implementations of what we speak, for tests/interop
 	@$(PYTHON) deploy/bootstrap.py interop
+
+embedding: ## the sentence encoder beside ranking by words (90 MB, English)
+	@$(PYTHON) deploy/bootstrap.py embedding
 
 demo: install ## a living plant: machines, faults, people; ends with sign-in links
 	@$(BIN)/millwright demo

@@ -21,17 +21,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import auth, idempotency
-from api.errors import IfMatchMissing, NotSignedIn
+from api.errors import NotSignedIn
 from api.identity import Person, Site, who
 from api.policies import Grant, Policy, policy_of
 from core.clock import Clock, wall_now
 from core.database import Database, use_site
-from core.errors import Forbidden, Invalid
+from core.errors import Forbidden, IfMatchMissing, Invalid
 from tickets import engineers
 from tickets.model import Actor, ActorKind
 
 AGENT = "agent"
 VERSION_MOST = 2**31 - 1
+IF_ANY = "The ETag of what you saw; nothing for what is new."
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,17 @@ def if_match(
     """The version that a change is based on. Raises IfMatchMissing, Invalid."""
     if if_match is None:
         raise IfMatchMissing
+    return _version(if_match)
+
+
+def if_any(
+    if_match: Annotated[str | None, Header(description=IF_ANY)] = None,
+) -> int | None:
+    """The version that a change is based on, if it is based on one. Raises Invalid."""
+    return None if if_match is None else _version(if_match)
+
+
+def _version(if_match: str) -> int:
     text = if_match.strip().removeprefix("W/").strip('"')
     if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= VERSION_MOST):
         raise Invalid('The If-Match header must be an ETag of ours, like "3".')
@@ -134,3 +146,4 @@ def if_match(
 
 Ctx = Annotated[Context, Depends(context, scope="function")]
 Version = Annotated[int, Depends(if_match)]
+VersionIfAny = Annotated[int | None, Depends(if_any)]

@@ -45,13 +45,6 @@ class TooMany(MillwrightError):
     status = 429
 
 
-class IfMatchMissing(MillwrightError):
-    """This change needs the header `If-Match` with the ETag of what you saw."""
-
-    code = "if_match_missing"
-    status = 428
-
-
 class KeyReused(Invalid):
     """This Idempotency-Key was used for another request. Use a new key for a new request."""
 

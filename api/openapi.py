@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import Field
 from starlette.routing import BaseRoute
 
+from api.deps import IF_ANY
 from api.policies import RULES, Grant, Policy, check_routes
 from api.shapes import Output
 
@@ -104,7 +105,8 @@ def _complete(made: dict[str, Any], routes: list[BaseRoute]) -> dict[str, Any]:
 def _operation(operation: dict[str, Any], method: str, path: str, policy: Policy) -> None:
     parameters = operation.setdefault("parameters", [])
     for each in parameters:
-        each["required"] = each.get("required", False) or each["name"] == "if-match"  # 428 without
+        looked = each["name"] == "if-match" and each.get("description") != IF_ANY  # 428 without
+        each["required"] = each.get("required", False) or looked
     parameters += [] if policy.is_open else [SITE]
     parameters += [KEY] if method == "post" and not policy.is_open else []
     for status in sorted(_errors(operation, method, path, policy)):

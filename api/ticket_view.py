@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import Field
+
 from api import overview
 from api.deps import Context
 from api.policies import Grant
@@ -96,7 +98,7 @@ class VerificationShown(Output):
     running_h: float | None = None
     need_h: float | None = None
     left: float | None = None
-    plot: list[dict[str, Any]] = []
+    plot: list[dict[str, Any]] = Field(default_factory=list)
     decided_by: str | None = None
     decided_reason: str | None = None
 

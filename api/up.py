@@ -5,7 +5,7 @@
     tickets.hooks    <──close guard, closed── maintenance.guard, maintenance.feedback
     tickets.hooks    <──done, reopened── maintenance.plans
     tickets.hooks    <──closed── maintenance.life.outcomes
-    tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push
+    tickets.hooks    <──every write── tickets.rules.engine, tickets.knowledge.push, tickets.dispatch.replanning
 
 A process that judges, serves or works on jobs calls ``wire()`` once; ingest and the supervisor need none of it.
 """
@@ -19,6 +19,7 @@ import maintenance.plans_jobs
 import tickets.attachment_jobs
 import tickets.audit_jobs
 import tickets.dispatch.planning
+import tickets.dispatch.replanning
 import tickets.jobs
 import tickets.reports_schedule
 import tickets.rules.jobs
@@ -27,6 +28,7 @@ from detectors.base import OnFinding, OnRejudged
 from maintenance import evidence, feedback, guard, late, plans, service
 from maintenance.life import outcomes
 from tickets import checklists, conversion, handing, stores
+from tickets.dispatch import replanning
 from tickets.hooks import hooks
 from tickets.knowledge import push
 from tickets.rules import engine
@@ -39,6 +41,7 @@ JOB_MODULES = (
     tickets.attachment_jobs,
     tickets.audit_jobs,
     tickets.dispatch.planning,
+    tickets.dispatch.replanning,
     tickets.jobs,
     tickets.rules.jobs,
     tickets.reports_schedule,
@@ -60,6 +63,8 @@ def wire() -> None:
     hooks.register_on_event(checklists.on_event)
     hooks.register_on_event(push.on_event)
     hooks.register_on_event(evidence.on_event)
+    hooks.register_on_event(replanning.on_event)
+    hooks.register_on_opening(push.on_opening)
 
 
 def on_finding() -> OnFinding:

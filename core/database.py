@@ -7,8 +7,9 @@ with database.tx(site_id=3) as conn:      # app role, sees site 3 alone
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import psycopg
@@ -22,6 +23,8 @@ APP = "millwright_app"
 INGEST = "millwright_ingest"
 OWNER = "millwright_owner"
 CONNECT_S = 5
+AGAIN_S = 0.05  # between two tries when the server went away
+BEGIN = b"begin; select set_config('app.site_id', '%s', true)"  # one message: no parameters
 
 
 class UnsafeRole(ConfigError):
@@ -42,15 +45,15 @@ class Database:
         self.max_size = max_size
         self.deadline_s: float | None = None
         self._watchdog = Watchdog()
-        self._pools: dict[str, ConnectionPool] = {}
+        self._pools: dict[str, Pool] = {}
         self._opening = threading.Lock()
 
     @property
-    def app(self) -> ConnectionPool:
+    def app(self) -> Pool:
         return self._pool_of(APP, self.app_dsn)
 
     @property
-    def ingest(self) -> ConnectionPool:
+    def ingest(self) -> Pool:
         return self._pool_of(INGEST, self.ingest_dsn)
 
     @contextmanager
@@ -91,14 +94,14 @@ class Database:
             while self._pools:
                 self._pools.popitem()[1].close()
 
-    def _pool_of(self, role: str, dsn: str) -> ConnectionPool:
+    def _pool_of(self, role: str, dsn: str) -> Pool:
         """One pool a role, also when several threads come first."""
         with self._opening:
             if role not in self._pools:
                 self._pools[role] = self._pool(dsn, role)
             return self._pools[role]
 
-    def _pool(self, dsn: str, role: str) -> ConnectionPool:
+    def _pool(self, dsn: str, role: str) -> Pool:
         def configure(conn: Connection) -> None:
             with self._watchdog.watch(conn, CONNECT_S):
                 _become(conn, role)
@@ -106,18 +109,19 @@ class Database:
                     sql.SQL("set statement_timeout = {}").format(sql.Literal(int(self.statement_timeout_s * 1000)))
                 )
 
-        def check(conn: Connection) -> None:
-            try:
-                with self._watchdog.watch(conn, CONNECT_S):
-                    ConnectionPool.check_connection(conn)
-            except psycopg.OperationalError:
-                pool.drain()  # the server went away: all are dead, and checking them one by one takes seconds
-                raise
+        return Pool(dsn, self._watchdog, configure, max_size=self.max_size)
 
-        pool = ConnectionPool(
+
+class Pool(ConnectionPool[Connection]):
+    """Connections of one role. That one still lives shows when its transaction begins: asking before would cost a round
+    trip more."""
+
+    def __init__(self, dsn: str, watchdog: Watchdog, configure: Callable[[Connection], None], *, max_size: int) -> None:
+        self._watchdog = watchdog
+        super().__init__(
             dsn,
             min_size=1,
-            max_size=self.max_size,
+            max_size=max_size,
             kwargs={
                 "autocommit": True,
                 "connect_timeout": CONNECT_S,
@@ -125,11 +129,26 @@ class Database:
                 "tcp_user_timeout": 10_000,
             },
             configure=configure,
-            check=check,
             timeout=CONNECT_S,
             open=True,
         )
-        return pool
+
+    def begin(self, site_id: int | None) -> Connection:
+        """A connection in a new transaction on this site, for the caller to put back. Raises PoolTimeout."""
+        until = time.monotonic() + self.timeout
+        while True:
+            conn = self.getconn(until - time.monotonic())
+            try:
+                with self._watchdog.watch(conn, CONNECT_S):
+                    conn.execute(BEGIN % _named(site_id).encode(), prepare=False)
+                return conn
+            except psycopg.OperationalError:
+                self.drain()  # the server went away: all are dead, and trying them one by one takes seconds
+                self.putconn(conn)
+                time.sleep(AGAIN_S)
+            except BaseException:
+                self.putconn(conn)
+                raise
 
 
 class Line:
@@ -158,7 +177,7 @@ class Line:
 
 @contextmanager
 def tx(
-    pool: ConnectionPool,
+    pool: Pool,
     *,
     site_id: int | None = None,
     watch: Callable[[Connection], AbstractContextManager[None]] = lambda _conn: nullcontext(),
@@ -168,15 +187,26 @@ def tx(
     Raises Unavailable when no connection comes in time.
     """
     try:
-        conn = pool.getconn()
+        conn = pool.begin(site_id)
     except PoolTimeout as error:
         raise Unavailable("The database does not answer in time. Try again soon.") from error
     try:
-        with watch(conn), conn.transaction():
-            use_site(conn, site_id)
+        with watch(conn), _ended(conn):
             yield conn
     finally:
         pool.putconn(conn)
+
+
+@contextmanager
+def _ended(conn: Connection) -> Iterator[None]:
+    """Commit what has begun, or undo it when the block raises."""
+    try:
+        yield
+    except BaseException:
+        with suppress(psycopg.Error):  # a broken connection undoes by itself, and the first error is the one to tell
+            conn.rollback()
+        raise
+    conn.commit()
 
 
 @contextmanager
@@ -188,7 +218,11 @@ def savepoint(conn: Connection) -> Iterator[None]:
 
 def use_site(conn: Connection, site_id: int | None) -> None:
     """Set the current site for the rest of the transaction."""
-    conn.execute("select set_config('app.site_id', %s, true)", ("" if site_id is None else str(site_id),))
+    conn.execute("select set_config('app.site_id', %s, true)", (_named(site_id),))
+
+
+def _named(site_id: int | None) -> str:
+    return "" if site_id is None else str(int(site_id))
 
 
 def site_ids(conn: Connection) -> list[int]:
@@ -203,8 +237,11 @@ def _become(conn: Connection, role: str) -> None:
         conn.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
 
 
-def migrate(owner_dsn: str) -> str:
-    """Bring the schema to the newest version; returns it. Safe to run again and from several processes at once."""
+def migrate(owner_dsn: str, *, to: str = "head") -> str:
+    """Bring the schema to the newest version, or as far as ``to``; returns it.
+
+    Safe to run again and from several processes at once.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -223,7 +260,7 @@ def migrate(owner_dsn: str) -> str:
         ensure_roles(connection.connection.driver_connection)  # type: ignore[arg-type]
         connection.commit()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
         connection.commit()
         row = connection.exec_driver_sql("select version_num from alembic_version").fetchone()
         connection.exec_driver_sql("select pg_advisory_unlock(7418529)")

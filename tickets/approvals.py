@@ -24,6 +24,7 @@ from tickets.rows import one
 from tickets.verbs import verb
 
 APPROVERS = frozenset({"engineer", "planner", "manager", "admin"})
+GUARD = "guard:"  # begins the names of approvals that guards ask for: what they cover is counted by the guard itself
 SELECT: LiteralString = """
   select a.approval_id, a.ticket_id, t.ref, t.title, a.why, a.role, a.user_id, u.name, a.demanded_by, a.demanded_at,
          a.state, a.decided_by, a.decided_at, a.reason
@@ -139,6 +140,17 @@ def ask_again(conn: Connection, actor: Actor, approval_id: int, *, now: datetime
     approval = get(conn, approval_id)
     _ask(conn, approval, ticket, now)
     return approval
+
+
+def carry(conn: Connection, actor: Actor, source: Ticket, into: Ticket, *, now: datetime) -> None:
+    """Demand of a ticket what another that ends in it still waits for, or was refused."""
+    rows = conn.execute(
+        "select key, why, role, user_id from approvals where ticket_id = %s and state <> 'approved' order by 1",
+        (source.ticket_id,),
+    ).fetchall()
+    for key, why, role, user_id in rows:
+        name = key if key.startswith(GUARD) else f"{key[:480]}@{source.ticket_id}"
+        demand(conn, into.ticket_id, why, role=role, user_id=user_id, key=name, actor=actor, now=now)
 
 
 def get(conn: Connection, approval_id: int) -> Approval:

@@ -25,8 +25,20 @@ from tickets.rows import one
 
 MOST = 200
 PARTS = {"set", "add_tags", "remove_tags", "assign", "transition", "comment"}
-SETTABLE = {"title", "description", "priority", "fields"}
-SHOWN = ("status", "priority", "title", "description", "assignee_id", "tags", "fields", "resolve_by", "hold_reason")
+SETTABLE = {"title", "description", "priority", "skill", "mode", "fields"}
+SHOWN = (
+    "status",
+    "priority",
+    "title",
+    "description",
+    "skill",
+    "mode",
+    "assignee_id",
+    "tags",
+    "fields",
+    "resolve_by",
+    "hold_reason",
+)
 NOBODY = 0  # `assign`: whom routing finds
 CHANGED_SINCE = "It was changed meanwhile: it is at version {now}, not {then}."
 NO_WAY_BACK = "{ref} cannot be taken back from {now} to {then}: {why}"
@@ -242,11 +254,14 @@ def _inverse(conn: Connection, actor: Actor, ticket: Ticket, was: Mapping[str, A
     if was.get("assignee_id") is not None:
         service.assign(conn, actor, ident, assignee_id=was["assignee_id"], now=now)
     _restate(conn, actor, store.get(conn, ident), was, now)
-    edits = {name: was[name] for name in ("title", "description", "priority") if name in was}
+    edits = {name: was[name] for name in ("title", "description", "priority", "skill") if name in was}
     if "fields" in was:
         edits["fields"] = dict.fromkeys(ticket.fields) | was["fields"]
     if edits:
         service.patch(conn, actor, ident, changes=edits, now=now)
+    if "mode" in was:  # nobody may edit it away: it was named by this change, and the ticket is as that left it
+        mode = {"mode": was["mode"]}
+        service.record(conn, actor, ident, kind="edited", details={"undo": True}, changes=mode, now=now)
     if "tags" in was:
         tags = tuple(was["tags"])
         service.record(conn, actor, ident, kind="tagged", details={"undo": True}, changes={"tags": tags}, now=now)

@@ -156,7 +156,7 @@ def _open(
         "fields": {name: value for name, value in request.fields.items() if name in known}
         | dict(changes.get("fields") or {}),
     }
-    return service.open(conn, actor, kind=kind, now=now, **values)
+    return service.open(conn, actor, kind=kind, now=now, origin=request.ticket_id, **values)
 
 
 def _carry(conn: Connection, actor: Actor, request: Ticket, order: Ticket, now: datetime) -> None:

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from core.errors import Invalid, NotFound
 from tickets import marks
-from tickets.routing import Candidate, Ranking, Shift, rank, there
+from tickets.routing import LEVEL_NAMES, Candidate, Ranking, Shift, rank, there
 from tickets.rows import one
 
 # Who there is changes rarely and is kept by the process; what they have in hand is asked for at every opening, of those
@@ -63,16 +63,22 @@ class Engineer:
 
 def create(conn: Connection, *, name: str, skills: Mapping[str, int], user_id: int | None) -> int:
     """A new engineer (or new name and skills of the one that this user is); returns the id. Raises Invalid."""
-    if any(not skill or level not in (1, 2, 3) for skill, level in skills.items()):
-        raise Invalid("A skill has a name and a level of 1, 2 or 3.")
+    refuse_levels(skills)
     (engineer_id,) = one(
         conn,
         """insert into engineers (name, skills, user_id) values (%s, %s, %s)
-           on conflict (site_id, user_id) do update set name = excluded.name, skills = excluded.skills
+           on conflict (site_id, user_id) do update set name = excluded.name, skills = excluded.skills,
+             version = engineers.version + 1
            returning engineer_id""",
         (name, Jsonb(dict(skills)), user_id),
     )
     return int(engineer_id)
+
+
+def refuse_levels(skills: Mapping[str, int]) -> None:
+    """Raise Invalid for a skill without a name or of another level."""
+    if any(not skill or level not in LEVEL_NAMES for skill, level in skills.items()):
+        raise Invalid("A skill has a name and a level of 1, 2 or 3.")
 
 
 def set_shifts(conn: Connection, engineer_id: int, shifts: Sequence[Shift]) -> None:

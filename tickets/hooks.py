@@ -2,6 +2,8 @@
 
                   done (order with asset and mode)
     service ────────────────> CloseGuard.begin        the ticket is *verifying* until the guard moves it
+            before a number is given out
+            ────────────────> OnOpening               guides
             closed, cancelled
             ────────────────> OnClosed                feedback, relearning
             every transition
@@ -13,15 +15,16 @@ All of them run inside the transaction of the step; an error undoes the step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from psycopg import Connection
 
 from core.errors import ConfigError
+from tickets.beside import Beside
 from tickets.cause import Cause
 from tickets.model import Actor, Event, Ticket
 
@@ -43,6 +46,14 @@ class OnTransition(Protocol):
     """Told of every change of status; ``before`` is the ticket as it was."""
 
     def __call__(self, conn: Connection, before: Ticket, ticket: Ticket, now: datetime) -> None: ...
+
+
+class OnOpening(Protocol):
+    """Reads and decides, by the columns of a ticket that is about to be opened, and says what is written beside it."""
+
+    def __call__(
+        self, conn: Connection, values: Mapping[str, Any], now: datetime
+    ) -> Callable[[Ticket], Beside | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,7 @@ class Hooks:
     on_closed: list[OnClosed] = field(default_factory=list)
     on_transition: list[OnTransition] = field(default_factory=list)
     on_event: list[OnEvent] = field(default_factory=list)
+    on_opening: list[OnOpening] = field(default_factory=list)
 
     def register_close_guard(self, guard: CloseGuard) -> None:
         if self.close_guard not in (None, guard):
@@ -95,8 +107,18 @@ class Hooks:
         if hook not in self.on_event:
             self.on_event.append(hook)
 
+    def register_on_opening(self, hook: OnOpening) -> None:
+        if hook not in self.on_opening:
+            self.on_opening.append(hook)
+
     def copy(self) -> Hooks:
-        return Hooks(self.close_guard, list(self.on_closed), list(self.on_transition), list(self.on_event))
+        return Hooks(
+            self.close_guard,
+            list(self.on_closed),
+            list(self.on_transition),
+            list(self.on_event),
+            list(self.on_opening),
+        )
 
     def become(self, other: Hooks) -> None:
         """Hold what the other holds."""
@@ -106,6 +128,7 @@ class Hooks:
             other.on_transition,
             other.on_event,
         )
+        self.on_opening[:] = other.on_opening
 
     def clear(self) -> None:
         """Forget everything registered."""

@@ -20,7 +20,7 @@ from tickets.ticket_rows import SELECT, read_ticket
 
 MOST_ID = 2**31 - 1
 MATCHES = 20_000
-LOOKED_AT, COMMON = 2000, 0.003
+LOOKED_AT, COMMON = 500, 0.02
 REACH = 20_000  # tickets that fit otherwise and whose text is read, before the text index is asked after all
 REF = re.compile(r"\b[A-Za-z]{2,3}-\d{4}-(\d{5,})\b", re.ASCII)
 CHOSEN: LiteralString = """with chosen as materialized (
@@ -112,14 +112,14 @@ def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list
         if beyond is None:
             return found
         before = beyond
-    pattern = _pattern(rare or wanted.q)
+    pattern, enough = _pattern(rare or wanted.q), limit
     while len(found) < limit:
-        rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, MATCHES)).fetchall()
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, enough)).fetchall()
         ids = [row[0] for row in rows]
         found += _rows(conn, wanted, before, limit - len(found), among=ids)
-        if len(ids) < MATCHES:
+        if len(ids) < enough:
             break
-        before = ids[-1]
+        before, enough = ids[-1], MATCHES
     return found
 
 
@@ -148,8 +148,8 @@ def _beyond(conn: Connection, wanted: Filter, before: int) -> int | None:
 
 
 def _is_common(conn: Connection, text: str, before: int) -> bool:
-    """Whether three in a thousand hold it, by the newest few thousand before this one; by the text index that many
-    would be read from everywhere, and backwards a page of them is met soon."""
+    """Whether two in a hundred hold it, by the newest few hundred before this one: reading backwards a page of them is
+    met sooner than by the text index, which gathers all of a part of the list."""
     row = conn.execute(
         """select count(*) filter (where hit), count(*) from (
              select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s

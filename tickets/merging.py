@@ -8,10 +8,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from tickets import attachments, links, service, store, watchers, words
+from tickets import approvals, attachments, gates, links, service, store, watchers, words
 from tickets.errors import CannotMerge, NotAllowed
 from tickets.links import LinkKind
-from tickets.model import CANCELLED, Actor, Audience, Event, Opened, Ticket, TicketKind
+from tickets.model import ASSIGNED, CANCELLED, Actor, Audience, Event, Opened, Ticket, TicketKind
 from tickets.verbs import verb
 from tickets.watchers import Why
 
@@ -23,7 +23,8 @@ FAR = 20  # merges one after another
 def merge(
     conn: Connection, actor: Actor, ticket_id: int, *, into_id: int, version: int | None = None, now: datetime
 ) -> Ticket:
-    """Close a ticket as a duplicate of another, which takes over its comments, files, watchers, links and parts.
+    """Close a ticket as a duplicate of another, which takes over its comments, files, watchers, links and parts,
+    and waits for the approvals that it waited for.
 
     Returns the other. Merged there before: nothing happens. Raises CannotMerge, NotAllowed, Stale, NotFound.
     """
@@ -80,11 +81,12 @@ def split(
 ) -> Opened:
     """Open a linked ticket with what the chosen events (``seqs``) say; the first ticket keeps them too.
 
-    Raises InvalidFields, NotAllowed, NotFound.
+    Not while the first waits for an approval. Raises InvalidFields, NotAllowed, ApprovalPending, NotFound.
     """
     if not links.is_planner(actor):
         raise NotAllowed("Planners split tickets.")
     ticket = store.lock(conn, ticket_id)
+    gates.refuse_unapproved(conn, ticket, ASSIGNED)
     chosen = _chosen(conn, ticket, seqs)
     opened = service.open(
         conn,
@@ -96,6 +98,7 @@ def split(
         priority=priority or ticket.priority,
         channel=ticket.channel,
         requester_id=ticket.requester_id,
+        origin=ticket_id,
         now=now,
     )
     links.join(conn, actor, opened.ticket.ticket_id, LinkKind.SPLIT_FROM, ticket_id, now=now)
@@ -132,6 +135,7 @@ def _take_over(conn: Connection, actor: Actor, ticket: Ticket, into: Ticket, now
     service.record(conn, actor, into.ticket_id, kind="taken_over", details=details, changes=marks, now=now)
     links.carry_comments(conn, actor, ticket, into, now=now)
     attachments.carry(conn, actor, ticket.ticket_id, into.ticket_id, now=now)
+    approvals.carry(conn, actor, ticket, into, now=now)
     users = [each.user_id for each in watchers.of(conn, ticket.ticket_id)]
     followers = [*users, ticket.requester_id if ticket.requester_id != into.requester_id else None]
     watchers.add(conn, into.ticket_id, followers, why=Why.MERGED, now=now)

@@ -44,6 +44,7 @@ class NoticeKind(StrEnum):
     DECIDED = "decided"
     ALARM = "alarm"
     FLOOD = "flood"
+    REPLAN = "replan"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from core.errors import Conflict, NotFound
 from tickets import assigning, checklist_store, clocks, definitions, marks, store, words
 from tickets import fields as custom_fields
 from tickets.beside import Beside
+from tickets.hooks import hooks
 from tickets.model import ASSIGNED, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
 from tickets.verbs import verb
@@ -37,11 +38,13 @@ def open(  # noqa: A001 - the verb of the ticket core
     requester_id: int | None = None,
     fields: Mapping[str, Any] | None = None,
     deadline: datetime | None = None,
+    origin: int | None = None,
 ) -> Opened:
     """Open a ticket with its event, SLA clocks, timers, engineer and notices, all on this connection.
 
     While (asset, mode) has an open ticket that one is returned with ``created`` False; what a person or agent reported
-    is then added to its timeline. A future ``deadline`` sets the resolution clock, as a forecast asks.
+    is then added to its timeline. A future ``deadline`` sets the resolution clock, as a forecast asks; ``origin`` is
+    the ticket out of which this one is made, and guards count the costs of both.
     Raises InvalidFields, NotFound.
     """
     values = {
@@ -63,19 +66,26 @@ def open(  # noqa: A001 - the verb of the ticket core
         found = store.open_for(conn, asset_id, mode) if asset_id is not None and mode is not None else None
         if found is not None:
             return Opened(_report_again(conn, actor, found, values, now), created=False)
-        ticket = _create(conn, actor, values, deadline, now)
+        ticket = _create(conn, actor, values, deadline, now, origin=origin)
         if ticket is not None:
             return Opened(ticket, created=True)
     raise Conflict("Orders for this fault are being opened and closed at this moment. Try again.")
 
 
 def _create(
-    conn: Connection, actor: Actor, values: Mapping[str, Any], deadline: datetime | None, now: datetime
+    conn: Connection,
+    actor: Actor,
+    values: Mapping[str, Any],
+    deadline: datetime | None,
+    now: datetime,
+    *,
+    origin: int | None = None,
 ) -> Ticket | None:
     """Everything is asked and decided first, then written in one statement: numbers are given out one at a time."""
     flow = definitions.for_kind(conn, values["kind"])
     planned = clocks.plan(conn, values, deadline=deadline, now=now)
     decision = assigning.decide(conn, values, flow, now) if values["kind"] in ROUTED else None
+    more = [hook(conn, values, now) for hook in hooks.on_opening]
     row = {
         **values,
         **clocks.due_columns(planned),
@@ -87,9 +97,9 @@ def _create(
 
     def beside(ticket: Ticket, followed: store.Followed) -> Sequence[Beside | None]:
         notice = decision.notice(ticket, now) if decision is not None and followed is store.Followed.YES else None
-        return clocks.beside(planned, flow.states[ticket.status], now), notice
+        return clocks.beside(planned, flow.states[ticket.status], now), notice, *(each(ticket) for each in more)
 
-    opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside)
+    opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside, origin)
     return store.create(conn, actor, values=row, details={"to": flow.initial}, opening=opening, now=now)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -14,10 +14,11 @@ from core.errors import NotFound, Stale
 from tickets import calendars, policies, sla_policy, words
 from tickets.model import TicketKind
 from tickets.policies import Dated, Listed
-from tickets.rows import one
+from tickets.rows import one, refuse_stale, refuse_unseen
 from tickets.sla import ClockKind
 
 EDITED = ("code", "name", "kind", "priority", "calendar_id", "response_s", "update_s", "resolution_s", "conditions", "marks", "pauses")  # fmt: skip  # noqa: E501
+MACHINES = ("device", "gateway", "agent")
 JSON = frozenset({"conditions", "marks", "pauses"})
 ROW: LiteralString = """
   select sla_policy_id, version, position, active, changed_at, changed_by, code, name, kind, priority, calendar_id,
@@ -225,27 +226,66 @@ class Team:
     name: str
     user_ids: tuple[int, ...]
     asset_ids: tuple[int, ...]
+    version: int
+    changed_by: str
 
 
 def teams(conn: Connection) -> list[Team]:
     """The site's teams by name."""
     found = conn.execute(
         """select team_id, name, array(select user_id from team_members m where m.team_id = t.team_id order by 1),
-             array(select asset_id from asset_teams a where a.team_id = t.team_id order by 1)
+             array(select asset_id from asset_teams a where a.team_id = t.team_id order by 1), version, changed_by
            from teams t order by name"""
     )
-    return [Team(ident, name, tuple(users), tuple(assets)) for ident, name, users, assets in found]
+    return [Team(ident, name, tuple(users), tuple(assets), *more) for ident, name, users, assets, *more in found]
 
 
-def put_team(conn: Connection, name: str, *, user_ids: Sequence[int], asset_ids: Sequence[int]) -> Team:
-    """The team of this name has these members and these machines, which leave the team they had. Raises NotFound."""
+@dataclass(frozen=True, slots=True)
+class Fellow:
+    """Somebody of the site who may be in a team."""
+
+    user_id: int
+    name: str
+    role: str
+
+
+def fellows(conn: Connection) -> list[Fellow]:
+    """Everybody of the site whom teams are made of: people, no machines."""
+    rows = conn.execute(
+        """select m.user_id, u.name, m.role from memberships m join users u using (user_id)
+           where m.site_id = current_site() and m.role <> all(%s) and u.disabled_at is null
+           order by u.name, m.user_id""",
+        (list(MACHINES),),
+    )
+    return [Fellow(*row) for row in rows]
+
+
+def put_team(
+    conn: Connection,
+    name: str,
+    *,
+    user_ids: Sequence[int],
+    asset_ids: Sequence[int],
+    version: int | None = None,
+    by: str = "",
+) -> Team:
+    """The team of this name has these members and these machines, which leave the team they had.
+
+    Raises NotFound; IfMatchMissing where the team is there and nobody looked, Stale unless ``version`` fits.
+    """
     _refuse_strangers(conn, user_ids, asset_ids)
+    named = words.text("name", name, longest=64)
+    _lock_teams(conn)
+    found = next((team for team in teams(conn) if team.name == named), None)
+    if found:
+        refuse_unseen(named, standing=found.version, given=version, current=asdict(found))
     (team_id,) = one(
         conn,
-        """insert into teams (name) values (%s) on conflict (site_id, name) do update set name = excluded.name
-           returning team_id""",
-        (words.text("name", name, longest=64),),
+        """insert into teams (name, changed_by) values (%s, %s) on conflict (site_id, name)
+           do update set version = teams.version + 1, changed_by = excluded.changed_by returning team_id""",
+        (named, by),
     )
+    _robbed(conn, team_id, asset_ids, by)
     conn.execute("delete from team_members where team_id = %s", (team_id,))
     conn.execute("delete from asset_teams where team_id = %s or asset_id = any(%s)", (team_id, list(asset_ids)))
     for user_id in sorted(set(user_ids)):
@@ -255,10 +295,27 @@ def put_team(conn: Connection, name: str, *, user_ids: Sequence[int], asset_ids:
     return next(team for team in teams(conn) if team.team_id == team_id)
 
 
-def drop_team(conn: Connection, team_id: int) -> None:
-    """The team is no more; raises NotFound."""
-    if conn.execute("delete from teams where team_id = %s", (team_id,)).rowcount == 0:
+def _lock_teams(conn: Connection) -> None:
+    """One change at a time: a machine that changes hands changes two teams."""
+    conn.execute("select pg_advisory_xact_lock(hashtext('teams'), current_site())")
+
+
+def _robbed(conn: Connection, team_id: int, asset_ids: Sequence[int], by: str) -> None:
+    conn.execute(
+        """update teams set version = version + 1, changed_by = %s where team_id <> %s
+           and team_id in (select team_id from asset_teams where asset_id = any(%s))""",
+        (by, team_id, list(asset_ids)),
+    )
+
+
+def drop_team(conn: Connection, team_id: int, *, version: int | None = None) -> None:
+    """The team is no more; raises NotFound, and Stale unless ``version`` fits."""
+    _lock_teams(conn)
+    found = next((team for team in teams(conn) if team.team_id == team_id), None)
+    if found is None:
         raise NotFound(f"There is no team {team_id} on this site.")
+    refuse_stale(found.name, standing=found.version, given=version, current=asdict(found))
+    conn.execute("delete from teams where team_id = %s", (team_id,))
 
 
 def _refuse_strangers(conn: Connection, user_ids: Sequence[int], asset_ids: Sequence[int]) -> None:

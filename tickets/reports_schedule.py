@@ -24,16 +24,17 @@ from tickets import reports_files, saved, views, words
 from tickets.errors import NotAllowed
 from tickets.model import Actor, Text
 from tickets.notify import NoticeKind, tell_of
-from tickets.rows import one
+from tickets.rows import one, refuse_stale
 from tickets.saved import Kind
 
 LOOK_S = 30.0
 KEPT = 20  # files of a schedule
 MOST_READERS = 50
+STANDING = ("format", "locale", "every", "hour", "recipients", "paused", "version", "changed_by")
 READERS = ("engineer", "planner", "manager", "admin")
 SELECT: LiteralString = """
   select r.schedule_id, r.saved_id, s.name, r.owner_id, r.format, r.locale, r.every, r.hour, r.recipients, r.next_at,
-         r.last_at, r.last_error, r.paused
+         r.last_at, r.last_error, r.paused, r.version, r.changed_by
   from report_schedules r join saved s using (saved_id) """
 TITLE: Text = {"en": "Report “{name}” is ready", "zh": "报表“{name}”已生成"}
 FAILED: Text = {"en": "Report “{name}” could not be made", "zh": "报表“{name}”生成失败"}
@@ -56,6 +57,8 @@ class Schedule:
     last_at: datetime | None
     last_error: str | None
     paused: bool
+    version: int
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +99,41 @@ def add(
     readers = _readers(conn, recipients)
     (schedule_id,) = one(
         conn,
-        """insert into report_schedules (saved_id, owner_id, format, locale, every, hour, recipients, next_at)
-           values (%s, %s, %s, %s, %s, %s, %s, %s) returning schedule_id""",
-        (saved_id, actor.actor_id, format, locale, every, hour, readers, following(now, every, hour, views.zone(conn))),
+        """insert into report_schedules (saved_id, owner_id, format, locale, every, hour, recipients, next_at,
+             changed_by)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s) returning schedule_id""",
+        (
+            saved_id,
+            actor.actor_id,
+            format,
+            locale,
+            every,
+            hour,
+            readers,
+            following(now, every, hour, views.zone(conn)),
+            actor.name,
+        ),
     )
     return get(conn, schedule_id)
 
 
-def change(conn: Connection, actor: Actor, schedule_id: int, *, changes: Mapping[str, Any], now: datetime) -> Schedule:
+def change(
+    conn: Connection,
+    actor: Actor,
+    schedule_id: int,
+    *,
+    changes: Mapping[str, Any],
+    now: datetime,
+    version: int | None = None,
+) -> Schedule:
     """Another form, rhythm or readers; ``paused`` makes no file until it is false. What was missed is not made up for.
 
-    Raises NotFound, NotAllowed, InvalidFields.
+    Raises NotFound, NotAllowed, InvalidFields, and Stale unless ``version`` fits.
     """
-    wanted = replace(_own(conn, actor, schedule_id), **changes)
+    wanted = replace(_own(conn, actor, schedule_id, version), **changes)
     conn.execute(
         """update report_schedules set format = %s, locale = %s, every = %s, hour = %s, recipients = %s, paused = %s,
-             next_at = %s where schedule_id = %s""",
+             next_at = %s, version = version + 1, changed_by = %s where schedule_id = %s""",
         (
             wanted.format,
             wanted.locale,
@@ -120,6 +142,7 @@ def change(conn: Connection, actor: Actor, schedule_id: int, *, changes: Mapping
             _readers(conn, wanted.recipients),
             wanted.paused,
             following(now, wanted.every, wanted.hour, views.zone(conn)),
+            actor.name,
             schedule_id,
         ),
     )
@@ -172,17 +195,19 @@ def all_for(conn: Connection, actor: Actor) -> list[Schedule]:
     return [Schedule(*row) for row in rows]
 
 
-def remove(conn: Connection, actor: Actor, schedule_id: int) -> None:
-    """Forget a schedule and its files. Raises NotFound, NotAllowed."""
-    _own(conn, actor, schedule_id)
+def remove(conn: Connection, actor: Actor, schedule_id: int, *, version: int | None = None) -> None:
+    """Forget a schedule and its files. Raises NotFound, NotAllowed, Stale."""
+    _own(conn, actor, schedule_id, version)
     conn.execute("delete from report_schedules where schedule_id = %s", (schedule_id,))
 
 
-def _own(conn: Connection, actor: Actor, schedule_id: int) -> Schedule:
+def _own(conn: Connection, actor: Actor, schedule_id: int, version: int | None) -> Schedule:
     conn.execute("select 1 from report_schedules where schedule_id = %s for update", (schedule_id,))
     found = get(conn, schedule_id)
     if found.owner_id != actor.actor_id and actor.part not in saved.MANAGERS:
         raise NotAllowed("Only who made this schedule, or a manager, changes or removes it.")
+    current = {name: getattr(found, name) for name in STANDING}
+    refuse_stale(f"The schedule of {found.name}", standing=found.version, given=version, current=current)
     return found
 
 

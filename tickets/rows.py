@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.sql import Composed
 
-from core.errors import NotFound, Stale
+from core.errors import IfMatchMissing, NotFound, Stale
 
 Params = Sequence[Any] | Mapping[str, Any] | None
 
@@ -31,3 +31,10 @@ def refuse_stale(name: str, *, standing: int, given: int | None, current: Mappin
             current=dict(current),
             given_version=given,
         )
+
+
+def refuse_unseen(name: str, *, standing: int, given: int | None, current: Mapping[str, Any]) -> None:
+    """Like :func:`refuse_stale`, and raise IfMatchMissing where the caller did not look at what stands there."""
+    if given is None:
+        raise IfMatchMissing(f"{name} is there already: say with `If-Match` which version of it you saw.")
+    refuse_stale(name, standing=standing, given=given, current=current)

@@ -149,6 +149,8 @@ def _shown(conn: Connection, best: Sequence[tuple[str, int, float]], words: Sequ
 
 def _hit(kind: str, row: tuple[Any, ...], words: Sequence[str], rank: float) -> Hit:
     ident, code, title, state, text = row
+    if kind == "article":
+        text = search_text.plain(text)
     return Hit(kind, ident, code, title or code, state, search_text.excerpt(text or "", words), rank)
 
 

@@ -173,6 +173,27 @@ def _forgiving(run: str) -> list[str]:
     return [each for each in found if each]
 
 
+LONGEST_LINE = 1000
+MARKS = (
+    (re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)"), r"\1"),  # links and pictures: what they say
+    (re.compile(r"^\s{0,3}(?:#{1,6}\s+|>\s?|[-*+]\s+|```.*$|(?:[-*_]\s*){3,}$)"), ""),  # what begins a line
+    (re.compile(r"(\*\*|__|~~|`)(?=\S)(.+?)(?<=\S)\1"), r"\2"),  # what is set off
+    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
+)
+
+
+def plain(markdown: str) -> str:
+    """A Markdown text as it is read, without its marks; a line that is longer than any prose stays as it is."""
+    lines = markdown.split("\n")
+    return "\n".join(_bare_line(line) if len(line) <= LONGEST_LINE else line for line in lines)
+
+
+def _bare_line(line: str) -> str:
+    for pattern, kept in MARKS:
+        line = pattern.sub(kept, line)
+    return line
+
+
 def excerpt(text: str, words: Sequence[str], *, width: int = 160) -> str:
     """The part of a text around the first word that was asked for; its beginning where none is found."""
     flat = " ".join(text.split())

@@ -53,11 +53,13 @@ EVENT: LiteralString = "(%s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What is written with a new ticket, in one statement: a step of the system unless a guard keeps the ticket from
-    going ``to``, and rows of other rooms, made of the ticket as it will be and of whether the step is taken."""
+    going ``to``, and rows of other rooms, made of the ticket as it will be and of whether the step is taken.
+    ``origin``: the ticket out of which this one comes, whose costs count with its own."""
 
     to: str
     step: Step | None
     beside: Callable[[Ticket, Followed], Sequence[Beside | None]]
+    origin: int | None = None
 
 
 class Followed(Enum):
@@ -86,7 +88,9 @@ def create(
     values = {**values, "ref": f"{prefix}-{now.year}-{number:06d}"}
     blank = Ticket(ticket_id, site_id, version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
     fresh, opened = _stepped(blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),))
-    follows = opening.step is not None and not guards.holds(conn, fresh, to=opening.to, actor=SYSTEM, now=now)
+    follows = opening.step is not None and not guards.holds(
+        conn, fresh, to=opening.to, actor=SYSTEM, now=now, origin=opening.origin
+    )
     steps = (opening.step,) if opening.step is not None and follows else ()
     ticket, more = _stepped(fresh, SYSTEM, now, steps)
     changed = {*values, *(name for event in more for name in _after(event))}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
@@ -12,7 +13,7 @@ from core.errors import Conflict, NotFound
 from tickets import marks, stock
 from tickets.hooks import Change
 from tickets.model import Actor, Ticket, TicketKind
-from tickets.rows import one
+from tickets.rows import one, refuse_unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Store:
     code: str
     name: str
     allow_negative: bool
+    version: int = 1
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Part:
     unit: str
     price: float
     lead_s: int
+    version: int = 1
+    changed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,8 @@ class KitLine:
     part_id: int
     code: str
     quantity: float
+    version: int  # of the kit that the line belongs to
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,54 +85,94 @@ class Purchase:
 NEXT = {"open": ("ordered", "received", "cancelled"), "ordered": ("received", "cancelled")}
 
 
+STORES: LiteralString = "select store_id, code, name, allow_negative, version, changed_by from stores "
+PARTS: LiteralString = "select part_id, code, name, unit, price, lead_s, version, changed_by from parts "
+
+
 def stores(conn: Connection) -> list[Store]:
     """Every store."""
-    return [
-        Store(*row) for row in conn.execute("select store_id, code, name, allow_negative from stores order by code")
-    ]
+    return [Store(*row) for row in conn.execute(STORES + "order by code")]
 
 
-def put_store(conn: Connection, *, code: str, name: str, allow_negative: bool) -> Store:
-    """A new store, or new words for the one of this code. Raises Conflict where levels forbid it."""
-    (store_id,) = one(
-        conn,
-        """insert into stores (code, name, allow_negative) values (%s, %s, %s) on conflict (site_id, code)
-           do update set name = excluded.name, allow_negative = excluded.allow_negative returning store_id""",
-        (code, name, allow_negative),
-    )
-    if not allow_negative:
+def put_store(
+    conn: Connection, *, code: str, name: str, allow_negative: bool, version: int | None = None, by: str = ""
+) -> Store:
+    """A new store, or new words for the one of this code, of which ``version`` was seen.
+
+    Raises IfMatchMissing, Stale; Conflict where levels forbid it.
+    """
+    found = conn.execute(STORES + "where code = %s for update", (code,)).fetchone()
+    if found:
+        _refuse_unseen(Store(*found), version)
+    row = conn.execute(
+        """insert into stores (code, name, allow_negative, changed_by) values (%s, %s, %s, %s)
+           on conflict (site_id, code) do update set name = excluded.name, allow_negative = excluded.allow_negative,
+             changed_by = excluded.changed_by where stores.version = %s
+           returning store_id, code, name, allow_negative, version, changed_by""",
+        (code, name, allow_negative, by, version),
+    ).fetchone()
+    made = Store(*_won(row, code))
+    _allow_below(conn, made)
+    return made
+
+
+def _allow_below(conn: Connection, store: Store) -> None:
+    if not store.allow_negative:
         below = conn.execute(
             "select 1 from stock_levels where store_id = %s and (on_hand < 0 or on_hand < reserved) limit 1",
-            (store_id,),
+            (store.store_id,),
         ).fetchone()
         if below:
             raise Conflict("Some parts of this store are below nothing. Correct them first.")
-    conn.execute("update stock_levels set allow_negative = %s where store_id = %s", (allow_negative, store_id))
-    return Store(store_id, code, name, allow_negative)
+    conn.execute(
+        "update stock_levels set allow_negative = %s where store_id = %s", (store.allow_negative, store.store_id)
+    )
+
+
+def _refuse_unseen(found: Store | Part, version: int | None) -> None:
+    refuse_unseen(found.code, standing=found.version, given=version, current=asdict(found))
+
+
+def _won(row: tuple[Any, ...] | None, code: str) -> tuple[Any, ...]:
+    if row is None:
+        raise Conflict(f"Somebody else is adding {code} at this moment. Look again.")
+    return row
 
 
 def parts(conn: Connection, *, q: str = "", after: int = 0, limit: int = 50) -> list[Part]:
     """Parts whose code or name holds ``q``, by id."""
     pattern = "%" + q.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
     rows = conn.execute(
-        """select part_id, code, name, unit, price, lead_s from parts
-           where part_id > %s and (code ilike %s or name ilike %s) order by part_id limit %s""",
+        PARTS + "where part_id > %s and (code ilike %s or name ilike %s) order by part_id limit %s",
         (after, pattern, pattern, limit),
     )
     return [Part(*row) for row in rows]
 
 
-def put_part(conn: Connection, *, code: str, name: str, unit: str, price: float, lead_s: int) -> Part:
-    """A new part, or new words for the one of this code."""
-    row = one(
-        conn,
-        """insert into parts (code, name, unit, price, lead_s) values (%s, %s, %s, %s, %s)
+def put_part(
+    conn: Connection,
+    *,
+    code: str,
+    name: str,
+    unit: str,
+    price: float,
+    lead_s: int,
+    version: int | None = None,
+    by: str = "",
+) -> Part:
+    """A new part, or new words for the one of this code, of which ``version`` was seen. Raises as `put_store`."""
+    found = conn.execute(PARTS + "where code = %s for update", (code,)).fetchone()
+    if found:
+        _refuse_unseen(Part(*found), version)
+    row = conn.execute(
+        """insert into parts (code, name, unit, price, lead_s, changed_by) values (%s, %s, %s, %s, %s, %s)
            on conflict (site_id, code) do update set name = excluded.name, unit = excluded.unit,
-             price = excluded.price, lead_s = excluded.lead_s
-           returning part_id, code, name, unit, price, lead_s""",
-        (code, name, unit, price, lead_s),
-    )
-    return Part(*row)
+             price = excluded.price, lead_s = excluded.lead_s, changed_by = excluded.changed_by
+             where parts.version = %s
+           returning part_id, code, name, unit, price, lead_s, version, changed_by""",
+        (code, name, unit, price, lead_s, by, version),
+    ).fetchone()
+    return Part(*_won(row, code))
 
 
 def set_level(conn: Connection, *, store_id: int, part_id: int, minimum: float, target: float) -> None:
@@ -159,18 +206,31 @@ def levels(conn: Connection, *, part_id: int | None = None, store_id: int | None
 def kits(conn: Connection) -> list[KitLine]:
     """What jobs need, by class and mode ('*' is any)."""
     rows = conn.execute(
-        """select k.kit_id, k.class, k.mode, k.part_id, p.code, k.quantity from kits k join parts p using (part_id)
+        """select k.kit_id, k.class, k.mode, k.part_id, p.code, k.quantity, v.version, v.changed_by
+           from kits k join parts p using (part_id) join kit_versions v using (class, mode)
            order by k.class, k.mode, p.code"""
     )
     return [KitLine(*row) for row in rows]
 
 
-def set_kit(conn: Connection, *, asset_class: str, mode: str, wanted: Sequence[tuple[int, float]]) -> None:
-    """Replace what jobs of this class and mode need. Raises NotFound for a strange part."""
+def set_kit(
+    conn: Connection,
+    *,
+    asset_class: str,
+    mode: str,
+    wanted: Sequence[tuple[int, float]],
+    version: int | None = None,
+    by: str = "",
+) -> None:
+    """Replace what jobs of this class and mode need, of which ``version`` was seen.
+
+    Raises NotFound for a strange part, IfMatchMissing where there is a kit already, Stale.
+    """
     known = {row[0] for row in conn.execute("select part_id from parts")}
     strange = [part_id for part_id, _ in wanted if part_id not in known]
     if strange:
         raise NotFound(f"There is no part {strange[0]} on this site.")
+    _number_kit(conn, asset_class, mode, version=version, by=by)
     conn.execute("delete from kits where class = %s and mode = %s", (asset_class, mode))
     for part_id, quantity in wanted:
         conn.execute(
@@ -178,6 +238,23 @@ def set_kit(conn: Connection, *, asset_class: str, mode: str, wanted: Sequence[t
                on conflict (site_id, class, mode, part_id) do update set quantity = excluded.quantity""",
             (asset_class, mode, part_id, quantity),
         )
+
+
+def _number_kit(conn: Connection, asset_class: str, mode: str, *, version: int | None, by: str) -> None:
+    """Count on. Whoever comes at the same time waits here, and is then asked for the version that they saw."""
+    (standing,) = one(
+        conn,
+        """insert into kit_versions (class, mode, changed_by) values (%s, %s, %s) on conflict (site_id, class, mode)
+           do update set version = kit_versions.version + 1 returning version""",
+        (asset_class, mode, by),
+    )
+    lines = [each for each in kits(conn) if (each.asset_class, each.mode) == (asset_class, mode)]
+    if lines:
+        parts = [{"part_id": each.part_id, "code": each.code, "quantity": each.quantity} for each in lines]
+        current = {"version": standing - 1, "changed_by": lines[0].changed_by, "parts": parts}
+        name = f"The kit of {asset_class} and {mode}"
+        refuse_unseen(name, standing=standing - 1, given=version, current=current)
+    conn.execute("update kit_versions set changed_by = %s where class = %s and mode = %s", (by, asset_class, mode))
 
 
 def purchases(conn: Connection, *, settled: bool = False) -> list[Purchase]:

@@ -129,7 +129,7 @@ def _audience(api: ApiClient) -> int:
             if error.status != HTTP_CONFLICT:
                 raise
     body = {"login": "engineer", "name": "Engineer", "skills": SKILLS, "shifts": "always"}
-    return int(api.post("/engineers", body)["engineer_id"])
+    return plants.enlist(api, body)
 
 
 def _simulator(running: tree.Running, kind: str, told: config.FleetConfig | config.PeopleConfig) -> CommandPart:

@@ -33,8 +33,8 @@ from api.shapes import (
 )
 from core import live
 from maintenance import queries
-from plant import assets as tree
 from plant import asset_care, telemetry
+from plant import assets as tree
 from plant.assets import MachineSpec, SignalSpec
 from plant.model import Role, Signal
 from plant.telemetry import Latest

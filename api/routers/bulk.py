@@ -9,7 +9,7 @@ from pydantic import Field
 from api.deps import Ctx, router
 from api.policies import allow
 from api.routers.tickets import Move, Priority
-from api.shapes import Id, Input, Line, Output, Prose, Ref
+from api.shapes import Code, Id, Input, Line, Output, Prose, Ref
 from tickets import bulk
 from tickets.bulk import Chosen, How, Row
 
@@ -26,9 +26,13 @@ class ChosenTicket(Input):
 
 
 class Settings(Input):
+    """``mode``: named where there is none, else the ticket is refused; ``skill``: whom the order needs."""
+
     title: Line | None = None
     description: Prose | None = None
     priority: Priority | None = None
+    skill: Code | None = None
+    mode: Code | None = None
     fields: Annotated[dict[str, Any], Field(max_length=200)] | None = None
 
 

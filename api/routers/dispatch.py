@@ -11,20 +11,21 @@ from pydantic import Field
 
 from api import ticket_view
 from api.deps import Ctx, Version, router
-from api.policies import Grant, allow, open_to_all
+from api.policies import allow, open_to_all
 from api.shapes import Code, Cursor, Id, Input, Limit, Moment, Number, Output, Page, Ref, When, Whole, Words
 from api.ticket_view import TicketItem
 from core.clock import load
 from core.database import Database, use_site
 from core.errors import NotFound
 from tickets import assigning, handing, store
-from tickets.dispatch import feed, people, planning
+from tickets.dispatch import feed, people, planning, replanning
 
 routes = router("dispatch")
 READ, PLAN = [allow("dispatch.read")], [allow("dispatch.plan")]
 MOST_DAYS = 62
 Metres = Annotated[Number, Field(ge=-1e7, le=1e7)]
 Cause = Literal["plan", "emergency", "sickness", "overrun"]
+After = Literal["off", "propose", "adopt"]
 Table = Literal["absences", "on_call", "production_windows"]
 TABLES: dict[str, Table] = {"absences": "absences", "on-call": "on_call", "windows": "production_windows"}
 TablePath = Annotated[Literal["absences", "on-call", "windows"], Path()]
@@ -47,8 +48,18 @@ class LeftOver(Output):
     why: Words
 
 
+class ReasonShown(Output):
+    """A surprise: `name` is the urgent order, who is away, or the order that takes longer."""
+
+    cause: Literal["emergency", "sickness", "overrun"]
+    name: str
+
+
 class PlanShown(Output):
-    """`moved`: share of the jobs of the plan before whose people or time change. Costs are in seconds of travel."""
+    """`moved`: share of the jobs of the plan before whose people or time change. Costs are in seconds of travel.
+
+    `because`: the surprises that it answers. `by_itself`: it was proposed without anybody asking.
+    """
 
     plan_id: int
     status: str
@@ -64,9 +75,22 @@ class PlanShown(Output):
     left_over: list[LeftOver]
     made_at: Moment
     accepted_at: Moment | None
+    because: list[ReasonShown]
+    by_itself: bool
+
+
+class VisitPart(Output):
+    code: str
+    name: str
+    unit: str
+    store: str
+    reserved: float
+    consumed: float
 
 
 class VisitShown(Output):
+    """`travel_s`: from the stop before, or from home. `parts`: that the order has reserved or used."""
+
     visit_id: int
     ticket_id: int
     ref: str
@@ -79,6 +103,8 @@ class VisitShown(Output):
     frozen: bool
     change: str
     reasons: list[Words]
+    travel_s: int
+    parts: list[VisitPart]
 
 
 class PlanDetail(PlanShown):
@@ -106,14 +132,18 @@ class SettingsShown(Output):
     horizon_days: int
     travel_m_s: float
     kits_at_open: bool
+    replanning: After
 
 
 class SettingsWanted(Input):
+    """`replanning`: what follows an urgent order, an absence or a visit that overruns."""
+
     routing: Literal["automatic", "push", "pool"]
     frozen_hours: Annotated[Number, Field(ge=0, le=168)]
     horizon_days: Annotated[Whole, Field(ge=1, le=14)]
     travel_m_s: Annotated[Number, Field(ge=0.1, le=50)]
     kits_at_open: bool
+    replanning: After = "propose"
 
 
 class StretchShown(Output):
@@ -135,19 +165,10 @@ class StretchWanted(Input):
     note: Annotated[str, Field(max_length=1000)] = ""
 
 
-class CertificateWanted(Input):
-    code: Code
-    valid_until: When | None = None
-
-
 class CertificateShown(Output):
     engineer_id: int
     code: str
     valid_until: Moment | None
-
-
-class Certificates(Input):
-    certificates: Annotated[list[CertificateWanted], Field(max_length=100)]
 
 
 class PlaceWanted(Input):
@@ -196,12 +217,6 @@ class ProvenShown(Output):
     name: str
     mode: str
     fixes: int
-
-
-class FeedMade(Output):
-    """The address is shown this once; who has it sees the visits."""
-
-    path: str
 
 
 # -- plans ------------------------------------------------------------------------------------------------------------
@@ -292,6 +307,8 @@ def add_time(ctx: Ctx, table: TablePath, body: StretchWanted) -> StretchShown:
         more["kind"] = body.kind or "leave"
     times: dict[str, Any] = {"owner_id": body.owner_id, "begins": body.begins, "ends": body.ends}
     ident = people.add(ctx.conn, TABLES[table], **times, **more)
+    if table == "absences":
+        replanning.soon(ctx.conn)
     return StretchShown(ident=ident, **times, kind=body.kind or "", note=body.note)
 
 
@@ -305,21 +322,6 @@ def remove_time(ctx: Ctx, table: TablePath, ident: Id) -> None:
 def list_certificates(ctx: Ctx) -> Page[CertificateShown]:
     """Everybody's, the first to end first."""
     return Page(items=[CertificateShown.model_validate(each) for each in people.certificates(ctx.conn)])
-
-
-@routes.put("/engineers/{engineer_id}/certificates", dependencies=PLAN)
-def put_certificates(ctx: Ctx, engineer_id: Id, body: Certificates) -> Page[CertificateShown]:
-    """Replace an engineer's certificates."""
-    held = [(each.code, each.valid_until) for each in body.certificates]
-    people.set_certificates(ctx.conn, engineer_id, held)
-    shown = [each for each in people.certificates(ctx.conn) if each.engineer_id == engineer_id]
-    return Page(items=[CertificateShown.model_validate(each) for each in shown])
-
-
-@routes.put("/engineers/{engineer_id}/home", status_code=204, dependencies=PLAN)
-def put_home(ctx: Ctx, engineer_id: Id, body: PlaceWanted) -> None:
-    """Where an engineer's day begins and ends."""
-    people.set_home(ctx.conn, engineer_id, x_m=body.x_m, y_m=body.y_m)
 
 
 @routes.put("/assets/{asset_id}/place", status_code=204, dependencies=PLAN)
@@ -384,22 +386,6 @@ def list_proven(ctx: Ctx) -> Page[ProvenShown]:
 # -- calendars --------------------------------------------------------------------------------------------------------
 
 
-@routes.post("/engineers/{engineer_id}/calendar", status_code=201, dependencies=[allow("calendar.make")])
-def make_calendar(ctx: Ctx, engineer_id: Id) -> FeedMade:
-    """A secret address of an engineer's visits as iCalendar; the one before it ends."""
-    _own(ctx, engineer_id)
-    token = feed.make(ctx.conn, engineer_id, now=ctx.now)
-    ctx.shows_a_secret()
-    return FeedMade(path=f"/api/v1/calendar/{token}.ics")
-
-
-@routes.delete("/engineers/{engineer_id}/calendar", status_code=204, dependencies=[allow("calendar.make")])
-def revoke_calendar(ctx: Ctx, engineer_id: Id) -> None:
-    """Void the address at once."""
-    _own(ctx, engineer_id)
-    feed.revoke(ctx.conn, engineer_id)
-
-
 @routes.get(
     "/calendar/{token}.ics",
     dependencies=[open_to_all("calendar programs cannot sign in; the address is the secret")],
@@ -416,8 +402,3 @@ def read_calendar(request: Request, token: Annotated[str, Path(max_length=80)]) 
         use_site(conn, address.site_id)
         body = feed.calendar(conn, address, now=load(conn).now())
     return Response(body, media_type="text/calendar", headers={"cache-control": "private, max-age=300"})
-
-
-def _own(ctx: Ctx, engineer_id: int) -> None:
-    if ctx.grant is Grant.OWN and ctx.engineer_id != engineer_id:
-        raise NotFound(f"There is no engineer {engineer_id} that you are; a planner makes other people's calendars.")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query, Response
 from pydantic import Field
 
+from api import guide_readers
 from api.deps import Ctx, Version, router
 from api.policies import allow
 from api.shapes import Id, Input, Moment, Number, Output, Page, Ref, Whole, Words
@@ -23,7 +24,6 @@ from tickets.knowledge.store import Article, State
 routes = router("knowledge")
 READ, DRAFT, PUBLISH = [allow("article.read")], [allow("article.draft")], [allow("article.publish")]
 USE, REPORT, HOLD_OUT = [allow("article.use")], [allow("article.report")], [allow("article.hold_out")]
-EDITORS = frozenset({"engineer", "planner", "manager", "admin"})
 AssetClassQuery = Annotated[str | None, Query(pattern="^[a-z0-9_]{0,64}$")]
 CodeQuery = Annotated[str | None, Query(pattern="^[A-Za-z0-9._:-]{0,64}$")]
 RevisionQuery = Annotated[int, Query(ge=1, le=2**31 - 1)]
@@ -236,7 +236,7 @@ def list_articles(
     ctx: Ctx, asset_class: AssetClassQuery = None, mode: CodeQuery = None, state: State | None = None
 ) -> Page[ArticleRow]:
     """Guides, by asset class and failure mode; drafts and archived ones only for who may edit them."""
-    wanted = state if ctx.role in EDITORS else State.PUBLISHED
+    wanted = state if ctx.role in guide_readers.EDITORS else State.PUBLISHED
     found = store.find(ctx.conn, asset_class=asset_class, mode=mode, state=wanted)
     return Page(items=[_row(each) for each in found])
 
@@ -293,8 +293,8 @@ def put_guide_settings(ctx: Ctx, body: HoldOut) -> SettingsShown:
 def get_article(ctx: Ctx, response: Response, article_id: Id) -> ArticleShown:
     """One guide, as orders get it; a draft as it stands."""
     found = store.get(ctx.conn, article_id)
-    if found.state is not State.PUBLISHED and ctx.role not in EDITORS:
-        raise NotAllowed("This guide is not published; only who edits guides reads drafts.")
+    if found.state is not State.PUBLISHED and ctx.role not in guide_readers.EDITORS:
+        raise NotAllowed(guide_readers.UNPUBLISHED)
     return _answer(response, found)
 
 
@@ -326,22 +326,25 @@ def restore_article(ctx: Ctx, response: Response, article_id: Id, version: Versi
     return _answer(response, made)
 
 
-@routes.get("/articles/{article_id}/revisions", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/revisions", dependencies=READ)
 def list_revisions(ctx: Ctx, article_id: Id) -> list[RevisionRow]:
-    """Every text that the guide had, newest first."""
-    store.get(ctx.conn, article_id)
-    return [RevisionRow.model_validate(each) for each in revisions.of(ctx.conn, article_id)]
+    """Every text that the guide had, newest first; to who only reads guides, up to the published one."""
+    newest = guide_readers.newest(ctx, article_id)
+    found = revisions.of(ctx.conn, article_id)
+    return [RevisionRow.model_validate(each) for each in found if newest is None or each.number <= newest]
 
 
-@routes.get("/articles/{article_id}/revisions/{number}", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/revisions/{number}", dependencies=READ)
 def get_revision(ctx: Ctx, article_id: Id, number: Id) -> RevisionShown:
     """One of its texts."""
+    guide_readers.refuse_newer(ctx, article_id, number)
     return _revision(revisions.get(ctx.conn, article_id, number))
 
 
-@routes.get("/articles/{article_id}/diff", dependencies=DRAFT)
+@routes.get("/articles/{article_id}/diff", dependencies=READ)
 def compare_revisions(ctx: Ctx, article_id: Id, before: RevisionQuery, after: RevisionQuery) -> DiffShown:
     """What differs between two revisions, as a unified diff."""
+    guide_readers.refuse_newer(ctx, article_id, max(before, after))
     old, new = (revisions.get(ctx.conn, article_id, each).content for each in (before, after))
     return DiffShown(before=before, after=after, lines=contents.difference(old, new))
 

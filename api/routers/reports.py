@@ -8,7 +8,7 @@ from urllib.parse import quote
 from fastapi import Query, Response
 from pydantic import Field
 
-from api.deps import Ctx, router
+from api.deps import Ctx, Version, router
 from api.policies import allow
 from api.shapes import Id, Input, Locale, Moment, Output, Ref, Whole, Words
 from tickets import (
@@ -129,6 +129,8 @@ class ScheduleChange(Input):
 
 
 class ScheduleShown(Output):
+    """`version` is what If-Match wants; files that are made do not change it."""
+
     schedule_id: int
     saved_id: int
     name: str
@@ -142,6 +144,8 @@ class ScheduleShown(Output):
     last_at: Moment | None
     last_error: str | None
     paused: bool
+    version: int
+    changed_by: str
 
 
 class ReaderShown(Output):
@@ -225,10 +229,15 @@ def add_schedule(ctx: Ctx, body: NewSchedule) -> ScheduleShown:
 
 
 @routes.patch("/reports/schedules/{schedule_id}", dependencies=SCHEDULE)
-def change_schedule(ctx: Ctx, schedule_id: Id, body: ScheduleChange) -> ScheduleShown:
+def change_schedule(
+    ctx: Ctx, response: Response, schedule_id: Id, body: ScheduleChange, version: Version
+) -> ScheduleShown:
     """Another form, rhythm or readers, or a pause; what a pause missed is not made up for."""
     named = body.model_dump(exclude_none=True)
-    return _schedule(reports_schedule.change(ctx.conn, ctx.actor, schedule_id, changes=named, now=ctx.now))
+    given: dict[str, Any] = {"changes": named, "version": version, "now": ctx.now}
+    made = reports_schedule.change(ctx.conn, ctx.actor, schedule_id, **given)
+    response.headers["etag"] = f'"{made.version}"'
+    return _schedule(made)
 
 
 @routes.get("/reports/readers", dependencies=SCHEDULE)
@@ -238,9 +247,9 @@ def list_readers(ctx: Ctx) -> list[ReaderShown]:
 
 
 @routes.delete("/reports/schedules/{schedule_id}", status_code=204, dependencies=SCHEDULE)
-def remove_schedule(ctx: Ctx, schedule_id: Id) -> None:
+def remove_schedule(ctx: Ctx, schedule_id: Id, version: Version) -> None:
     """No more files; those that were made go too."""
-    reports_schedule.remove(ctx.conn, ctx.actor, schedule_id)
+    reports_schedule.remove(ctx.conn, ctx.actor, schedule_id, version=version)
 
 
 @routes.get("/reports/schedules/{schedule_id}/files", dependencies=READ)

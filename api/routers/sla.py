@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Response
 from pydantic import Field
 
-from api.deps import Ctx, Version, router
+from api.deps import Ctx, Version, VersionIfAny, router
 from api.policies import allow
 from api.shapes import Code, Id, Input, Line, Moment, Output, Ref, Whole
 from tickets import calendar_store, ical, policy_store, sla_preview
@@ -202,10 +202,20 @@ class TeamWanted(Input):
 
 
 class TeamShown(Output):
+    """`version` is what If-Match wants of who changes it."""
+
     team_id: int
     name: str
     user_ids: list[int]
     asset_ids: list[int]
+    version: int
+    changed_by: str
+
+
+class FellowShown(Output):
+    user_id: int
+    name: str
+    role: str
 
 
 # -- policies ---------------------------------------------------------------------------------------------------------
@@ -340,17 +350,25 @@ def list_teams(ctx: Ctx) -> list[TeamShown]:
     return [TeamShown.model_validate(each) for each in policy_store.teams(ctx.conn)]
 
 
+@routes.get("/teams/people", dependencies=READ)
+def list_fellows(ctx: Ctx) -> list[FellowShown]:
+    """Who may be in a team."""
+    return [FellowShown.model_validate(each) for each in policy_store.fellows(ctx.conn)]
+
+
 @routes.put("/teams", dependencies=EDIT)
-def put_team(ctx: Ctx, body: TeamWanted) -> TeamShown:
-    """The team of this name has these members and machines."""
-    made = policy_store.put_team(ctx.conn, body.name, user_ids=body.user_ids, asset_ids=body.asset_ids)
+def put_team(ctx: Ctx, response: Response, body: TeamWanted, version: VersionIfAny) -> TeamShown:
+    """The team of this name has these members and machines; a team that is there wants If-Match."""
+    given = {**body.model_dump(), "version": version, "by": ctx.person.name}
+    made = policy_store.put_team(ctx.conn, given.pop("name"), **given)
+    response.headers["etag"] = f'"{made.version}"'
     return TeamShown.model_validate(made)
 
 
 @routes.delete("/teams/{team_id}", status_code=204, dependencies=EDIT)
-def drop_team(ctx: Ctx, team_id: Id) -> None:
+def drop_team(ctx: Ctx, team_id: Id, version: Version) -> None:
     """The team is no more."""
-    policy_store.drop_team(ctx.conn, team_id)
+    policy_store.drop_team(ctx.conn, team_id, version=version)
 
 
 def _policy(row: PolicyRow) -> PolicyShown:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Query, Response
 from pydantic import Field
 
-from api.deps import Ctx, router
+from api.deps import Ctx, VersionIfAny, router
 from api.policies import allow
 from api.shapes import (
     Code,
@@ -42,10 +42,14 @@ class StoreBody(Input):
 
 
 class StoreShown(Output):
+    """`version` is what If-Match wants of who changes it."""
+
     store_id: int
     code: str
     name: str
     allow_negative: bool
+    version: int
+    changed_by: str
 
 
 class PartBody(Input):
@@ -65,6 +69,8 @@ class PartShown(Output):
     unit: str
     price: float
     lead_s: int
+    version: int
+    changed_by: str
 
 
 class LevelShown(Output):
@@ -128,12 +134,16 @@ class Booking(Input):
 
 
 class KitLineShown(Output):
+    """`version`: of the kit of this class and mode, the same in all its lines."""
+
     kit_id: int
     asset_class: str
     mode: str
     part_id: int
     code: str
     quantity: float
+    version: int
+    changed_by: str
 
 
 class KitPart(Input):
@@ -173,9 +183,11 @@ def list_stores(ctx: Ctx) -> Page[StoreShown]:
 
 
 @routes.put("/stores", dependencies=MANAGE)
-def put_store(ctx: Ctx, body: StoreBody) -> StoreShown:
-    """A new store, or other words for the one of this code."""
-    return StoreShown.model_validate(stores.put_store(ctx.conn, **body.model_dump()))
+def put_store(ctx: Ctx, response: Response, body: StoreBody, version: VersionIfAny) -> StoreShown:
+    """A new store, or other words for the one of this code, of which If-Match says the version that you saw."""
+    made = stores.put_store(ctx.conn, **body.model_dump(), version=version, by=ctx.person.name)
+    response.headers["etag"] = f'"{made.version}"'
+    return StoreShown.model_validate(made)
 
 
 @routes.get("/parts", dependencies=READ)
@@ -188,9 +200,11 @@ def list_parts(
 
 
 @routes.put("/parts", dependencies=MANAGE)
-def put_part(ctx: Ctx, body: PartBody) -> PartShown:
-    """A new part, or other words and price for the one of this code."""
-    return PartShown.model_validate(stores.put_part(ctx.conn, **body.model_dump()))
+def put_part(ctx: Ctx, response: Response, body: PartBody, version: VersionIfAny) -> PartShown:
+    """A new part, or other words for the one of this code, of which If-Match says the version that you saw."""
+    made = stores.put_part(ctx.conn, **body.model_dump(), version=version, by=ctx.person.name)
+    response.headers["etag"] = f'"{made.version}"'
+    return PartShown.model_validate(made)
 
 
 @routes.get("/stock", dependencies=READ)
@@ -244,10 +258,11 @@ def list_kits(ctx: Ctx) -> Page[KitLineShown]:
 
 
 @routes.put("/kits", dependencies=MANAGE)
-def put_kit(ctx: Ctx, body: KitBody) -> Page[KitLineShown]:
-    """Replace the kit of a class and mode."""
+def put_kit(ctx: Ctx, body: KitBody, version: VersionIfAny) -> Page[KitLineShown]:
+    """Replace the kit of a class and mode; where there is one already, If-Match says which version you saw."""
     wanted = [(each.part_id, each.quantity) for each in body.parts]
-    stores.set_kit(ctx.conn, asset_class=body.asset_class, mode=body.mode, wanted=wanted)
+    given: dict[str, Any] = {"version": version, "by": ctx.person.name}
+    stores.set_kit(ctx.conn, asset_class=body.asset_class, mode=body.mode, wanted=wanted, **given)
     return list_kits(ctx)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,8 @@ def test_stock_over_the_api(world: World, engineer_id: int) -> None:
     assert planner.get(f"{API}/stock").json()["items"][0]["on_hand"] == 2
     assert [each["code"] for each in engineer.get(f"{API}/parts", params={"q": "bear"}).json()["items"]] == ["6205"]
     kit = {"asset_class": "pump", "mode": "*", "parts": [{"part_id": part_id, "quantity": 1}]}
-    assert planner.put(f"{API}/kits", json=kit).json()["items"][0]["code"] == "6205"
+    line = planner.put(f"{API}/kits", json=kit).json()["items"][0]
+    assert (line["code"], line["version"], line["changed_by"]) == ("6205", 1, "Planner")
     assert planner.get(f"{API}/purchase-requests").json()["items"] == []
 
 
@@ -122,3 +124,95 @@ def test_times_are_added_listed_and_taken_back(world: World, engineer_id: int) -
     assert planner.post(f"{API}/dispatch/times/absences", json=turned).status_code == 422
     strange = {**times, "owner_id": 999_999}
     assert planner.post(f"{API}/dispatch/times/windows", json=strange).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/stores", {"code": "van", "name": "Van"}),
+        ("/parts", {"code": "SEAL", "name": "Seal"}),
+        ("/kits", {"asset_class": "fan", "mode": "*", "parts": []}),
+    ],
+)
+def test_what_stands_is_changed_by_who_looked_at_it(world: World, path: str, body: dict[str, Any]) -> None:
+    planner = world.as_("planner")
+    if path == "/kits":
+        part = planner.put(f"{API}/parts", json={"code": "BELT", "name": "Belt"}).json()["part_id"]
+        body = {**body, "parts": [{"part_id": part, "quantity": 1}]}
+    assert planner.put(f"{API}{path}", json=body).status_code == 200
+    other = {**body, "parts": [{**body["parts"][0], "quantity": 2}]} if "parts" in body else {**body, "name": "Other"}
+    assert problem(planner.put(f"{API}{path}", json=other))["status"] == 428
+    assert planner.put(f"{API}{path}", json=other, headers={"if-match": '"1"'}).status_code == 200
+    stale = problem(planner.put(f"{API}{path}", json=body, headers={"if-match": '"1"'}))
+    assert (stale["status"], stale["current"]["version"], stale["current"]["changed_by"]) == (412, 2, "Planner")
+    assert planner.put(f"{API}{path}", json=body, headers={"if-match": '"2"'}).status_code == 200
+
+
+def test_an_engineer_is_read_and_replaced_whole(world: World, engineer_id: int) -> None:
+    planner, where = world.as_("planner"), f"{API}/engineers/{engineer_id}"
+    before = planner.get(where)
+    assert before.headers["etag"] == f'"{before.json()["version"]}"'
+    seen = {"if-match": before.headers["etag"]}
+    night = {"weekday": 4, "starts": "22:00", "ends": "06:00"}
+    held = {"code": "crane", "valid_until": "2126-01-01T00:00:00Z"}
+    body = {
+        "name": "Engineer",
+        "skills": {"mechanical": 3},
+        "shifts": [night],
+        "certificates": [held],
+        "x_m": 5,
+        "y_m": 7,
+    }
+    assert problem(planner.put(where, json=body))["status"] == 428
+    made = planner.put(where, json=body, headers=seen).json()
+    assert (made["skills"], made["shifts"], made["x_m"], made["y_m"]) == ({"mechanical": 3}, [night], 5, 7)
+    assert (made["certificates"], made["changed_by"]) == ([held], "Planner")
+    stale = problem(planner.put(where, json={**body, "skills": {}}, headers=seen))
+    assert (stale["status"], stale["current"]["skills"]) == (412, {"mechanical": 3})
+    for part, given in (("home", {"x_m": 1, "y_m": 2}), ("certificates", {"certificates": []})):
+        assert problem(planner.put(f"{where}/{part}", json=given, headers=seen))["status"] == 412
+    twice = {**body, "certificates": [held, held]}
+    now = {"if-match": f'"{made["version"]}"'}
+    assert problem(planner.put(where, json=twice, headers=now))["status"] == 422
+    assert world.as_("engineer").put(where, json=body, headers=now).status_code == 403
+    away = {"owner_id": engineer_id, "begins": "2020-01-01T00:00:00Z", "ends": "2126-01-01T00:00:00Z", "kind": "sick"}
+    ident = planner.post(f"{API}/dispatch/times/absences", json=away).json()["ident"]
+    (shown,) = [e for e in planner.get(f"{API}/engineers").json()["items"] if e["engineer_id"] == engineer_id]
+    assert ([each["ident"] for each in shown["absences"]], shown["on_shift"]) == ([ident], False)
+    assert planner.delete(f"{API}/dispatch/times/absences/{ident}").status_code == 204
+    moved = planner.put(f"{where}/home", json={"x_m": 1, "y_m": 2}, headers=now).json()
+    assert (moved["x_m"], moved["version"]) == (1, made["version"] + 1)
+
+
+def test_an_engineer_is_not_made_anew_by_who_did_not_look(world: World, engineer_id: int) -> None:
+    planner = world.as_("planner")
+    standing = planner.get(f"{API}/engineers/{engineer_id}").json()
+    body = {"login": "engineer", "name": "Engineer", "skills": standing["skills"], "shifts": standing["shifts"]}
+    assert problem(planner.post(f"{API}/engineers", json=body))["status"] == 428
+    old = {"if-match": f'"{standing["version"] + 9}"'}
+    assert problem(planner.post(f"{API}/engineers", json=body, headers=old))["status"] == 412
+    seen = {"if-match": f'"{standing["version"]}"'}
+    made = planner.post(f"{API}/engineers", json=body, headers=seen).json()
+    assert (made["engineer_id"], made["version"]) == (engineer_id, standing["version"] + 1)
+
+
+def test_the_site_says_what_follows_a_surprise(world: World, engineer_id: int) -> None:
+    planner = world.as_("planner")
+    setting = planner.get(f"{API}/dispatch/settings").json()
+    assert setting["replanning"] == "propose"
+    changed = planner.put(f"{API}/dispatch/settings", json={**setting, "replanning": "adopt"})
+    assert changed.json()["replanning"] == "adopt"
+    assert problem(planner.put(f"{API}/dispatch/settings", json={**setting, "replanning": "x"}))["status"] == 422
+    assert planner.put(f"{API}/dispatch/settings", json=setting).status_code == 200
+    asked = planner.post(f"{API}/plans", json={"seconds": 1}).json()
+    assert (asked["by_itself"], asked["because"]) == (False, [])
+    run_due(world.database)
+    planner.post(f"{API}/plans/{asked['plan_id']}/accept")
+    away = {"owner_id": engineer_id, "begins": "2020-01-01T00:00:00Z", "ends": "2126-01-01T00:00:00Z", "kind": "sick"}
+    ident = planner.post(f"{API}/dispatch/times/absences", json=away).json()["ident"]
+    run_due(world.database)
+    newest = planner.get(f"{API}/plans").json()["items"][0]
+    assert (newest["by_itself"], newest["because"]) == (True, [{"cause": "sickness", "name": "Engineer"}])
+    assert [each["kind"] for each in planner.get(f"{API}/notifications").json()["items"]].count("replan") == 1
+    assert planner.delete(f"{API}/dispatch/times/absences/{ident}").status_code == 204
+    assert planner.post(f"{API}/plans/{newest['plan_id']}/discard").status_code == 200

@@ -55,6 +55,11 @@ def test_a_guide_from_draft_to_order_and_back(world: World) -> None:
     assert edited.json()["unpublished"] and edited.json()["title"]["en"] == "Bearings of our pumps"
     conflict = planner.put(path, json={"content": GUIDE}, headers=match(shown))
     assert conflict.status_code == 412 and problem(conflict)["current"]["version"] == edited.json()["version"]
+    agent = world.as_("agent")
+    assert [each["number"] for each in agent.get(f"{path}/revisions").json()] == [1], "a reader sees what is published"
+    assert agent.get(f"{path}/revisions/1").json()["title"]["en"] == "Bearings of our pumps"
+    assert agent.get(f"{path}/revisions/2").status_code == 403
+    assert agent.get(f"{path}/diff?before=1&after=2").status_code == 403
     rows = planner.get(f"{path}/revisions").json()
     assert [(each["number"], each["by_name"], each["note"]) for each in rows] == [
         (2, "Planner", "better"), (1, "Engineer", ""),

@@ -54,11 +54,19 @@ def test_a_kept_report_as_a_file_and_by_the_clock(world: World) -> None:
     assert problem(world.as_("engineer").patch(where, json={"paused": True}))["status"] == 403
     crew = {each["role"]: each["user_id"] for each in planner.get(f"{API}/reports/readers").json()}
     assert crew.keys() == {"engineer", "planner", "manager", "admin"}
-    changed = planner.patch(where, json={"hour": 9, "paused": True, "recipients": [me, crew["engineer"]]}).json()
+    assert problem(planner.patch(where, json={"hour": 9}))["code"] == "if_match_missing"
+    seen = {"if-match": '"1"'}
+    changed = planner.patch(
+        where, headers=seen, json={"hour": 9, "paused": True, "recipients": [me, crew["engineer"]]}
+    ).json()
     assert (changed["hour"], changed["paused"], changed["format"]) == (9, True, "pdf")
     assert changed["recipients"] == sorted([me, crew["engineer"]])
-    assert problem(planner.patch(where, json={"recipients": [10**6]}))["code"] == "invalid_fields"
-    assert planner.delete(where).status_code == 204
+    stale = problem(planner.delete(where, headers=seen))
+    assert (stale["status"], stale["current"]["hour"], stale["current"]["changed_by"]) == (412, 9, "Planner")
+    seen = {"if-match": f'"{changed["version"]}"'}
+    strange = planner.patch(where, headers=seen, json={"recipients": [10**6]})
+    assert problem(strange)["code"] == "invalid_fields"
+    assert planner.delete(where, headers=seen).status_code == 204
 
 
 @pytest.mark.parametrize(

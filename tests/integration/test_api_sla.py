@@ -190,8 +190,16 @@ def test_a_team_has_members_and_machines(world: World) -> None:
     made = manager.put(f"{API}/teams", json={"name": "Hall 1", "user_ids": [user]}).json()
     assert manager.get(f"{API}/teams").json() == [made]
     assert problem(manager.put(f"{API}/teams", json={"name": "Hall 2", "asset_ids": [999]}))["status"] == 404
-    assert manager.delete(f"{API}/teams/{made['team_id']}").status_code == 204
-    assert problem(manager.delete(f"{API}/teams/{made['team_id']}"))["status"] == 404
+    again = {"name": "Hall 1", "user_ids": []}
+    assert problem(manager.put(f"{API}/teams", json=again))["status"] == 428
+    seen = {"if-match": '"1"'}
+    assert manager.put(f"{API}/teams", json=again, headers=seen).json()["version"] == 2
+    stale = problem(manager.put(f"{API}/teams", json=again, headers=seen))
+    assert (stale["status"], stale["current"]["changed_by"]) == (412, "Manager")
+    assert {"engineer", "requester"} <= {each["role"] for each in manager.get(f"{API}/teams/people").json()}
+    seen = {"if-match": '"2"'}
+    assert manager.delete(f"{API}/teams/{made['team_id']}", headers=seen).status_code == 204
+    assert problem(manager.delete(f"{API}/teams/{made['team_id']}", headers=seen))["status"] == 404
 
 
 def test_a_comment_made_offline_says_when(world: World) -> None:

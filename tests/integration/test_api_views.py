@@ -72,6 +72,9 @@ def test_many_tickets_at_once(world: World) -> None:
     done = planner.post(f"{API}/bulk", json=body | {"how": "each"}).json()
     undone = planner.post(f"{API}/bulk/{done['bulk_id']}/undo").json()
     assert [each["after"]["priority"] for each in undone] == [3, 3]
+    named = {"tickets": chosen, "changes": {"set": {"skill": "electrical", "mode": "oil_leak"}}}
+    shown = planner.post(f"{API}/bulk/preview", json=named).json()
+    assert [(row["after"].get("skill"), row["after"].get("mode")) for row in shown] == [("electrical", "oil_leak")] * 2
     assert problem(world.as_("engineer").post(f"{API}/bulk", json=body))["status"] == 403
     assert problem(world.as_("stranger").post(f"{API}/bulk/{done['bulk_id']}/undo"))["status"] == 404
 

@@ -85,6 +85,20 @@ def test_undo_takes_back_by_new_events_and_spares_what_changed_since(conn: Conne
         bulk.undo(conn, world.planner, bulk_id, now=LATER)
 
 
+def test_a_skill_is_set_a_mode_named_once_and_both_taken_back(conn: Connection, world: World) -> None:
+    named, bare = tickets_world.order(conn, world), tickets_world.order(conn, world, mode=None)
+    changes = {"set": {"skill": "welding", "mode": "seal_leak"}}
+    bulk_id, rows = bulk.apply(
+        conn, world.planner, chosen=all_of([named, bare]), changes=changes, how=How.EACH, now=LATER
+    )
+    assert [row.code for row in rows] == ["invalid_fields", None]
+    assert rows[1].after == {"skill": "welding", "mode": "seal_leak"}
+    bulk.undo(conn, world.planner, bulk_id, now=LATER)
+    left = store.get(conn, bare.ticket_id)
+    assert (left.skill, left.mode) == (bare.skill, None)
+    assert store.verify_chain(conn, bare.ticket_id) == []
+
+
 def test_a_hold_is_taken_back_and_a_cancelled_order_is_not(conn: Connection, world: World) -> None:
     held, gone = orders(conn, world, 2)
     hold = {"transition": {"to": "on_hold", "fields": {"reason": "waiting_parts"}}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -149,6 +151,18 @@ def test_an_order_gets_the_best_guides_with_the_reason(conn: Connection, world: 
     assert found[0].reason["zh"].startswith("故障模式 bearing_wear，设备类别 pump，共同词语：")
     nothing = service.open(conn, world.planner, kind="request", title="New gloves for the office", now=NOW).ticket
     assert push.of(conn, nothing) == []
+
+
+def test_choosing_guides_costs_an_opening_little_time(conn: Connection, world: World) -> None:
+    for number in range(100):
+        published(conn, world, f"house-{number}", title={"en": f"Bearing {number} of pumps, hot and loud"})
+    ticket = order(conn, world, title="Pump is hot", description="The bearing is loud and hot. 轴承过热。")
+    spent: list[float] = []
+    for number in range(30):
+        began = time.process_time()
+        push.choose(conn, replace(ticket, title=f"Pump {number} is hot"), now=NOW)
+        spent.append(time.process_time() - began)
+    assert statistics.median(spent) < 0.01, "of the processor: other load changes it little"
 
 
 def test_an_order_that_becomes_another_gets_other_guides_but_keeps_what_was_used(

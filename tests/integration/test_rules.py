@@ -53,6 +53,15 @@ def incident(conn: Connection, world: World, **changes: Any) -> Ticket:
     return service.open(conn, world.planner, **{**wanted, **changes}).ticket
 
 
+def test_a_rule_sets_the_skill_and_names_the_mode_where_none_was(conn: Connection, world: World) -> None:
+    then = [{"do": "set", "values": {"skill": "electrical", "mode": "oil_leak"}}]
+    rule_id = enabled(conn, "name", rule("opened", then=then))
+    bare, named = incident(conn, world), incident(conn, world, mode="noise")
+    assert (bare.skill, bare.mode) == ("electrical", "oil_leak")
+    assert (named.skill, named.mode) == (None, "noise")  # all of the action or nothing
+    assert outcomes(conn, rule_id) == [Outcome.DONE, Outcome.FAILED]
+
+
 def test_a_rule_acts_in_the_same_verb_and_its_cause_is_kept(conn: Connection, world: World) -> None:
     definition = rule("opened", if_="ticket.kind == 'incident' && asset.class == 'pump'", then=[
         {"do": "set", "values": {"priority": 1}}, {"do": "comment", "text": "Look at {asset.code} first."},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from psycopg import Connection
 
 from core.errors import Conflict
 from tests.integration.tickets_world import NOW, World, build, user, walk
-from tickets import approvals, lifecycle, links, service, store
+from tickets import approvals, bulk, conversion, lifecycle, links, merging, service, store
+from tickets.errors import ApprovalPending
 from tickets.hooks import only
 from tickets.model import SYSTEM, Actor, ActorKind, Step, Ticket
 from tickets.rules import engine, exchange, forms, guards, rehearsal, runs
@@ -209,6 +211,117 @@ def test_a_dry_run_of_a_guard_counts_what_it_would_have_held(conn: Connection, w
         service.assign(conn, world.planner, ticket.ticket_id, assignee_id=world.lin_id, now=NOW)
     report = rehearsal.rehearse(conn, forms.parse("dear", Form.GUARD, DEAR), days=30, now=NOW)
     assert (report.matched, report.tickets, report.refused) == (1, {dear.ticket_id}, 1)
+
+
+def order(conn: Connection, world: World, *, cost: float = 0.0) -> Ticket:
+    """Stays new: nobody has its skill."""
+    ticket = request(conn, world, kind="corrective", skill="welding", description="Oil at the shaft.")
+    return spend(conn, world, ticket, cost) if cost else ticket
+
+
+def refuse(conn: Connection, world: World, ticket_id: int) -> None:
+    """The guard alone holds it, whatever was asked of whom."""
+    conn.execute("delete from approvals")
+    with pytest.raises(NeedsApproval):
+        service.assign(conn, world.planner, ticket_id, assignee_id=world.lin_id, now=NOW)
+
+
+def approve(conn: Connection, manager: Actor, ticket_id: int) -> None:
+    for each in approvals.of(conn, ticket_id):
+        if each.state is approvals.State.PENDING:
+            approvals.decide(conn, manager, each.approval_id, state="approved", now=NOW)
+
+
+@pytest.mark.parametrize(("merged", "standing"), [(5000, 10), (10, 5000), (600, 600)])
+def test_a_merge_hides_no_cost(conn: Connection, world: World, manager: Actor, merged: float, standing: float) -> None:
+    guard(conn, manager)
+    gone, kept = order(conn, world, cost=merged), order(conn, world, cost=standing)
+    merging.merge(conn, world.planner, gone.ticket_id, into_id=kept.ticket_id, now=NOW)
+    assert [each.state for each in approvals.of(conn, kept.ticket_id)].count(approvals.State.PENDING) >= 1
+    approve(conn, manager, kept.ticket_id)
+    assert not guards.holds(conn, store.get(conn, kept.ticket_id), to="assigned", actor=SYSTEM, now=NOW)
+    refuse(conn, world, kept.ticket_id)
+
+
+def test_a_merge_into_a_third_still_counts_the_first(conn: Connection, world: World, manager: Actor) -> None:
+    guard(conn, manager)
+    tickets = [order(conn, world, cost=400) for _ in range(3)]
+    for gone, kept in pairwise(tickets):
+        merging.merge(conn, world.planner, gone.ticket_id, into_id=kept.ticket_id, now=NOW)
+    refuse(conn, world, tickets[-1].ticket_id)
+
+
+def test_a_merge_takes_along_what_was_waited_for(conn: Connection, world: World, manager: Actor) -> None:
+    gone, kept = order(conn, world), order(conn, world)
+    for ticket in (gone, kept):  # each for a matter of its own
+        approvals.demand(conn, ticket.ticket_id, "Hot work", role="manager", key="hot", now=NOW)
+    approve(conn, manager, kept.ticket_id)
+    merging.merge(conn, world.planner, gone.ticket_id, into_id=kept.ticket_id, now=NOW)
+    with pytest.raises(ApprovalPending):
+        service.assign(conn, world.planner, kept.ticket_id, assignee_id=world.lin_id, now=NOW)
+
+
+def test_a_conversion_waits_with_its_request(conn: Connection, world: World, manager: Actor) -> None:
+    guard(conn, manager)
+    dear = request(conn, world, cost=5000)
+    with pytest.raises(ApprovalPending):
+        conversion.convert(conn, world.planner, dear.ticket_id, now=NOW)
+    conn.execute("delete from approvals")
+    with pytest.raises(NeedsApproval):
+        conversion.convert(conn, world.planner, dear.ticket_id, now=NOW)
+
+
+def test_an_order_counts_what_its_request_has_cost(conn: Connection, world: World, manager: Actor) -> None:
+    guard(conn, manager, **{"if": "ticket.kind != 'request' && ticket.cost > 1000"})
+    dear = request(conn, world, cost=5000, skill="mechanical")
+    opened = conversion.convert(conn, world.planner, dear.ticket_id, now=NOW).ticket
+    assert (opened.status, opened.cost) == ("new", 0)  # routing would have given it to Lin
+    assert [each.role for each in approvals.of(conn, opened.ticket_id)] == ["manager"]
+    refuse(conn, world, opened.ticket_id)
+
+
+def test_a_split_off_order_waits_with_the_one_that_it_comes_from(
+    conn: Connection, world: World, manager: Actor
+) -> None:
+    guard(conn, manager)
+    dear = order(conn, world, cost=5000)
+    with pytest.raises(ApprovalPending):
+        merging.split(conn, world.planner, dear.ticket_id, seqs=[1], title="Half", now=NOW)
+    conn.execute("delete from approvals")
+    half = merging.split(conn, world.planner, dear.ticket_id, seqs=[1], title="Half", now=NOW).ticket
+    assert half.status == "new"
+    refuse(conn, world, half.ticket_id)
+
+
+def test_two_halves_below_the_limit_are_dear_together(conn: Connection, world: World, manager: Actor) -> None:
+    guard(conn, manager)
+    whole = order(conn, world, cost=600)
+    half = merging.split(conn, world.planner, whole.ticket_id, seqs=[1], title="Half", now=NOW).ticket
+    assert half.status == "assigned"  # nothing holds it yet
+    half = walk(conn, world.planner, half, "accepted", "arrived")
+    half = spend(conn, world, half, 600)
+    (asked,) = approvals.of(conn, half.ticket_id)
+    assert asked.why["en"] == "Spending above 1,000 (up to 1,250)"
+    assert approvals.of(conn, whole.ticket_id) == []  # asked once for both
+    with pytest.raises(NeedsApproval):
+        service.assign(conn, world.planner, whole.ticket_id, assignee_id=world.lin_id, now=NOW)
+    approve(conn, manager, half.ticket_id)
+    service.assign(conn, world.planner, whole.ticket_id, assignee_id=world.lin_id, now=NOW)
+    assert walk(conn, world.planner, store.get(conn, half.ticket_id), "done").status == "done"
+
+
+@pytest.mark.parametrize("changes", [{"assign": 0}, {"transition": {"to": "assigned"}}], ids=["assign", "transition"])
+def test_many_at_once_go_round_no_guard(
+    conn: Connection, world: World, manager: Actor, changes: dict[str, Any]
+) -> None:
+    guard(conn, manager)
+    dear = order(conn, world, cost=5000)
+    conn.execute("delete from approvals")
+    wanted = {**changes, "assign": world.wang_id} if "assign" in changes else changes
+    chosen = [bulk.Chosen(dear.ticket_id)]
+    _, (row,) = bulk.apply(conn, world.planner, chosen=chosen, changes=wanted, how=bulk.How.EACH, now=NOW)
+    assert row.refused
+    assert store.get(conn, dear.ticket_id).assignee_id == dear.assignee_id
 
 
 @pytest.mark.parametrize(

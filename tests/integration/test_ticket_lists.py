@@ -47,6 +47,25 @@ def test_text_and_filters_agree_whichever_way_is_taken(
     assert found(q="0% 1") == ["m11", "m10", "m1"] and found(q="%odd") == [] == found(q="no such")
 
 
+def test_texts_are_found_newest_first_through_all_parts_of_the_list(
+    conn: Connection, world: World, superuser: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "COMMON", 1.1)  # all by the index
+    for n, first in enumerate((1_000, 70_000, 140_000, 210_000, 280_000)):
+        superuser.execute("select setval(pg_get_serial_sequence('tickets', 'ticket_id'), %s)", (first,))
+        order(conn, world, mode=f"a{n}", title="Grinding noise")
+        order(conn, world, mode=f"b{n}", title="Grinding noise")
+
+    def found(limit: int) -> list[str]:
+        page = store.find(conn, Filter(q="ding noi"), limit=limit)
+        rest = store.find(conn, Filter(q="ding noi"), limit=20, cursor=page.next) if page.next else None
+        return [each.mode or "" for each in (*page.items, *(rest.items if rest else ()))]
+
+    newest_first = [f"{letter}{n}" for n in (4, 3, 2, 1, 0) for letter in "ba"]
+    assert all(found(limit) == newest_first for limit in (1, 2, 3, 5, 9, 10, 11))
+    assert [each.mode for each in store.find(conn, Filter(q="ding noi", mode="a0")).items] == ["a0"]
+
+
 def test_another_site_s_texts_are_not_found(conn: Connection, world: World) -> None:
     order(conn, world, title="Secret of the plant")
     row = conn.execute("insert into sites (code, name) values ('other', 'Other') returning site_id").fetchone()

@@ -33,7 +33,9 @@ def metrics(values: dict[str, object], at_ms: int) -> list[Metric]:
 
 
 def say(**words: object) -> None:
-    print(json.dumps(words), flush=True)
+    # one write: two threads speak, and print() writes the line's end apart
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
 
 
 def node(port: int) -> None:

@@ -12,9 +12,7 @@ from maintenance.ledger import Line, Record, ledger
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
 SURE = {"chain": Record(40, 40)}
-LINE = Line(
-    1, "WO-1", 1, "wear", "chain", "1", T0, T0, T0 + timedelta(days=7), 0.5, 10_000, 1_000, "EUR", False, False
-)
+LINE = Line(1, "WO-1", 1, "wear", "chain", "1", T0, T0, T0 + timedelta(days=7), 0.5, 10_000, 1_000, "EUR", False, False)
 AMOUNTS = st.floats(0, 1e6)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +59,25 @@ def test_questions() -> None:
 
 def test_the_excerpt_shows_the_place() -> None:
     assert "needle" in search_text.excerpt("hay " * 100 + "needle" + " hay" * 100, ["needle"])
+
+
+@pytest.mark.parametrize(
+    ("markdown", "read"),
+    [
+        ("## Make it safe\n- Stop, **lock and tag**.", "Make it safe\nStop, lock and tag."),
+        ("> See [the plan](http://x/y) and ![a valve](12)", "See the plan and a valve"),
+        ("*now* `P-101` ~~old~~ __hot__", "now P-101 old hot"),
+        ("2 * 3 * 4 mm, -5 °C, a_b_c", "2 * 3 * 4 mm, -5 °C, a_b_c"),
+        ("先**断电**。", "先断电。"),
+    ],
+)
+def test_an_excerpt_of_a_guide_shows_no_marks(markdown: str, read: str) -> None:
+    assert search_text.plain(markdown) == read
+
+
+@pytest.mark.parametrize("mark", ["[", "**", "`", "*a", "![](", "- "])
+def test_hostile_marks_take_no_time(mark: str) -> None:
+    text = "\n".join([mark * (search_text.LONGEST_LINE // len(mark))] * 50 + [mark * 50_000])
+    began = time.process_time()
+    search_text.plain(text)
+    assert time.process_time() - began < 2

@@ -122,3 +122,23 @@ def test_the_list_says_what_helped_and_the_order_why(world: World, manager: Page
     manager.get_by_role("button", name="Set", exact=True).click()
     expect(manager.get_by_role("button", name="Set", exact=True)).to_be_disabled()
     assert world.as_("manager").get(f"{API}/articles/settings").json() == {"hold_out": 0.1}
+
+
+def test_what_is_typed_outlives_anothers_revision(world: World, manager: Page) -> None:
+    api = world.as_("manager")
+    content = {"classes": [], "modes": [], "title": {"en": "Belts"}, "body": {"en": "Look."}, "steps": []}
+    made = api.post(f"{API}/articles", json={"code": "belts", "content": content, "note": ""}).json()
+    where = f"{API}/articles/{made['article_id']}"
+    manager.goto(f"{world.address}/#/guides/{made['article_id']}")
+    manager.get_by_label("Text", exact=True).fill("Look at the belt.")
+    theirs = {"content": {**content, "title": {"en": "Belts and pulleys"}}, "note": ""}
+    seen = {"if-match": f'"{made["version"]}"'}
+    assert world.as_("planner").put(where, json=theirs, headers=seen).status_code == 200
+    manager.get_by_role("button", name="Save revision").click()
+    alert = manager.locator(".problem", has_text="changed this meanwhile")
+    expect(alert).to_contain_text("Belts and pulleys")
+    expect(manager.get_by_label("Text", exact=True)).to_have_value("Look at the belt.")
+    alert.get_by_role("button", name="Go on with mine").click()
+    with manager.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
+        manager.get_by_role("button", name="Save revision").click()
+    assert api.get(where).json()["head"] == 3

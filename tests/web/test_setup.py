@@ -109,7 +109,7 @@ def test_a_report_by_the_clock_is_made_changed_and_paused(world: World, manager:
     (made,) = api.get(f"{API}/reports/schedules").json()
     assert (made["format"], made["every"], len(made["recipients"])) == ("xlsx", "week", 2)
     path = f"{API}/reports/schedules/{made['schedule_id']}"
-    api.patch(path, json={"hour": 4})
+    api.patch(path, json={"hour": 4}, headers={"if-match": f'"{made["version"]}"'})
     manager.get_by_label("How often").select_option("day")
     manager.get_by_role("button", name="Save", exact=True).click()
     expect(manager.get_by_role("alert")).to_contain_text("every Monday, 04:00")

@@ -43,7 +43,8 @@ def draw(conn: Connection, *, origin: datetime, frozen_until: datetime | None = 
     limit = _seconds(frozen_until or origin + timedelta(hours=setting.frozen_hours), origin)
     crew = _people(conn, origin, until)
     pinned = _pinned(conn, row[0]) if row else set()
-    frozen = _frozen(standing, pinned=pinned, limit=limit, crew=crew)
+    held = _at_work(conn, standing)
+    frozen = _frozen(standing, pinned=pinned, limit=limit, crew=crew, held=held)
     jobs = _jobs(conn, origin=origin, until=until, frozen=frozen)
     known = {job.job_id for job in jobs}
     problem = Problem(crew, jobs, horizon_s, speed_m_s=setting.travel_m_s)
@@ -65,10 +66,19 @@ def _pinned(conn: Connection, plan_id: int) -> set[int]:
     return {row[0] for row in conn.execute("select ticket_id from visits where plan_id = %s and frozen", (plan_id,))}
 
 
+def _at_work(conn: Connection, standing: tuple[Visit, ...]) -> list[Visit]:
+    """Visits of orders that somebody has arrived at."""
+    ids = [visit.job_id for visit in standing]
+    query = "select ticket_id from tickets where status = %s and ticket_id = any(%s)"
+    there = {row[0] for row in conn.execute(query, (AT_WORK, ids))}
+    return [visit for visit in standing if visit.job_id in there]
+
+
 def _frozen(
-    standing: tuple[Visit, ...], *, pinned: set[int], limit: int, crew: tuple[Engineer, ...]
+    standing: tuple[Visit, ...], *, pinned: set[int], limit: int, crew: tuple[Engineer, ...], held: list[Visit]
 ) -> Mapping[int, tuple[Visit, ...]]:
-    """Visits not yet over that start within the frozen period or were fixed, unless somebody of the crew is away."""
+    """Visits not yet over that start within the frozen period or were fixed, unless somebody of the crew is away, or
+    ``held`` by a visit that takes longer."""
     away = {one.engineer_id: one.absences for one in crew}
     by_job: dict[int, list[Visit]] = {}
     for visit in standing:
@@ -79,7 +89,13 @@ def _frozen(
         for job_id, those in by_job.items()
         if all(v.engineer_id in away for v in those)
         and not any(span.begins_s < v.end_s and v.start_s < span.ends_s for v in those for span in away[v.engineer_id])
+        and not any(_collide(v, other) for v in those for other in held)
     }
+
+
+def _collide(visit: Visit, other: Visit) -> bool:
+    apart = visit.end_s <= other.start_s or other.end_s <= visit.start_s
+    return visit.engineer_id == other.engineer_id and visit.job_id != other.job_id and not apart
 
 
 # -- people -----------------------------------------------------------------------------------------------------------

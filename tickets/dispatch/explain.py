@@ -55,7 +55,7 @@ def _person(board: Board, job: Job, engineer: Engineer) -> Text:
     wanted = _list([_need(need.skill, engineer.skills.get(need.skill, 0)) for need in job.needs], job.certificates)
     if job.frozen:
         return {"en": f"{engineer.name}: fixed by hand or under way.", "zh": f"{engineer.name}：已固定或正在进行。"}
-    minutes = _way_to(board, job, engineer) // 60
+    minutes = way_to(board, job, engineer) // 60
     return {
         "en": f"{engineer.name}: {wanted['en']}; {minutes} min away.",
         "zh": f"{engineer.name}：{wanted['zh']}；路程 {minutes} 分钟。",
@@ -117,13 +117,16 @@ def _instead(board: Board, job: Job, engineer: Engineer, end: int) -> Text:
             "en": f"{engineer.name} would end {later} min later.",
             "zh": f"{engineer.name} 会晚 {later} 分钟完成。",
         }
+    if minutes <= 0:
+        return {"en": f"{engineer.name} could also do it.", "zh": f"{engineer.name} 也能胜任。"}
     return {
         "en": f"{engineer.name} would drive {minutes} min more.",
         "zh": f"{engineer.name} 需多行驶 {minutes} 分钟。",
     }
 
 
-def _way_to(board: Board, job: Job, engineer: Engineer) -> int:
+def way_to(board: Board, job: Job, engineer: Engineer) -> int:
+    """Seconds from the stop before, or from home."""
     for tour in board.tours:
         if tour.engineer is engineer and job.job_id in tour.stops:
             at = tour.stops.index(job.job_id)

@@ -26,6 +26,7 @@ class Settings:
     horizon_days: int = 5
     travel_m_s: float = 4.0
     kits_at_open: bool = False
+    replanning: str = "propose"  # after a surprise: off | propose | adopt
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ OWNERS = {"absences": "engineer", "on_call": "engineer", "production_windows": "
 def settings(conn: Connection) -> Settings:
     """The site's, or the defaults."""
     row = conn.execute(
-        "select routing, frozen_hours, horizon_days, travel_m_s, kits_at_open from dispatch_settings"
+        "select routing, frozen_hours, horizon_days, travel_m_s, kits_at_open, replanning from dispatch_settings"
     ).fetchone()
     return Settings(*row) if row else Settings()
 
@@ -79,11 +80,19 @@ def settings(conn: Connection) -> Settings:
 def set_settings(conn: Connection, wanted: Settings) -> None:
     """Replace the site's."""
     conn.execute(
-        """insert into dispatch_settings (routing, frozen_hours, horizon_days, travel_m_s, kits_at_open)
-           values (%s, %s, %s, %s, %s) on conflict (site_id) do update set routing = excluded.routing,
+        """insert into dispatch_settings (routing, frozen_hours, horizon_days, travel_m_s, kits_at_open, replanning)
+           values (%s, %s, %s, %s, %s, %s) on conflict (site_id) do update set routing = excluded.routing,
              frozen_hours = excluded.frozen_hours, horizon_days = excluded.horizon_days,
-             travel_m_s = excluded.travel_m_s, kits_at_open = excluded.kits_at_open""",
-        (wanted.routing, wanted.frozen_hours, wanted.horizon_days, wanted.travel_m_s, wanted.kits_at_open),
+             travel_m_s = excluded.travel_m_s, kits_at_open = excluded.kits_at_open,
+             replanning = excluded.replanning""",
+        (
+            wanted.routing,
+            wanted.frozen_hours,
+            wanted.horizon_days,
+            wanted.travel_m_s,
+            wanted.kits_at_open,
+            wanted.replanning,
+        ),
     )
 
 

@@ -17,13 +17,13 @@ from core.database import savepoint
 from core.errors import Conflict, Forbidden, MillwrightError
 from core.jobs import LOST
 from tickets import service, store
-from tickets.dispatch import drawing, people, replan, run
+from tickets.dispatch import drawing, people, replan, run, surprises
 from tickets.dispatch.board import Board
 from tickets.dispatch.check import Violation, violations
 from tickets.dispatch.drawing import Drawn
-from tickets.dispatch.explain import why, why_left
+from tickets.dispatch.explain import way_to, why, why_left
 from tickets.dispatch.greedy import greedy
-from tickets.dispatch.model import Plan, Visit, cost
+from tickets.dispatch.model import Job, Plan, Visit, cost
 from tickets.errors import PlanNotDraft, PlanOutdated
 from tickets.model import Actor, Text
 from tickets.rows import one
@@ -31,9 +31,10 @@ from tickets.verbs import attempt, verb
 
 COLUMNS: LiteralString = """
   select plan_id, status, cause, base_id, origin, horizon_s, maker, reason, cost, greedy_cost, moved, left_over,
-    made_at, accepted_at from plans """
+    made_at, accepted_at, because, made_by is null from plans """
 SECONDS = {"plan": 18.0}
 REPLAN_S = 5.0
+STUCK = timedelta(minutes=10)  # a plan that is still not made then never will be
 logger = log.get("dispatch")
 LONGEST_S = 172_800
 GIVEN = ("new", "assigned", "accepted", "reopened")  # a visit under way stays with who is there
@@ -55,6 +56,8 @@ class PlanRow:
     left_over: list[dict[str, Any]]
     made_at: datetime
     accepted_at: datetime | None
+    because: list[dict[str, Any]]  # the surprises that stood when it was asked for
+    by_itself: bool  # nobody asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,39 @@ class VisitRow:
     frozen: bool
     change: str
     reasons: list[Text]
+    travel_s: int  # from the stop before, or from home
+    parts: list[dict[str, Any]]  # that the order has reserved or used
 
 
 def ask(conn: Connection, *, cause: str, user_id: int | None, seconds: float | None, now: datetime) -> int:
     """A plan that a job makes as soon as this commits; returns its id. After a surprise little of what stands moves."""
+    plan_id = begin(conn, cause=cause, user_id=user_id, seconds=seconds, now=now)
+    jobs.later(conn, "dispatch.plan", {"plan_id": plan_id})
+    return plan_id
+
+
+def begin(conn: Connection, *, cause: str, user_id: int | None, seconds: float | None, now: datetime) -> int:
+    """A plan for :func:`make`, with the surprises that it answers; returns its id."""
     row = conn.execute("select plan_id from plans where status = 'accepted'").fetchone()
+    because = [each.as_json() for each in surprises.reasons(conn, now)]
     (plan_id,) = one(
         conn,
-        """insert into plans (cause, base_id, seconds, origin, horizon_s, made_at, made_by)
-           values (%s, %s, %s, %s, 0, %s, %s) returning plan_id""",
-        (cause, row[0] if row else None, seconds or SECONDS.get(cause, REPLAN_S), now, now, user_id),
+        """insert into plans (cause, base_id, seconds, origin, horizon_s, made_at, made_by, because)
+           values (%s, %s, %s, %s, 0, %s, %s, %s) returning plan_id""",
+        (cause, row[0] if row else None, seconds or SECONDS.get(cause, REPLAN_S), now, now, user_id, Jsonb(because)),
     )
-    jobs.later(conn, "dispatch.plan", {"plan_id": plan_id})
     return int(plan_id)
+
+
+def under_way(conn: Connection, now: datetime) -> bool:
+    """Whether somebody's plan is being made."""
+    query = "select 1 from plans where status = 'planning' and made_at > %s limit 1"
+    return conn.execute(query, (now - STUCK,)).fetchone() is not None
+
+
+def retire(conn: Connection) -> None:
+    """Throw away drafts that nobody asked for; a newer one takes their place."""
+    conn.execute("update plans set status = 'discarded' where status = 'draft' and made_by is null")
 
 
 @jobs.job("dispatch.plan")
@@ -128,7 +151,11 @@ def visits(conn: Connection, plan_id: int) -> list[VisitRow]:
     """Who goes where and when, and why."""
     rows = conn.execute(
         """select v.visit_id, v.ticket_id, t.ref, t.title, t.priority, v.engineer_id, e.name, v.starts, v.ends,
-             v.frozen, v.change, v.reasons
+             v.frozen, v.change, v.reasons, v.travel_s,
+             coalesce((select json_agg(json_build_object('code', p.code, 'name', p.name, 'unit', p.unit,
+                 'store', s.code, 'reserved', l.reserved, 'consumed', l.consumed) order by p.code)
+               from ticket_parts l join parts p using (part_id) join stores s using (store_id)
+               where l.ticket_id = v.ticket_id and l.reserved + l.consumed > 0), '[]')
            from visits v join tickets t using (ticket_id) join engineers e on e.engineer_id = v.engineer_id
            where v.plan_id = %s order by v.starts, v.visit_id""",
         (plan_id,),
@@ -250,8 +277,8 @@ def _keep_visit(
     stood = {each.job_id for each in drawn.standing.visits}
     change = changed.get(visit.job_id, "same") if visit.job_id in stood else "new"
     conn.execute(
-        """insert into visits (plan_id, ticket_id, engineer_id, starts, ends, frozen, change, reasons)
-           values (%s, %s, %s, %s, %s, %s, %s, %s)""",
+        """insert into visits (plan_id, ticket_id, engineer_id, starts, ends, frozen, change, reasons, travel_s)
+           values (%s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
             plan_id,
             visit.job_id,
@@ -261,8 +288,14 @@ def _keep_visit(
             bool(job.frozen),
             change,
             Jsonb([dict(reason) for reason in why(board, job)]),
+            _travel(board, job, visit),
         ),
     )
+
+
+def _travel(board: Board, job: Job, visit: Visit) -> int:
+    goes = next((tour.engineer for tour in board.tours if tour.engineer.engineer_id == visit.engineer_id), None)
+    return way_to(board, job, goes) if goes else 0
 
 
 def _give(conn: Connection, actor: Actor, ticket_id: int, rows: list[VisitRow], now: datetime) -> dict[str, Any] | None:

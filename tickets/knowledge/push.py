@@ -6,16 +6,17 @@ read, used, rated ──> the same row; used and rated are events of the order t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from tickets import service, store, words
+from tickets import service, store, verbs, words
+from tickets.beside import Beside
 from tickets.hooks import Change
 from tickets.knowledge import shelf
 from tickets.knowledge import store as articles
@@ -28,6 +29,13 @@ from tickets.verbs import verb
 
 ABOUT = ("asset_id", "mode", "title", "description")
 TRANSLATED = ("title_zh", "description_zh")
+TEXTS = ("title", "description", "fields")
+PUSHED = "guides pushed"
+BESIDE = sql.SQL(
+    """guided as (insert into article_pushes (ticket_id, article_id, revision, place, score, reason, arm, pushed_at)
+       select written.ticket_id, r.* from written, jsonb_to_recordset(%s) as r (article_id int, revision int,
+         place smallint, score float8, reason jsonb, arm text, pushed_at timestamptz))"""
+)
 
 
 class Arm(StrEnum):
@@ -58,33 +66,40 @@ class Pushed:
 def on_event(conn: Connection, change: Change) -> None:
     """Registered where the rooms are wired; a write that changes nothing of what the order is about costs nothing."""
     if change.before is None:
-        choose(conn, change.ticket, now=change.now)
+        if (PUSHED, change.ticket.ticket_id) not in verbs.memory(conn):
+            choose(conn, change.ticket, now=change.now)
     elif change.ticket.is_open and _about(change.before) != _about(change.ticket):
         withdraw(conn, change.ticket, choose(conn, change.ticket, now=change.now), now=change.now)
+
+
+def on_opening(conn: Connection, values: Mapping[str, Any], now: datetime) -> Callable[[Ticket], Beside | None]:
+    """What fits is found before the ticket's number is given out, which openings wait for, and written with it."""
+    known = shelf.standing(conn, values["asset_id"])
+    fits = _best(known, values["mode"], _text(**{name: values[name] for name in TEXTS}))
+
+    def beside(ticket: Ticket) -> Beside | None:
+        verbs.memory(conn)[PUSHED, ticket.ticket_id] = True
+        return Beside(BESIDE, [Jsonb(_rows(known, fits, ticket.ticket_id, now))]) if known and fits else None
+
+    return beside
 
 
 def choose(conn: Connection, ticket: Ticket, *, now: datetime) -> list[Fit]:
     """Keep what fits the order as it is; a guide that it has already stays as it came."""
     known = shelf.standing(conn, ticket.asset_id)
-    fits = _best(known, ticket)
+    fits = _best(known, ticket.mode, _words(ticket))
     if known is None or not fits:
         return []
-    arm = Arm.HELD_OUT if known.holds_out(ticket.ticket_id) else Arm.PUSHED
-    rows = [
-        {"article_id": each.article_id, "revision": known.shelf.revisions[each.article_id], "place": place,
-         "score": each.score, "reason": dict(each.reason)}
-        for place, each in enumerate(fits, start=1)
-    ]  # fmt: skip
     conn.execute(
         """insert into article_pushes (ticket_id, article_id, revision, place, score, reason, arm, pushed_at)
            select %(ticket)s, r.article_id, r.revision, r.place, r.score, r.reason, coalesce(
-               (select arm from article_pushes where ticket_id = %(ticket)s and arm <> 'looked_up' limit 1), %(arm)s),
-             %(now)s
-           from jsonb_to_recordset(%(rows)s)
-             as r (article_id int, revision int, place smallint, score float8, reason jsonb)
+               (select arm from article_pushes where ticket_id = %(ticket)s and arm <> 'looked_up' limit 1), r.arm),
+             r.pushed_at
+           from jsonb_to_recordset(%(rows)s) as r (article_id int, revision int, place smallint, score float8,
+             reason jsonb, arm text, pushed_at timestamptz)
            on conflict (ticket_id, article_id) do update
              set withdrawn_at = null, place = excluded.place, score = excluded.score, reason = excluded.reason""",
-        {"ticket": ticket.ticket_id, "rows": Jsonb(rows), "arm": arm.value, "now": now},
+        {"ticket": ticket.ticket_id, "rows": Jsonb(_rows(known, fits, ticket.ticket_id, now))},
     )
     return fits
 
@@ -98,18 +113,29 @@ def withdraw(conn: Connection, ticket: Ticket, still: Sequence[Fit], *, now: dat
     )
 
 
-def _best(known: Standing | None, ticket: Ticket) -> list[Fit]:
-    if known is None:
-        return []
-    return known.shelf.best(Wanted.of(known.asset_class, ticket.mode, _text(ticket)))
+def _rows(known: Standing, fits: Sequence[Fit], ticket_id: int, now: datetime) -> list[dict[str, Any]]:
+    arm = Arm.HELD_OUT if known.holds_out(ticket_id) else Arm.PUSHED
+    return [
+        {"article_id": each.article_id, "revision": known.shelf.revisions[each.article_id], "place": place,
+         "score": each.score, "reason": dict(each.reason), "arm": arm.value, "pushed_at": now.isoformat()}
+        for place, each in enumerate(fits, start=1)
+    ]  # fmt: skip
+
+
+def _best(known: Standing | None, mode: str | None, text: str) -> list[Fit]:
+    return [] if known is None else known.shelf.best(Wanted.of(known.asset_class, mode, text))
 
 
 def _about(ticket: Ticket) -> tuple[Any, ...]:
     return (*(getattr(ticket, name) for name in ABOUT), *(ticket.fields.get(name) for name in TRANSLATED))
 
 
-def _text(ticket: Ticket) -> str:
-    return "\n".join([ticket.title, ticket.description, *(str(ticket.fields.get(name) or "") for name in TRANSLATED)])
+def _words(ticket: Ticket) -> str:
+    return _text(ticket.title, ticket.description, ticket.fields)
+
+
+def _text(title: str, description: str, fields: Mapping[str, Any]) -> str:
+    return "\n".join([title, description, *(str(fields.get(name) or "") for name in TRANSLATED)])
 
 
 # -- showing ----------------------------------------------------------------------------------------------------------
@@ -134,7 +160,7 @@ def _as_now(conn: Connection, ticket: Ticket) -> list[Pushed]:
     known = shelf.standing(conn, ticket.asset_id)
     if known is None or known.holds_out(ticket.ticket_id):
         return []
-    fits = _best(known, ticket)
+    fits = _best(known, ticket.mode, _words(ticket))
     titles = {each.article_id: each.title for each in articles.find(conn, state=State.PUBLISHED)} if fits else {}
     return [
         Pushed(

@@ -20,7 +20,7 @@ from tickets.model import Ticket
 MOST_CANDIDATES = 300
 SHOWN = 5
 SAME_CLASS, SAME_MODE, SAME_ASSET, PROVEN = 0.3, 0.4, 0.1, 0.25
-HALF_AT = 8.0
+HALF_AT = 12.0
 LEAST = 0.3
 LONGEST = 2000
 

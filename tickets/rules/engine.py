@@ -19,7 +19,7 @@ from tickets import approvals, notify, store, verbs
 from tickets.hooks import Change
 from tickets.model import SYSTEM, Ticket
 from tickets.notify import NoticeKind
-from tickets.rules import acting, chain, guards, runs, shelf, timers, worlds
+from tickets.rules import acting, chain, family, guards, runs, shelf, timers, worlds
 from tickets.rules import store as kept_rules
 from tickets.rules.acting import Act, Result
 from tickets.rules.chain import DEEPEST, Chain
@@ -137,8 +137,9 @@ def _demand(conn: Connection, guard: Rule, world: World, ticket: Ticket) -> None
     began = time.perf_counter()
     begun = chain.of(None, ref=ticket.ref, seq=world.happening.seq)
     try:
-        amount = guards.wanted(guard, world)
-        if amount is None or guards.asked(conn, ticket.ticket_id, guard, amount):
+        kin = family.of(conn, guard, ticket)
+        amount = guards.wanted(guard, world.dearer(kin.others))
+        if amount is None or guards.asked(conn, kin, guard, amount):
             return
         with verbs.attempt(conn):
             _ask(conn, guard, world, amount)

@@ -18,7 +18,7 @@ from tickets.rules.model import DEEPEST, MOST_ACTIONS, Action, Definition, Form
 
 NAME = re.compile(r"[\w .@:-]{1,100}")
 WHO = re.compile(r"assignee|requester|planners|watchers|role:[a-z]{1,32}|user:[a-z0-9._@-]{1,64}")
-SETTABLE = {"title", "description", "priority", "fields"}
+SETTABLE = {"title", "description", "priority", "skill", "mode", "fields"}
 RELATED = ("parent", "none")
 MOST_TAGS = 20
 
@@ -34,8 +34,10 @@ class Param:
 
 ACTIONS: Mapping[str, tuple[str, Mapping[str, Param]]] = {
     "set": (
-        "change columns or custom fields",
-        {"values": Param("values", True, "{priority = 1, fields = {line = 'A'}}; a value may be {cel = '…'}")},
+        "change columns or custom fields; a mode where there is none",
+        {"values": Param(
+            "values", True, "{priority = 1, skill = 'electrical', fields = {line = 'A'}}; a value may be {cel = '…'}"
+        )},
     ),
     "move": (
         "move along the life cycle, as far as it lets rules",

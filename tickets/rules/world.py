@@ -96,6 +96,14 @@ class World:
             now=self.now,
         )
 
+    def dearer(self, by: float) -> World:
+        """The same world with a ticket that costs so much more."""
+        if not by:
+            return self
+        found = self.fresh()
+        found.row = {**self.row, "cost": round(float(self.row["cost"] or 0) + by, 2)}
+        return found
+
     def look(self, path: tuple[str, ...]) -> Any:
         """The value at a path like ("ticket", "kind"), or MISSING; nothing is converted."""
         if path[0] == "ticket" and len(path) == 2 and path[1] in self.row and path[1] not in HIDDEN:

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { board, current, type Plan, type Visit } from "./api/dispatch";
 
 const plan = (plan_id: number, status: Plan["status"]): Plan => ({
-  plan_id, status, cause: "plan", maker: null, reason: "", cost: null, greedy_cost: null, moved: 0, left_over: [], made_at: "",
+  plan_id, status, cause: "plan", maker: null, reason: "", cost: null, greedy_cost: null, moved: 0, left_over: [], base_id: null, because: [], by_itself: false, made_at: "",
 });
 const visit = (visit_id: number, engineer_id: number, engineer: string, starts: string): Visit => ({
   visit_id, ticket_id: visit_id, ref: "", title: "", priority: 3, engineer_id, engineer, starts, ends: starts, frozen: false,
-  change: "new", reasons: [],
+  change: "new", reasons: [], travel_s: 0, parts: [],
 });
 
 describe("current", () => {

@@ -9,11 +9,15 @@ export type PlanStatus = "planning" | "draft" | "accepted" | "superseded" | "dis
 export type Plan = {
   plan_id: number; status: PlanStatus; cause: string; maker: string | null; reason: string; cost: number | null;
   greedy_cost: number | null; moved: number; left_over: { ticket_id: number; ref: string; why: Words }[]; made_at: string;
+  base_id: number | null; because: { cause: "emergency" | "sickness" | "overrun"; name: string }[]; by_itself: boolean;
 };
 export type Visit = {
   visit_id: number; ticket_id: number; ref: string; title: string; priority: number; engineer_id: number; engineer: string;
   starts: string; ends: string; frozen: boolean; change: "new" | "same" | "moved"; reasons: Words[];
+  travel_s: number; parts: { code: string; name: string; unit: string; store: string; reserved: number; consumed: number }[];
 };
+export type After = "off" | "propose" | "adopt";
+export type DispatchSettings = Record<string, unknown> & { replanning: After };
 export type PlanDetail = Plan & { visits: Visit[] };
 export type Level = {
   store_id: number; store: string; part_id: number; code: string; name: string; unit: string; price: number;
@@ -39,6 +43,10 @@ export function usePlan(planId: number | null, status: string) {
     enabled: planId !== null,
     placeholderData: keepPreviousData,
   });
+}
+
+export function useDispatchSettings(enabled: boolean) {
+  return useQuery({ queryKey: ["plan", "settings"], queryFn: ({ signal }) => call<DispatchSettings>("/dispatch/settings", { signal }), enabled });
 }
 
 export function useLevels() {
@@ -85,9 +93,9 @@ export function board(visits: Visit[], zone: string): { days: string[]; people: 
   return { days: [...days].sort(), people: [...people.values()].sort((one, other) => one[1].localeCompare(other[1])) };
 }
 
-export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number };
-export type Store = { store_id: number; code: string; name: string; allow_negative: boolean };
-export type KitLine = { kit_id: number; asset_class: string; mode: string; part_id: number; code: string; quantity: number };
+export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number; version: number; changed_by: string };
+export type Store = { store_id: number; code: string; name: string; allow_negative: boolean; version: number; changed_by: string };
+export type KitLine = { kit_id: number; asset_class: string; mode: string; part_id: number; code: string; quantity: number; version: number; changed_by: string };
 
 export function usePartList() {
   return useQuery({ queryKey: ["stock", "parts"], queryFn: ({ signal }) => everyPage<Part>("/parts", signal) });

@@ -1,5 +1,5 @@
 // Guides: their texts and revisions, what orders get and why, what came of it.
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { call, query } from "./client";
 import type { Page, Words } from "./types";
 
@@ -44,7 +44,7 @@ export function useRevision(articleId: number, number: number | null) {
   return useQuery({
     queryKey: ["guide", "revision", articleId, number],
     queryFn: ({ signal }) => call<Revision>(`/articles/${articleId}/revisions/${number}`, { signal }),
-    enabled: number !== null, staleTime: Infinity,
+    enabled: number !== null, staleTime: Infinity, placeholderData: keepPreviousData,
   });
 }
 

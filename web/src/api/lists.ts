@@ -24,7 +24,7 @@ export type BulkRow = {
   ticket_id: number; ref: string; version: number; version_after: number;
   before: Record<string, unknown>; after: Record<string, unknown>; refused: string | null; code: string | null;
 };
-export type BulkChanges = { set?: { priority: number }; assign?: number; add_tags?: string[]; comment?: string };
+export type BulkChanges = { set?: { priority?: number; skill?: string; mode?: string }; assign?: number; add_tags?: string[]; comment?: string };
 
 export type Measure = { name: string; label: Words; unit: string; basis: string };
 export type Dimension = { name: string; label: Words; is_time: boolean };
@@ -119,7 +119,7 @@ export function useProblems(by: string, since: string) {
 export type FileForm = "pdf" | "xlsx" | "csv";
 export type Schedule = {
   schedule_id: number; saved_id: number; name: string; owner_id: number; format: FileForm; locale: Language; every: "day" | "week" | "month";
-  hour: number; recipients: number[]; next_at: string; last_at: string | null; last_error: string | null; paused: boolean;
+  hour: number; recipients: number[]; next_at: string; last_at: string | null; last_error: string | null; paused: boolean; version: number; changed_by: string;
 };
 export type Reader = { user_id: number; name: string; role: string };
 export type ReportFile = { file_id: number; name: string; due_at: string; made_at: string; bytes: number };

@@ -6,6 +6,7 @@ import { refreshSettings, useCalendars, type Calendar, type CalendarBody, type H
 import type { Me } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { Age } from "../parts/marks";
+import { useDraft } from "../parts/draft";
 import { Difference, Head, isConflict, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
@@ -29,7 +30,7 @@ export default function CalendarsPage({ id, me }: { id: string | undefined; me: 
         if (!id) return <List items={items} me={me} />;
         if (id === "new") return <Form calendar={null} me={me} />;
         const found = items.find((one) => one.calendar_id === Number(id));
-        return found ? <Form key={`${id}.${found.version}`} calendar={found} me={me} /> : <Empty title={t("app.notFound")} />;
+        return found ? <Form key={id} calendar={found} me={me} /> : <Empty title={t("app.notFound")} />;
       }}
     </Await>
   );
@@ -96,16 +97,22 @@ function linesOfCalendar(body: CalendarBody, speech: Speech): Lines {
   };
 }
 
+type Draft = { name: string; timezone: string; hours: Hours; holidays: Holiday[] };
+
+function typed({ name, timezone, hours, holidays }: Calendar): Draft {
+  return { name, timezone, hours: written(hours), holidays };
+}
+
+function fresh(timezone: string): Draft {
+  return { name: "", timezone, hours: written(Object.fromEntries(WORKDAYS.map((day) => [day, [["08:00", "17:00"]]]))), holidays: [] };
+}
+
 function Form({ calendar, me }: { calendar: Calendar | null; me: Me }) {
   const speech = useSpeech();
   const { t } = speech;
   const job = useJob();
-  const [name, setName] = useState(calendar?.name ?? "");
-  const [timezone, setTimezone] = useState(calendar?.timezone ?? speech.zone);
-  const [hours, setHours] = useState<Hours>(calendar ? written(calendar.hours) : written(Object.fromEntries(WORKDAYS.map((day) => [day, [["08:00", "17:00"]]]))));
-  const [holidays, setHolidays] = useState<Holiday[]>(calendar?.holidays ?? []);
-  const [version, setVersion] = useState(calendar?.version ?? 0);
-  const [theirs, setTheirs] = useState<Calendar | null>(null);
+  const { draft, set, base, version, theirs, take, keep, saved } = useDraft(calendar, typed, () => fresh(speech.zone));
+  const { name, timezone, hours, holidays } = draft;
   const [preview, setPreview] = useState<SlaPreview | null>(null);
   const [reach, setReach] = useState("new");
   const may = me.role !== "planner";
@@ -118,21 +125,17 @@ function Form({ calendar, me }: { calendar: Calendar | null; me: Me }) {
       const made = id
         ? await call<Calendar>(`/calendars/${id}?reach=${reach}`, { method: "PUT", version, body })
         : await call<Calendar>("/calendars", { method: "POST", body });
+      saved(made);
       await refreshSettings();
       toast(t("cal.saved"));
       go(`/settings/calendars/${made.calendar_id}`, "replace");
     } catch (error) {
-      if (id && isConflict(error as never)) setTheirs((await call<Calendar[]>("/calendars")).find((one) => one.calendar_id === id) ?? null);
+      if (id && isConflict(error as never)) await refreshSettings(); // what somebody else made of it is to be seen
       throw error;
     }
   });
-  const settle = (next: CalendarBody) => {
-    setName(next.name);
-    setTimezone(next.timezone);
-    setHours(written(next.hours));
-    setHolidays(next.holidays);
-    setVersion(theirs?.version ?? version);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
     job.clear();
   };
   return (
@@ -143,8 +146,8 @@ function Form({ calendar, me }: { calendar: Calendar | null; me: Me }) {
           <legend className="hidden">{t("cal.hours")}</legend>
           <section className="panel stack">
             <div className="row" style={{ alignItems: "flex-start" }}>
-              <TextInput label={t("cal.name")} withAsterisk maxLength={64} value={name} onChange={(event) => setName(event.currentTarget.value)} />
-              <TextInput label={t("cal.zone")} withAsterisk placeholder="Europe/Berlin" value={timezone} onChange={(event) => setTimezone(event.currentTarget.value)} />
+              <TextInput label={t("cal.name")} withAsterisk maxLength={64} value={name} onChange={(event) => set({ ...draft, name: event.currentTarget.value })} />
+              <TextInput label={t("cal.zone")} withAsterisk placeholder="Europe/Berlin" value={timezone} onChange={(event) => set({ ...draft, timezone: event.currentTarget.value })} />
             </div>
             <h2>{t("cal.hours")}</h2>
             <p className="soft small">{t("cal.hoursHint")}</p>
@@ -152,19 +155,19 @@ function Form({ calendar, me }: { calendar: Calendar | null; me: Me }) {
               {DAYS.map((day) => (
                 <TextInput
                   key={day} label={speech.code("weekday", day)} placeholder={t("cal.shut")} value={hours[day] ?? ""}
-                  error={SPANS.test(hours[day] ?? "") ? undefined : t("cal.hoursBad")} onChange={(event) => setHours({ ...hours, [day]: event.currentTarget.value })}
+                  error={SPANS.test(hours[day] ?? "") ? undefined : t("cal.hoursBad")} onChange={(event) => set({ ...draft, hours: { ...hours, [day]: event.currentTarget.value } })}
                 />
               ))}
             </div>
           </section>
-          <Holidays items={holidays} change={setHolidays} />
+          <Holidays items={holidays} change={(next) => set({ ...draft, holidays: next })} />
         </fieldset>
         {theirs
-          ? <Overtaken by={theirs.changed_by} mine={linesOfCalendar(body, speech)} theirs={linesOfCalendar(theirs, speech)} take={() => settle(theirs)} keep={() => settle(body)} />
+          ? <Overtaken by={theirs.changed_by} mine={linesOfCalendar(body, speech)} theirs={linesOfCalendar(theirs, speech)} take={() => settle(take)} keep={() => settle(keep)} />
           : <Refused problem={job.problem} />}
         {calendar && <div><Button variant="default" loading={job.busy} disabled={!good} onClick={() => void look()}>{t("slas.preview")}</Button></div>}
         {preview && <WouldMove preview={preview} />}
-        {calendar && <section className="panel stack"><h2>{t("slas.changes")}</h2><Difference was={linesOfCalendar(calendar, speech)} is={linesOfCalendar(body, speech)} /></section>}
+        {base && <section className="panel stack"><h2>{t("slas.changes")}</h2><Difference was={linesOfCalendar(base, speech)} is={linesOfCalendar(body, speech)} /></section>}
         {may && (
           <section className="panel stack">
             {calendar && <Reach reach={reach} change={setReach} />}

@@ -3,11 +3,11 @@ import { useState } from "react";
 import { Button, Modal, NativeSelect, Progress, Select } from "@mantine/core";
 import { call, Problem } from "../api/client";
 import { plantNow } from "../api/clock";
-import { board, current, usePlan, usePlans, type Plan, type PlanDetail, type Visit } from "../api/dispatch";
+import { board, current, useDispatchSettings, usePlan, usePlans, type After, type Plan, type PlanDetail, type Visit } from "../api/dispatch";
 import { queryClient, useEngineers } from "../api/queries";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
-import { percent } from "../i18n/format";
+import { number, percent } from "../i18n/format";
 import { Age } from "../parts/marks";
 import { Refused, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
@@ -15,6 +15,7 @@ import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
 
 const PLANNERS = ["planner", "manager", "admin"];
+const AFTER: After[] = ["propose", "adopt", "off"];
 const USUAL_S = 24;
 const DAYS = ["1", "2", "3", "5", "7", "14"];
 const DAY_MS = 86_400_000;
@@ -41,8 +42,29 @@ export default function Dispatch({ me }: { me: Me }) {
       <Await query={plans}>
         {() => (shown === null ? <div className="panel"><Empty title={t("dispatch.none")} hint={t("dispatch.noneHint")} /></div> : <Shown plan={shown} mayPlan={mayPlan} />)}
       </Await>
+      {mayPlan && <AfterSurprise />}
       {sick && <SickDialog close={() => setSick(false)} />}
     </>
+  );
+}
+
+function AfterSurprise() {
+  const { t } = useSpeech();
+  const settings = useDispatchSettings(true);
+  const job = useJob();
+  if (!settings.data) return null;
+  const choose = (replanning: After) => void job.run(async () => {
+    await call("/dispatch/settings", { method: "PUT", body: { ...settings.data, replanning } });
+    await queryClient.invalidateQueries({ queryKey: ["plan", "settings"] });
+  });
+  return (
+    <section className="panel" style={{ marginTop: 16 }}>
+      <NativeSelect
+        label={t("dispatch.after")} description={t("dispatch.afterHint")} value={settings.data.replanning} disabled={job.busy} style={{ maxWidth: 420 }}
+        data={AFTER.map((value) => ({ value, label: t(`dispatch.after.${value}`) }))} onChange={(event) => choose(event.currentTarget.value as After)}
+      />
+      <Refused problem={job.problem} />
+    </section>
   );
 }
 
@@ -99,6 +121,9 @@ function Summary({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
         <div className="tile"><div className="name">{t("dispatch.moved")}</div><div className="value">{percent(plan.moved)}</div></div>
         <div className="tile"><div className="name">{t("dispatch.saved")}</div><div className="value">{saved === null ? "–" : percent(Math.max(saved, 0))}</div></div>
       </div>
+      {plan.by_itself && plan.because.length > 0 && (
+        <p role={plan.status === "draft" ? "status" : undefined}>{t("dispatch.because")} {plan.because.map((one) => t(`dispatch.because.${one.cause}`, { name: one.name })).join("; ")}</p>
+      )}
       {plan.maker === "greedy" && <p role="alert">{t("dispatch.fallback")} {plan.reason}</p>}
       {mayPlan && plan.status === "draft" && (
         <div className="row" style={{ marginBottom: 12 }}>
@@ -114,6 +139,7 @@ function Board({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
   const speech = useSpeech();
   const { t } = speech;
   const [open, setOpen] = useState<Visit | null>(null);
+  const base = usePlan(plan.status === "draft" ? plan.base_id : null, "accepted");
   const { days, people } = board(plan.visits, speech.zone);
   const head = new Intl.DateTimeFormat(speech.language, { timeZone: "UTC", weekday: "short", month: "numeric", day: "numeric" });
   return (
@@ -137,7 +163,7 @@ function Board({ plan, mayPlan }: { plan: PlanDetail; mayPlan: boolean }) {
           </tbody>
         </table>
       </div>
-      {open && <Why visit={open} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
+      {open && <Why visit={open} others={plan.visits.filter((one) => one.ticket_id === open.ticket_id && one.visit_id !== open.visit_id)} before={open.change === "moved" ? (base.data?.visits ?? []).filter((one) => one.ticket_id === open.ticket_id) : []} fixable={mayPlan && plan.status === "accepted"} close={() => setOpen(null)} />}
     </>
   );
 }
@@ -146,7 +172,7 @@ function Chip({ visit, open }: { visit: Visit; open: () => void }) {
   const speech = useSpeech();
   const mark = visit.frozen ? speech.t("dispatch.frozen") : visit.change === "moved" ? speech.t("dispatch.changed") : "";
   return (
-    <button type="button" className="visit" onClick={open} {...{ [ROW]: "" }}>
+    <button type="button" className={visit.change === "moved" && !visit.frozen ? "visit moved" : "visit"} onClick={open} {...{ [ROW]: "" }}>
       <span className="nowrap">{hours(visit, speech.language, speech.zone)}</span> <strong>{visit.ref}</strong>
       {mark && <span className="soft"> · {mark}</span>}
       <span className="visit-title">{visit.title}</span>
@@ -159,10 +185,11 @@ function hours(visit: Visit, language: string, zone: string): string {
   return `${clock.format(new Date(visit.starts))}–${clock.format(new Date(visit.ends))}`;
 }
 
-function Why({ visit, fixable, close }: { visit: Visit; fixable: boolean; close: () => void }) {
+function Why({ visit, others, before, fixable, close }: { visit: Visit; others: Visit[]; before: Visit[]; fixable: boolean; close: () => void }) {
   const speech = useSpeech();
   const { t, language, zone } = speech;
   const job = useJob();
+  const day = new Intl.DateTimeFormat(language, { timeZone: zone, weekday: "long", month: "long", day: "numeric" });
   const fix = () => job.run(async () => {
     await call(`/visits/${visit.visit_id}`, { method: "PATCH", body: { frozen: !visit.frozen } });
     await queryClient.invalidateQueries({ queryKey: ["plan"] });
@@ -170,7 +197,15 @@ function Why({ visit, fixable, close }: { visit: Visit; fixable: boolean; close:
   });
   return (
     <Modal opened onClose={close} title={`${visit.ref} · ${visit.engineer} · ${hours(visit, language, zone)}`} closeButtonProps={{ "aria-label": t("app.close") }}>
-      <p>{visit.title}</p>
+      <p className="strong">{visit.title}</p>
+      <dl className="facts" style={{ margin: "8px 0 14px" }}>
+        <dt>{t("dispatch.who")}</dt><dd>{[visit, ...others].map((one) => one.engineer).join(", ")}</dd>
+        <dt>{t("dispatch.when")}</dt><dd>{day.format(new Date(visit.starts))}, {hours(visit, language, zone)}</dd>
+        {before.length > 0 && <><dt>{t("dispatch.movedFrom")}</dt><dd><s>{before.map((one) => `${one.engineer}, ${day.format(new Date(one.starts))}, ${hours(one, language, zone)}`).join("; ")}</s></dd></>}
+        <dt>{t("dispatch.travel")}</dt><dd>{t("dispatch.minutes", { n: number(Math.round(visit.travel_s / 60), speech) })}</dd>
+        <dt>{t("dispatch.parts")}</dt>
+        <dd>{visit.parts.length === 0 ? t("dispatch.noParts") : visit.parts.map((one) => t(one.reserved > 0 ? "dispatch.partReserved" : "dispatch.partUsed", { n: number(one.reserved || one.consumed, speech), unit: one.unit, code: one.code, name: one.name, store: one.store })).join("; ")}</dd>
+      </dl>
       <h2>{t("dispatch.why")}</h2>
       <ul>{visit.reasons.map((reason, row) => <li key={row}>{reason[language]}</li>)}</ul>
       <Refused problem={job.problem} />
@@ -211,7 +246,7 @@ function SickDialog({ close }: { close: () => void }) {
         label={t("dispatch.person")} value={who} onChange={setWho} searchable
         data={(engineers.data ?? []).map((each) => ({ value: String(each.engineer_id), label: each.name }))}
       />
-      <NativeSelect mt="sm" label={t("dispatch.sickFor")} value={days} data={DAYS.map((value) => ({ value, label: t("dispatch.sickDays", { n: value }) }))} onChange={(event) => setDays(event.currentTarget.value)} />
+      <NativeSelect mt="sm" label={t("dispatch.sickFor")} value={days} data={DAYS} onChange={(event) => setDays(event.currentTarget.value)} />
       <p className="soft small" style={{ margin: "8px 0" }}>{t("dispatch.sickHint")}</p>
       <Refused problem={job.problem} />
       <Button mt="md" disabled={who === null} loading={job.busy} onClick={() => void submit()}>{t("dispatch.replan")}</Button>

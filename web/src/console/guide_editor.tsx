@@ -2,23 +2,26 @@
 import { useState } from "react";
 import { Button, NativeSelect, NumberInput, SegmentedControl, TagsInput, Textarea, TextInput } from "@mantine/core";
 import { call, Problem } from "../api/client";
-import { NEW_GUIDE, trimmed, useDiff, useGuide, useRevision, useRevisions, type GuideShown, type GuideText as Content, type StepText } from "../api/guides";
+import { NEW_GUIDE, trimmed, useDiff, useGuide, useRevision, useRevisions, type GuideShown, type GuideText as Content, type Revision, type Said, type StepText } from "../api/guides";
 import { queryClient } from "../api/queries";
 import type { Language, Me } from "../api/types";
-import { useSpeech, type Key } from "../i18n";
+import { useSpeech, type Key, type Speech } from "../i18n";
+import { useDraft } from "../parts/draft";
 import { GuideText } from "../parts/guide_text";
 import { Age } from "../parts/marks";
+import { Overtaken, type Lines } from "../parts/setting";
 import { Await } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
 import { StepPicture } from "./guide_picture";
 import { StateOf } from "./guides";
 
+const LANGUAGES: { value: Language; label: string }[] = [{ value: "en", label: "English" }, { value: "zh", label: "中文" }];
 const PUBLISHERS = new Set(["planner", "manager", "admin"]);
 const WRITERS = new Set([...PUBLISHERS, "engineer"]);
 
 export default function GuidePage({ articleId, me }: { articleId: number | null; me: Me }) {
-  return articleId === null ? <Editor guide={null} text={NEW_GUIDE} me={me} /> : <Known articleId={articleId} me={me} />;
+  return articleId === null ? <Editor guide={null} text={null} me={me} /> : <Known key={articleId} articleId={articleId} me={me} />;
 }
 
 function Known({ articleId, me }: { articleId: number; me: Me }) {
@@ -27,7 +30,7 @@ function Known({ articleId, me }: { articleId: number; me: Me }) {
   return (
     <Await query={guide}>
       {(found) => WRITERS.has(me.role) && found.head !== null
-        ? <Await query={head}>{(revision) => <Editor key={revision.number} guide={found} text={revision.content} me={me} />}</Await>
+        ? <Await query={head}>{(revision) => <Editor guide={found} text={revision.number === found.head ? revision : null} me={me} />}</Await>
         : <Read guide={found} />}
     </Await>
   );
@@ -49,14 +52,18 @@ function Head({ guide }: { guide: GuideShown | null }) {
   );
 }
 
-function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; me: Me }) {
-  const { t } = useSpeech();
-  const [draft, setDraft] = useState(text);
+type Written = { version: number; changed_by: string; content: Content };
+
+/** ``text`` null: the guide is new, or its newest revision is still being read. */
+function Editor({ guide, text, me }: { guide: GuideShown | null; text: Revision | null; me: Me }) {
+  const { t, language: mine } = useSpeech();
+  const standing = guide && text ? { version: guide.version, changed_by: text.by_name, content: text.content } : null;
+  const { draft, set: setDraft, base, version, theirs, take, keep, saved } = useDraft<Written, Content>(standing, (one) => one.content, () => NEW_GUIDE);
   const [code, setCode] = useState("");
   const [note, setNote] = useState("");
-  const [language, setLanguage] = useState<Language>("en");
+  const [language, setLanguage] = useState<Language>(mine);
   const [busy, setBusy] = useState(false);
-  const changed = JSON.stringify(trimmed(draft)) !== JSON.stringify(trimmed(text));
+  const changed = JSON.stringify(trimmed(draft)) !== JSON.stringify(trimmed(base?.content ?? NEW_GUIDE));
   const run = async (work: () => Promise<void>) => {
     setBusy(true);
     try {
@@ -64,6 +71,7 @@ function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; 
       await queryClient.invalidateQueries({ queryKey: ["guide"] });
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
+      if (error.status === 412) await queryClient.invalidateQueries({ queryKey: ["guide"] }); // what somebody else made of it is to be seen
       toast(error.status === 412 ? t("guides.conflict") : error.message);
     } finally {
       setBusy(false);
@@ -71,8 +79,10 @@ function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; 
   };
   const save = () => run(async () => {
     const content = trimmed(draft);
-    if (guide) await call(`/articles/${guide.article_id}`, { method: "PUT", version: guide.version, body: { content, note } });
-    else go(`/guides/${(await call<GuideShown>("/articles", { method: "POST", body: { code, content, note } })).article_id}`, "replace");
+    if (guide) {
+      const made = await call<GuideShown>(`/articles/${guide.article_id}`, { method: "PUT", version, body: { content, note } });
+      saved({ version: made.version, changed_by: me.name, content });
+    } else go(`/guides/${(await call<GuideShown>("/articles", { method: "POST", body: { code, content, note } })).article_id}`, "replace");
     toast(t("guides.saved"));
   });
   const step = (verb: string, body: object = {}) => void run(async () => {
@@ -93,12 +103,13 @@ function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; 
         <section className="panel stack">
           {!guide && <TextInput label={t("guides.code")} description={t("guides.codeHint")} withAsterisk value={code} onChange={(event) => setCode(event.currentTarget.value)} />}
           <Scope draft={draft} set={setDraft} />
-          <SegmentedControl aria-label={t("guides.language")} value={language} onChange={(next) => setLanguage(next as Language)} data={[{ value: "en", label: "English" }, { value: "zh", label: "中文" }]} />
+          <SegmentedControl aria-label={t("guides.language")} value={language} onChange={(next) => setLanguage(next as Language)} data={LANGUAGES} />
           <TextInput label={t("guides.heading")} value={draft.title[language] ?? ""} onChange={(event) => setDraft({ ...draft, title: { ...draft.title, [language]: event.currentTarget.value } })} />
           <Textarea label={t("guides.body")} description={t("guides.bodyHint")} autosize minRows={8} maxRows={30} value={draft.body[language] ?? ""} onChange={(event) => setDraft({ ...draft, body: { ...draft.body, [language]: event.currentTarget.value } })} />
           <Steps steps={draft.steps} language={language} set={(steps) => setDraft({ ...draft, steps })} />
           <TextInput label={t("guides.note")} value={note} maxLength={500} onChange={(event) => setNote(event.currentTarget.value)} />
-          <div className="row"><Button loading={busy} disabled={!changed || (!guide && !code)} onClick={() => void save()}>{t("guides.save")}</Button></div>
+          {theirs && <Overtaken by={theirs.changed_by} mine={linesOf(draft, t)} theirs={linesOf(theirs.content, t)} take={take} keep={keep} />}
+          <div className="row"><Button loading={busy} disabled={!changed || theirs !== null || (!guide && !code)} onClick={() => void save()}>{t("guides.save")}</Button></div>
         </section>
         <section className="panel stack">
           <h2>{t("guides.preview")}</h2>
@@ -109,6 +120,16 @@ function Editor({ guide, text, me }: { guide: GuideShown | null; text: Content; 
       {guide && <History guide={guide} restore={(revision) => step("restore", { revision })} busy={busy} />}
     </>
   );
+}
+
+function linesOf(content: Content, t: Speech["t"]): Lines {
+  const both = (name: string, text: Said) => LANGUAGES.map(({ value, label }) => [`${name} (${label})`, text[value] ?? ""]);
+  const limits = (step: StepText) => [step.low ?? "", step.high ?? ""].some((one) => one !== "") ? `${step.low ?? ""} … ${step.high ?? ""} ${step.unit ?? ""}`.trim() : "";
+  return Object.fromEntries([
+    [t("guides.classes"), content.classes.join(", ")], [t("guides.modes"), content.modes.join(", ")],
+    ...both(t("guides.heading"), content.title), ...both(t("guides.body"), content.body),
+    ...content.steps.flatMap((step, at) => [...both(t("guides.step", { n: at + 1 }), step.text), [`${t("guides.step", { n: at + 1 })} ${t("guides.low")} … ${t("guides.high")}`, limits(step)]]),
+  ]) as Lines;
 }
 
 function Preview({ draft, language }: { draft: Content; language: Language }) {

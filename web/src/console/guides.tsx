@@ -37,7 +37,7 @@ export default function Guides({ id, me }: { id: string | undefined; me: Me }) {
 
 function List({ me }: { me: Me }) {
   const speech = useSpeech();
-  const { t, say } = speech;
+  const { t, say, code } = speech;
   const guides = useGuides();
   const use = useUsefulness(REPORTS.has(me.role));
   const [words, setWords] = useState("");
@@ -50,7 +50,7 @@ function List({ me }: { me: Me }) {
           <TextInput label={t("guides.filter")} value={words} onChange={(event) => setWords(event.currentTarget.value)} style={{ maxWidth: 360 }} />
           {items.filter(fits).length === 0 ? <div className="panel"><Empty title={t("guides.empty")} /></div> : (
             <div className="scroll" tabIndex={0} role="region" aria-label={t("guides.title")}>
-              <table className="list middle">
+              <table className="list middle cards">
                 <thead>
                   <tr>
                     <th scope="col">{t("guides.name")}</th>
@@ -64,11 +64,11 @@ function List({ me }: { me: Me }) {
                 <tbody>
                   {items.filter(fits).map((one) => (
                     <tr key={one.article_id}>
-                      <td><a className="title" href={`#/guides/${one.article_id}`} {...{ [ROW]: "" }}>{say(one.title)}</a><div className="soft small">{one.code} · {one.languages.join(", ")}</div></td>
-                      <td>{one.classes.join(", ") || t("guides.any")} · {one.modes.join(", ") || t("guides.any")}</td>
-                      <td><StateOf guide={one} /></td>
+                      <th scope="row"><a className="title" href={`#/guides/${one.article_id}`} {...{ [ROW]: "" }}>{say(one.title)}</a><div className="soft small">{one.code} · {one.languages.join(", ")}</div></th>
+                      <td data-label={t("guides.for")}>{one.classes.map((each) => code("class", each)).join(", ") || t("guides.any")} · {one.modes.map((each) => code("mode", each)).join(", ") || t("guides.any")}</td>
+                      <td data-label={t("guides.state")}><StateOf guide={one} /></td>
                       <Use row={use.data?.find((each) => each.article_id === one.article_id)} />
-                      <td><Age at={one.updated_at} /></td>
+                      <td data-label={t("guides.changed")}><Age at={one.updated_at} /></td>
                     </tr>
                   ))}
                 </tbody>
@@ -83,11 +83,12 @@ function List({ me }: { me: Me }) {
 
 function Use({ row }: { row: Usefulness | undefined }) {
   const speech = useSpeech();
-  if (!row) return <><td>–</td><td>–</td></>;
+  const [used, verified] = [speech.t("guides.usedOf"), speech.t("guides.verified")];
+  if (!row) return <><td data-label={used}>–</td><td data-label={verified}>–</td></>;
   return (
     <>
-      <td>{speech.t("guides.usedCount", { used: row.used, pushed: row.pushed })}{row.rating !== null && ` · ★ ${number(row.rating, speech)}`}</td>
-      <td>{shareText(row.after_use, speech)}</td>
+      <td data-label={used}>{speech.t("guides.usedCount", { used: row.used, pushed: row.pushed })}{row.rating !== null && ` · ★ ${number(row.rating, speech)}`}</td>
+      <td data-label={verified}>{shareText(row.after_use, speech)}</td>
     </>
   );
 }

@@ -8,6 +8,7 @@ import { useSpeech } from "../i18n";
 import { Difference, isConflict, Overtaken, Refused, useJob } from "../parts/setting";
 import { toast } from "../parts/toasts";
 import { StateForm, StepForm } from "./lifecycle_forms";
+import { LifecycleGraph } from "./lifecycle_graph";
 import { lifeLines, ordered, Standings, StateTable, stateName, StepTable, whole } from "./lifecycle_tables";
 
 type Opened = { state: string } | { step: number } | null;
@@ -64,6 +65,7 @@ export function LifecycleEditor({ life, words, me, leave }: { life: Lifecycle; w
   const other = theirs ? whole(theirs.draft?.definition ?? theirs.definition) : undefined;
   return (
     <div className="stack">
+      <LifecycleGraph life={draft} was={life.definition} />
       <Tables draft={draft} change={change} words={words} />
       {theirs && other
         ? <Overtaken by={theirs.draft?.changed_by ?? theirs.versions[0]?.published_by ?? ""} mine={lifeLines(draft, speech)} theirs={lifeLines(other, speech)} take={() => settle(other)} keep={() => settle(draft)} />

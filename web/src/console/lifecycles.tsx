@@ -10,7 +10,8 @@ import { Difference, Head, Refused, useJob, type Lines } from "../parts/setting"
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { LifecycleEditor } from "./lifecycle_editor";
-import { lifeLines, Standings, StateTable, StepTable } from "./lifecycle_tables";
+import { LifecycleGraph } from "./lifecycle_graph";
+import { lifeLines, Standings, StateTable, StepTable, whole } from "./lifecycle_tables";
 import { ROW } from "./list_keys";
 
 export default function LifecyclesPage({ kind, me }: { kind: string | undefined; me: Me }) {
@@ -66,6 +67,7 @@ function Shown({ life, me }: { life: Lifecycle; me: Me }) {
   return (
     <div className="stack">
       {life.draft && <p className="stale-bar" role="status">{t("life.draftBy", { who: life.draft.changed_by })} <Age at={life.draft.changed_at} /></p>}
+      <LifecycleGraph life={life.draft ? whole(life.draft.definition) : life.definition} was={life.draft ? life.definition : null} />
       <h2>{t("life.states")}</h2>
       <StateTable life={life.definition} />
       <h2>{t("life.steps")}</h2>

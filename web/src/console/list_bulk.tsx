@@ -4,23 +4,30 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { call, Problem } from "../api/client";
 import type { BulkChanges, BulkRow, ListedTicket } from "../api/lists";
-import { useEngineers } from "../api/queries";
+import { useEngineers, useFailureCodes } from "../api/queries";
 import { useSpeech } from "../i18n";
 import { problemText } from "../parts/states";
 import { toast } from "../parts/toasts";
+import { SKILLS } from "./people";
 
 export function BulkBar({ chosen, clear }: { chosen: ListedTicket[]; clear: () => void }) {
-  const { t, code } = useSpeech();
+  const { t, code, say } = useSpeech();
   const engineers = useEngineers();
+  const modes = useFailureCodes(null);
   const client = useQueryClient();
   const [priority, setPriority] = useState("");
+  const [skill, setSkill] = useState("");
+  const [mode, setMode] = useState("");
   const [engineer, setEngineer] = useState("");
   const [tag, setTag] = useState("");
   const [rows, setRows] = useState<BulkRow[] | null>(null);
   const [last, setLast] = useState<number | null>(null);
   const changes: BulkChanges = {
-    ...(priority && { set: { priority: Number(priority) } }), ...(engineer && { assign: Number(engineer) }), ...(tag.trim() && { add_tags: [tag.trim()] }),
+    ...((priority || skill || mode) && { set: { ...(priority && { priority: Number(priority) }), ...(skill && { skill }), ...(mode && { mode }) } }),
+    ...(engineer && { assign: Number(engineer) }), ...(tag.trim() && { add_tags: [tag.trim()] }),
   };
+  const skills = [...new Set([...SKILLS, ...(engineers.data ?? []).flatMap((each) => Object.keys(each.skills))])];
+  const named = [...new Map((modes.data ?? []).map((each) => [each.code, say(each.name)])).entries()].map(([value, label]) => ({ value, label }));
   const body = { tickets: chosen.map((each) => ({ ticket_id: each.ticket_id, version: each.version })), changes };
   const ready = rows?.some((row) => !row.refused);
   if (chosen.length === 0 && last === null) return null;
@@ -33,6 +40,14 @@ export function BulkBar({ chosen, clear }: { chosen: ListedTicket[]; clear: () =
             <NativeSelect
               aria-label={t("order.priority")} value={priority} onChange={(event) => edit(() => setPriority(event.currentTarget.value))}
               data={[{ value: "", label: t("bulk.samePriority") }, ...[1, 2, 3, 4, 5].map((value) => ({ value: String(value), label: code("priority", value) }))]}
+            />
+            <NativeSelect
+              aria-label={t("order.skill")} value={skill} onChange={(event) => edit(() => setSkill(event.currentTarget.value))}
+              data={[{ value: "", label: t("bulk.sameSkill") }, ...skills.map((value) => ({ value, label: code("skill", value) }))]}
+            />
+            <NativeSelect
+              aria-label={t("order.mode")} value={mode} onChange={(event) => edit(() => setMode(event.currentTarget.value))}
+              data={[{ value: "", label: t("bulk.sameMode") }, ...named]}
             />
             <NativeSelect
               aria-label={t("order.assignTo")} value={engineer} onChange={(event) => edit(() => setEngineer(event.currentTarget.value))}

@@ -9,6 +9,8 @@ import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { number } from "../i18n/format";
 import { Age, ToneMark } from "../parts/marks";
+import { useDraft } from "../parts/draft";
+import { linesOf, Overtaken } from "../parts/setting";
 import { Await } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
@@ -27,15 +29,16 @@ export default function RuleEditor({ ruleId, form, me }: { ruleId: number | null
   if (ruleId === null) return <Await query={words}>{(known) => <Editor rule={null} form={form} words={known} me={me} />}</Await>;
   return (
     <Await query={words}>
-      {(known) => <Await query={rule}>{(found) => <Editor key={found.version} rule={found} form={found.form} words={known} me={me} />}</Await>}
+      {(known) => <Await query={rule}>{(found) => <Editor key={found.rule_id} rule={found} form={found.form} words={known} me={me} />}</Await>}
     </Await>
   );
 }
 
 function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; words: RuleWords; me: Me }) {
-  const { t, say } = useSpeech();
+  const speech = useSpeech();
+  const { t, say } = speech;
   const [code, setCode] = useState(rule?.code ?? "");
-  const [definition, setDefinition] = useState<Definition>(rule?.definition ?? NEW[form]);
+  const { draft: definition, set: setDefinition, base, version, theirs, take, keep, saved } = useDraft(rule, (one) => one.definition, () => NEW[form]);
   const [settled] = useDebouncedValue(definition, CHECK_MS);
   const checked = useRuleCheck(form, named(settled, rule?.code ?? (code || "draft")));
   const [trial, setTrial] = useState<Trial | null>(null);
@@ -56,11 +59,11 @@ function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; 
       setBusy(false);
     }
   };
-  const changed = rule === null || JSON.stringify(rule.definition) !== JSON.stringify(definition);
+  const changed = base === null || JSON.stringify(base.definition) !== JSON.stringify(definition);
   const good = checked.data?.good === true && settled === definition;
   const save = () => run(async () => {
     if (rule) {
-      await call(`/rules/${rule.rule_id}`, { method: "PUT", version: rule.version, body: { definition: named(definition, rule.code) } });
+      saved(await call<Rule>(`/rules/${rule.rule_id}`, { method: "PUT", version, body: { definition: named(definition, rule.code) } }));
     } else {
       const made = await call<Rule>("/rules", { method: "POST", body: { code, form, definition: named(definition, code) } });
       go(`/rules/${made.rule_id}`, "replace");
@@ -111,6 +114,7 @@ function Editor({ rule, form, words, me }: { rule: Rule | null; form: RuleForm; 
               <Blocks blocks={(definition.then as Block[]) ?? []} change={(next) => set("then", next)} actions={words.actions} />
             </>
           )}
+          {theirs && <Overtaken by={theirs.changed_by} mine={linesOf(definition, speech)} theirs={linesOf(theirs.definition, speech)} take={take} keep={keep} />}
           <p role="status">
             {checked.data && (checked.data.good ? <span className="soft">{t("rules.good")}</span> : <ToneMark tone="watch"><span style={{ whiteSpace: "normal" }}>{checked.data.problem}</span></ToneMark>)}
           </p>

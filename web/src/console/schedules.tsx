@@ -2,13 +2,14 @@
 import { useState } from "react";
 import { Button, NativeSelect } from "@mantine/core";
 import { call } from "../api/client";
-import { readSchedules, useReaders, useReportFiles, useSaved, useSchedules, type FileForm, type Reader, type ReportBody, type Saved, type Schedule } from "../api/lists";
+import { useReaders, useReportFiles, useSaved, useSchedules, type FileForm, type Reader, type ReportBody, type Saved, type Schedule } from "../api/lists";
 import { queryClient } from "../api/queries";
 import type { Language, Me } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { fullMoment, number } from "../i18n/format";
 import { Age, ToneMark } from "../parts/marks";
-import { Boxes, Head, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
+import { useDraft } from "../parts/draft";
+import { Boxes, Head, isConflict, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
@@ -69,8 +70,11 @@ function List({ items, readers, me }: { items: Schedule[]; readers: Reader[]; me
   const { t } = speech;
   const job = useJob();
   const pause = (one: Schedule) => job.run(async () => {
-    await call(`/reports/schedules/${one.schedule_id}`, { method: "PATCH", body: { paused: !one.paused } });
-    await refresh();
+    try {
+      await call(`/reports/schedules/${one.schedule_id}`, { method: "PATCH", version: one.version, body: { paused: !one.paused } });
+    } finally {
+      await refresh(); // a refusal too: what somebody else made of it is to be seen
+    }
   });
   return (
     <>
@@ -132,34 +136,36 @@ function Form({ schedule, readers, me }: { schedule: Schedule | null; readers: R
   const job = useJob();
   const reports = useSaved<ReportBody>("report");
   const [report, setReport] = useState("");
-  const [draft, setDraft] = useState<Draft>(schedule ? choice(schedule) : { format: "pdf", locale: speech.language, every: "week", hour: 6, recipients: [me.user_id] });
-  const [base, setBase] = useState<Draft | null>(schedule && choice(schedule));
-  const [theirs, setTheirs] = useState<Draft | null>(null);
+  const { draft, set: setDraft, version, theirs, take, keep, saved } = useDraft<Schedule, Draft>(schedule, choice, () => (
+    { format: "pdf", locale: speech.language, every: "week", hour: 6, recipients: [me.user_id] }
+  ));
   const set = (some: Partial<Draft>) => setDraft({ ...draft, ...some });
   const savedId = schedule?.saved_id ?? Number(report || reports.data?.[0]?.saved_id);
-  const save = () => job.run(async () => {
-    if (schedule) {
-      const now = (await readSchedules()).find((one) => one.schedule_id === schedule.schedule_id);
-      if (now && JSON.stringify(choice(now)) !== JSON.stringify(base)) return setTheirs(choice(now));
+  const guarded = (work: () => Promise<void>) => job.run(async () => {
+    try {
+      await work();
+    } catch (error) {
+      if (isConflict(error as never)) await refresh();
+      throw error;
     }
+  });
+  const save = () => guarded(async () => {
     const made = schedule
-      ? await call<Schedule>(`/reports/schedules/${schedule.schedule_id}`, { method: "PATCH", body: draft })
+      ? await call<Schedule>(`/reports/schedules/${schedule.schedule_id}`, { method: "PATCH", version, body: draft })
       : await call<Schedule>("/reports/schedules", { method: "POST", body: { saved_id: savedId, ...draft } });
-    setDraft(choice(made));
-    setBase(choice(made));
+    saved(made);
     await refresh();
     toast(t("stock.saved", { what: made.name }));
     if (!schedule) go(`/reports/schedules/${made.schedule_id}`, "replace");
   });
-  const remove = () => job.run(async () => {
-    await call(`/reports/schedules/${schedule?.schedule_id}`, { method: "DELETE" });
+  const remove = () => guarded(async () => {
+    await call(`/reports/schedules/${schedule?.schedule_id}`, { method: "DELETE", version });
     await refresh();
     go("/reports/schedules", "replace");
   });
-  const settle = (next: Draft) => {
-    setDraft(next);
-    setBase(theirs);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
+    job.clear();
   };
   return (
     <>
@@ -178,8 +184,9 @@ function Form({ schedule, readers, me }: { schedule: Schedule | null; readers: R
             change={(next) => set({ recipients: next.map(Number).sort((one, other) => one - other) })}
             words={(id) => { const one = readers.find((each) => String(each.user_id) === id); return one ? `${one.name} (${code("role", one.role)})` : `#${id}`; }}
           />
-          {theirs && <Overtaken by={t("stock.somebody")} mine={linesOf(draft, readers, speech)} theirs={linesOf(theirs, readers, speech)} take={() => settle(theirs)} keep={() => settle(draft)} />}
-          <Refused problem={job.problem} />
+          {theirs
+            ? <Overtaken by={theirs.changed_by} mine={linesOf(draft, readers, speech)} theirs={linesOf(choice(theirs), readers, speech)} take={() => settle(take)} keep={() => settle(keep)} />
+            : <Refused problem={job.problem} />}
           <div className="row">
             <Button type="submit" loading={job.busy} disabled={draft.recipients.length === 0 || !savedId}>{t("app.save")}</Button>
             {schedule && <Button variant="default" loading={job.busy} onClick={() => void remove()}>{t("sched.remove")}</Button>}

@@ -54,5 +54,6 @@ function Hits({ hits }: { hits: Hit[] }) {
 
 function address(hit: Hit): string | undefined {
   if (hit.kind === "ticket") return `#/orders/${hit.id}`;
+  if (hit.kind === "article") return `#/guides/${hit.id}`;
   return hit.kind === "asset" ? `#/assets/${hit.id}` : undefined;
 }

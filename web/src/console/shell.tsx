@@ -31,6 +31,7 @@ const Sources = lazy(() => import("./sources"));
 const Rules = lazy(() => import("./rules"));
 const Dispatch = lazy(() => import("./dispatch"));
 const Plans = lazy(() => import("./plans"));
+const People = lazy(() => import("./people"));
 const Stock = lazy(() => import("./stock"));
 const Reports = lazy(() => import("./reports"));
 const Guides = lazy(() => import("./guides"));
@@ -38,7 +39,7 @@ const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "reports", "dispatch", "plans", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
+const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "reports", "dispatch", "plans", "people", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
@@ -49,6 +50,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   approvals: [...PLANNERS, "engineer"],
   dispatch: CREW,
   plans: CREW,
+  people: [...PLANNERS, "engineer"],
   stock: CREW,
   reports: [...PLANNERS, "engineer"],
   assets: CREW,
@@ -135,6 +137,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Dispatch me={me} />;
     case "plans":
       return <Plans path={route.path.slice(1)} me={me} />;
+    case "people":
+      return <People path={route.path.slice(1)} me={me} />;
     case "stock":
       return <Stock path={route.path.slice(1)} me={me} />;
     case "guides":

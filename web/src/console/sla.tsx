@@ -25,7 +25,7 @@ export default function SlaPage({ id, me }: { id: string | undefined; me: Me }) 
             if (!id) return <List items={items} calendars={known} me={me} />;
             if (id === "new") return <PolicyForm policy={null} calendars={known} me={me} />;
             const policy = items.find((one) => one.sla_policy_id === Number(id));
-            return policy ? <PolicyForm key={`${id}.${policy.version}`} policy={policy} calendars={known} me={me} /> : <Empty title={t("app.notFound")} />;
+            return policy ? <PolicyForm key={id} policy={policy} calendars={known} me={me} /> : <Empty title={t("app.notFound")} />;
           }}
         </Await>
       )}

@@ -5,6 +5,7 @@ import { call } from "../api/client";
 import { CLOCKS, KINDS, refreshSettings, type Calendar, type Mark, type Policy, type PolicyBody, type SlaClock, type SlaPreview } from "../api/settings";
 import type { Me } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
+import { useDraft } from "../parts/draft";
 import { Boxes, Difference, Head, isConflict, linesOf, listed, Overtaken, Refused, useJob } from "../parts/setting";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
@@ -31,9 +32,8 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
   const speech = useSpeech();
   const { t } = speech;
   const job = useJob();
-  const [body, setBody] = useState<PolicyBody>(policy ? bodyOf(policy) : NEW);
-  const [version, setVersion] = useState(policy?.version ?? 0);
-  const [theirs, setTheirs] = useState<Policy | null>(null);
+  const { draft: body, set: setBody, base, version, theirs, take, keep, saved } = useDraft(policy, bodyOf, () => NEW);
+  const [settled, setSettled] = useState(0);
   const [preview, setPreview] = useState<SlaPreview | null>(null);
   const [reach, setReach] = useState("new");
   const id = policy?.sla_policy_id;
@@ -46,7 +46,7 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
     try {
       await work();
     } catch (error) {
-      if (id && isConflict(error as never)) setTheirs(await call<Policy>(`/sla/policies/${id}`));
+      if (id && isConflict(error as never)) await refreshSettings(); // what somebody else made of it is to be seen
       throw error;
     }
   });
@@ -56,6 +56,7 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
     const made = id
       ? await call<Policy>(`/sla/policies/${id}${asked}`, { method: "PUT", version, body })
       : await call<Policy>(`/sla/policies${asked}`, { method: "POST", body });
+    saved(made);
     await refreshSettings();
     toast(t("slas.saved"));
     go(`/settings/sla/${made.sla_policy_id}`, "replace");
@@ -65,17 +66,17 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
     go("/settings/sla");
     await refreshSettings();
   });
-  const settle = (next: PolicyBody) => {
-    setBody(next);
-    setVersion(theirs?.version ?? version);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
+    setSettled(settled + 1);
+    setPreview(null);
     job.clear();
   };
   return (
     <>
       <Head title={policy ? policy.name : t("slas.new")} lead={t("slas.formLead")} back={t("setting.sla")} backTo="#/settings/sla" />
       <div className="stack">
-        <fieldset disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
+        <fieldset key={`${base?.version} ${settled}`} disabled={!may} className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
           <legend className="hidden">{t("slas.policy")}</legend>
           <Terms body={body} set={set} calendars={calendars} isNew={policy === null} />
           <ForWhom body={body} set={set} />
@@ -83,11 +84,11 @@ export function PolicyForm({ policy, calendars, me }: { policy: Policy | null; c
           <Pauses body={body} set={set} />
         </fieldset>
         {theirs
-          ? <Overtaken by={theirs.changed_by} mine={linesOfPolicy(body, speech)} theirs={linesOfPolicy(bodyOf(theirs), speech)} take={() => settle(bodyOf(theirs))} keep={() => settle(body)} />
+          ? <Overtaken by={theirs.changed_by} mine={linesOfPolicy(body, speech)} theirs={linesOfPolicy(bodyOf(theirs), speech)} take={() => settle(take)} keep={() => settle(keep)} />
           : <Refused problem={job.problem} />}
         <div className="row"><Button variant={may ? "default" : "filled"} loading={job.busy} onClick={() => void look()}>{t("slas.preview")}</Button></div>
         {preview && <WouldMove preview={preview} />}
-        {policy && <section className="panel stack"><h2>{t("slas.changes")}</h2><Difference was={linesOfPolicy(bodyOf(policy), speech)} is={linesOfPolicy(body, speech)} /></section>}
+        {base && <section className="panel stack"><h2>{t("slas.changes")}</h2><Difference was={linesOfPolicy(bodyOf(base), speech)} is={linesOfPolicy(body, speech)} /></section>}
         {may && (
           <section className="panel stack">
             <Reach reach={reach} change={setReach} />

@@ -6,7 +6,8 @@ import { readKits, refreshStock, useKits, usePartList, type KitLine, type Part }
 import { useFailureCodes, type FailureCode } from "../api/settings";
 import { useSpeech, type Speech } from "../i18n";
 import { number } from "../i18n/format";
-import { Head, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
+import { useDraft } from "../parts/draft";
+import { Head, isUnseen, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
@@ -14,11 +15,12 @@ import { ROW } from "./list_keys";
 const ANY = "*";
 type Wanted = { part_id: number | null; quantity: number };
 type Kit = { asset_class: string; mode: string; parts: Wanted[] };
+type Stood = Kit & { version: number; changed_by: string };
 
-function kitsOf(lines: KitLine[]): Kit[] {
-  const found = new Map<string, Kit>();
-  for (const { asset_class, mode, part_id, quantity } of lines) {
-    const kit = found.get(`${asset_class} ${mode}`) ?? { asset_class, mode, parts: [] };
+function kitsOf(lines: KitLine[]): Stood[] {
+  const found = new Map<string, Stood>();
+  for (const { asset_class, mode, part_id, quantity, version, changed_by } of lines) {
+    const kit = found.get(`${asset_class} ${mode}`) ?? { asset_class, mode, parts: [], version, changed_by };
     kit.parts.push({ part_id, quantity });
     found.set(`${asset_class} ${mode}`, kit);
   }
@@ -37,7 +39,7 @@ export function Kits() {
   const kits = useKits();
   const parts = usePartList();
   const codes = useFailureCodes();
-  const [chosen, setChosen] = useState<Kit | "new" | null>(null);
+  const [chosen, setChosen] = useState<Stood | "new" | null>(null);
   const name = (id: number | null) => parts.data?.find((one) => one.part_id === id);
   const told = (kit: Kit) => kit.parts.map((one) => `${number(one.quantity, speech)} × ${name(one.part_id)?.code ?? "–"}`).join(", ");
   return (
@@ -68,15 +70,14 @@ export function Kits() {
   );
 }
 
-function KitForm({ kit, parts, codes, told, close }: { kit: Kit | null; parts: Part[]; codes: FailureCode[]; told: (kit: Kit) => string; close: () => void }) {
+function KitForm({ kit, parts, codes, told, close }: { kit: Stood | null; parts: Part[]; codes: FailureCode[]; told: (kit: Kit) => string; close: () => void }) {
   const speech = useSpeech();
   const { t, code, say } = speech;
   const job = useJob();
   const [assetClass, setAssetClass] = useState(kit?.asset_class ?? ANY);
   const [mode, setMode] = useState(kit?.mode ?? ANY);
-  const [wanted, setWanted] = useState<Wanted[]>(kit?.parts ?? [{ part_id: null, quantity: 1 }]);
-  const [base, setBase] = useState<Wanted[]>(kit?.parts ?? []);
-  const [theirs, setTheirs] = useState<Kit | null>(null);
+  const [found, setFound] = useState<Stood | null>(null); // as it stands, once it was asked for
+  const { draft: wanted, set: setWanted, base, version, theirs, take, keep } = useDraft<Stood, Wanted[]>(found ?? kit, (one) => one.parts, () => [{ part_id: null, quantity: 1 }]);
   const modes = codes.filter((one) => one.part === "mode");
   const classes = [...new Set([...modes.map((one) => one.asset_class).filter(Boolean), assetClass])].filter((one) => one !== ANY).sort();
   const inClass = new Map(modes.filter((one) => assetClass === ANY || !one.asset_class || one.asset_class === assetClass).map((one) => [one.code, say(one.name)]));
@@ -85,17 +86,19 @@ function KitForm({ kit, parts, codes, told, close }: { kit: Kit | null; parts: P
   const put = (at: number, some: Partial<Wanted>) => setWanted(wanted.map((one, row) => (row === at ? { ...one, ...some } : one)));
   const good = wanted.every((one) => one.part_id !== null && one.quantity > 0) && new Set(wanted.map((one) => one.part_id)).size === wanted.length;
   const send = (items: Wanted[]) => job.run(async () => {
-    const now = kitsOf(await readKits()).find((one) => one.asset_class === assetClass && one.mode === mode);
-    if (JSON.stringify(now?.parts ?? []) !== JSON.stringify(base)) return setTheirs(now ?? { ...mine, parts: [] });
-    await call("/kits", { method: "PUT", body: { asset_class: assetClass, mode, parts: items } });
+    try {
+      await call("/kits", { method: "PUT", version: base && base.asset_class === assetClass && base.mode === mode ? version : undefined, body: { asset_class: assetClass, mode, parts: items } });
+    } catch (error) {
+      if (isUnseen(error as never)) setFound(kitsOf(await readKits()).find((one) => one.asset_class === assetClass && one.mode === mode) ?? null);
+      throw error;
+    }
     await refreshStock();
     toast(t("stock.saved", { what: forWhat(mine, speech) }));
     close();
   });
-  const settle = (next: Wanted[]) => {
-    setWanted(next);
-    setBase(theirs?.parts ?? []);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
+    job.clear();
   };
   const lines = (one: Kit): Lines => ({ [t("stock.parts")]: told(one) });
   return (
@@ -122,8 +125,9 @@ function KitForm({ kit, parts, codes, told, close }: { kit: Kit | null; parts: P
         </div>
       ))}
       <div><Button size="xs" variant="default" onClick={() => setWanted([...wanted, { part_id: null, quantity: 1 }])}>{t("kits.add")}</Button></div>
-      {theirs && <Overtaken by={t("stock.somebody")} mine={lines(mine)} theirs={lines(theirs)} take={() => settle(theirs.parts)} keep={() => settle(wanted)} />}
-      <Refused problem={job.problem} />
+      {theirs
+        ? <Overtaken by={theirs.changed_by} mine={lines(mine)} theirs={lines(theirs)} take={() => settle(take)} keep={() => settle(keep)} />
+        : <Refused problem={job.problem} />}
       <div className="row">
         <Button type="submit" loading={job.busy} disabled={!good || wanted.length === 0}>{t("app.save")}</Button>
         {kit && <Button variant="default" loading={job.busy} onClick={() => void send([])}>{t("kits.drop")}</Button>}

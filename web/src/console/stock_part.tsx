@@ -6,13 +6,14 @@ import { partNamed, refreshStock, useLevels, usePartList, useStores, type Level,
 import type { Page } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { number } from "../i18n/format";
-import { Head, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
+import { useDraft } from "../parts/draft";
+import { Head, isUnseen, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { go } from "../router";
 
 const DAY_S = 86_400;
-type Draft = Omit<Part, "part_id">;
+type Draft = Omit<Part, "part_id" | "version" | "changed_by">;
 const NEW: Draft = { code: "", name: "", unit: "pcs", price: 0, lead_s: 7 * DAY_S };
 
 export function PartPage({ code }: { code: string | null }) {
@@ -41,25 +42,27 @@ function PartForm({ part }: { part: Part | null }) {
   const speech = useSpeech();
   const { t } = speech;
   const job = useJob();
-  const [draft, setDraft] = useState<Draft>(() => bare(part ?? NEW));
-  const [base, setBase] = useState<Part | null>(part);
-  const [theirs, setTheirs] = useState<Part | null>(null);
+  const [found, setFound] = useState<Part | null>(null); // a new part's code may be taken
+  const { draft, set: setDraft, version, theirs, take, keep, saved } = useDraft<Part, Draft>(part ?? found, bare, () => NEW);
   const set = (some: Partial<Draft>) => setDraft({ ...draft, ...some });
   const save = () => job.run(async () => {
     const body = { ...draft, code: draft.code.trim(), name: draft.name.trim() };
-    const now = await partNamed(body.code);
-    if (now && JSON.stringify(bare(now)) !== JSON.stringify(base && bare(base))) return setTheirs(now);
-    const made = await call<Part>("/parts", { method: "PUT", body });
-    setDraft(bare(made));
-    setBase(made);
+    let made: Part;
+    try {
+      made = await call<Part>("/parts", { method: "PUT", version, body });
+    } catch (error) {
+      if (isUnseen(error as never)) setFound((await partNamed(body.code)) ?? null);
+      if (isUnseen(error as never)) await refreshStock();
+      throw error;
+    }
+    saved(made);
     await refreshStock();
     toast(t("stock.saved", { what: body.name }));
     if (!part) go(`/stock/parts/${encodeURIComponent(body.code)}`, "replace");
   });
-  const settle = (next: Draft) => {
-    setDraft(bare(next));
-    setBase(theirs);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
+    job.clear();
   };
   return (
     <>
@@ -72,8 +75,9 @@ function PartForm({ part }: { part: Part | null }) {
           <NumberInput label={t("stock.price")} w={140} min={0} hideControls value={draft.price} onChange={(value) => set({ price: Number(value) || 0 })} />
           <NumberInput label={t("stock.leadDays")} w={140} min={0} max={730} hideControls value={draft.lead_s / DAY_S} onChange={(value) => set({ lead_s: Math.round((Number(value) || 0) * DAY_S) })} />
         </div>
-        {theirs && <Overtaken by={t("stock.somebody")} mine={linesOf(draft, speech)} theirs={linesOf(theirs, speech)} take={() => settle(theirs)} keep={() => settle(draft)} />}
-        <Refused problem={job.problem} />
+        {theirs
+          ? <Overtaken by={theirs.changed_by} mine={linesOf(draft, speech)} theirs={linesOf(theirs, speech)} take={() => settle(take)} keep={() => settle(keep)} />
+          : <Refused problem={job.problem} />}
         <div><Button type="submit" loading={job.busy} disabled={!draft.code.trim() || !draft.name.trim() || !draft.unit.trim()}>{t("app.save")}</Button></div>
       </form>
     </>

@@ -5,7 +5,8 @@ import { call } from "../api/client";
 import { readStores, refreshStock, usePartList, useStores, type Store } from "../api/dispatch";
 import { useSpeech, type Key } from "../i18n";
 import { number } from "../i18n/format";
-import { Head, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
+import { useDraft } from "../parts/draft";
+import { Head, isUnseen, Overtaken, Refused, useJob, type Lines } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { ROW } from "./list_keys";
@@ -121,39 +122,40 @@ function StoreForm({ store, close }: { store: Store | null; close: () => void })
   const { t } = useSpeech();
   const job = useJob();
   const [code, setCode] = useState(store?.code ?? "");
-  const [name, setName] = useState(store?.name ?? "");
-  const [below, setBelow] = useState(store?.allow_negative ?? false);
-  const [base, setBase] = useState<Store | null>(store);
-  const [theirs, setTheirs] = useState<Store | null>(null);
+  const [found, setFound] = useState<Store | null>(null); // as it stands, once it was asked for
+  const words = ({ name, allow_negative }: Pick<Store, "name" | "allow_negative">) => ({ name, allow_negative });
+  const { draft, set, version, theirs, take, keep } = useDraft(found ?? store, words, () => ({ name: "", allow_negative: false }));
   const lines = (one: Pick<Store, "name" | "allow_negative">): Lines => ({
     [t("stock.name")]: one.name, [t("stock.below")]: t(one.allow_negative ? "stock.mayBelow" : "stock.neverBelow"),
   });
   const save = () => job.run(async () => {
-    const now = (await readStores()).find((one) => one.code === code.trim());
-    if (now && JSON.stringify(now) !== JSON.stringify(base)) return setTheirs(now);
-    await call("/stores", { method: "PUT", body: { code: code.trim(), name: name.trim(), allow_negative: below } });
+    try {
+      await call("/stores", { method: "PUT", version, body: { ...draft, code: code.trim(), name: draft.name.trim() } });
+    } catch (error) {
+      if (isUnseen(error as never)) setFound((await readStores()).find((one) => one.code === code.trim()) ?? null);
+      throw error;
+    }
     await refreshStock();
-    toast(t("stock.saved", { what: name.trim() }));
+    toast(t("stock.saved", { what: draft.name.trim() }));
     close();
   });
-  const settle = (next: Pick<Store, "name" | "allow_negative">) => {
-    setName(next.name);
-    setBelow(next.allow_negative);
-    setBase(theirs);
-    setTheirs(null);
+  const settle = (way: () => void) => {
+    way();
+    job.clear();
   };
   return (
     <form className="panel stack" style={{ marginBottom: 16 }} onSubmit={(event) => { event.preventDefault(); void save(); }}>
       <h2>{store?.name ?? t("stock.newStore")}</h2>
       <div className="row" style={{ alignItems: "flex-end" }}>
         <TextInput label={t("stock.number")} withAsterisk maxLength={64} disabled={store !== null} value={code} onChange={(event) => setCode(event.currentTarget.value)} />
-        <TextInput label={t("stock.name")} style={{ flex: "1 1 240px" }} withAsterisk maxLength={200} value={name} onChange={(event) => setName(event.currentTarget.value)} />
+        <TextInput label={t("stock.name")} style={{ flex: "1 1 240px" }} withAsterisk maxLength={200} value={draft.name} onChange={(event) => set({ ...draft, name: event.currentTarget.value })} />
       </div>
-      <Checkbox label={t("stock.allowBelow")} description={t("stock.allowBelowHint")} checked={below} onChange={(event) => setBelow(event.currentTarget.checked)} />
-      {theirs && <Overtaken by={t("stock.somebody")} mine={lines({ name, allow_negative: below })} theirs={lines(theirs)} take={() => settle(theirs)} keep={() => settle({ name, allow_negative: below })} />}
-      <Refused problem={job.problem} />
+      <Checkbox label={t("stock.allowBelow")} description={t("stock.allowBelowHint")} checked={draft.allow_negative} onChange={(event) => set({ ...draft, allow_negative: event.currentTarget.checked })} />
+      {theirs
+        ? <Overtaken by={theirs.changed_by} mine={lines(draft)} theirs={lines(theirs)} take={() => settle(take)} keep={() => settle(keep)} />
+        : <Refused problem={job.problem} />}
       <div className="row">
-        <Button type="submit" loading={job.busy} disabled={!code.trim() || !name.trim()}>{t("app.save")}</Button>
+        <Button type="submit" loading={job.busy} disabled={!code.trim() || !draft.name.trim()}>{t("app.save")}</Button>
         <Button variant="default" onClick={close}>{t("app.cancel")}</Button>
       </div>
     </form>

@@ -80,7 +80,7 @@ function NoticeRow({ notice, ticketPath }: { notice: Notice; ticketPath: string 
   const title = say(notice.title);
   return (
     <li>
-      {notice.ticket_id ? <a className="strong" href={`#${ticketPath}/${notice.ticket_id}`}>{title}</a> : <strong>{title}</strong>}
+      {notice.kind === "replan" ? <a className="strong" href="#/dispatch">{title}</a> : notice.ticket_id ? <a className="strong" href={`#${ticketPath}/${notice.ticket_id}`}>{title}</a> : <strong>{title}</strong>}
       {notice.body && <p>{say(notice.body)}</p>}
       <div className="row between small soft">
         <Age at={notice.at} />

@@ -29,7 +29,7 @@ export function Guide({ ticket, reader = "office" }: { ticket: Ticket; reader?: 
       {ticket.articles.length > 1 && (
         <div className="row">
           {ticket.articles.map((one, row) => (
-            <button key={one.article_id} className={`chip ${row === chosen ? "accent" : ""}`} aria-pressed={row === chosen} style={{ minHeight: 32, cursor: "pointer" }} onClick={() => setChosen(row)}>
+            <button key={one.article_id} type="button" className={`chip pick ${row === chosen ? "accent" : ""}`} aria-pressed={row === chosen} onClick={() => setChosen(row)}>
               {say(one.title)}
             </button>
           ))}

@@ -32,6 +32,11 @@ export function isConflict(problem: Problem | null): boolean {
   return problem !== null && (problem.status === 409 || problem.status === 412);
 }
 
+/** What stands there was not looked at, or not as it stands now. */
+export function isUnseen(problem: Problem | null): boolean {
+  return problem?.status === 428 || isConflict(problem);
+}
+
 type Fault = { field?: string; loc?: (string | number)[]; detail?: string; msg?: string; message?: string };
 
 export function Refused({ problem }: { problem: Problem | null }) {

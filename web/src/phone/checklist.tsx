@@ -60,8 +60,8 @@ function Field({ line, give }: { line: Line; give: (given: Omit<Given, "item">) 
   if (line.item.type === "choice") {
     return <Choices chosen={value as string | null} pick={(one) => give({ value: one })} options={line.item.choices.map((one) => [one.value, say(one.label)])} />;
   }
-  if (line.item.type === "number") return <Measured key={String(value)} line={line} give={give} />;
-  if (line.item.type === "text") return <Written key={String(value)} line={line} give={give} />;
+  if (line.item.type === "number") return <Measured line={line} give={give} />;
+  if (line.item.type === "text") return <Written line={line} give={give} />;
   return null;
 }
 
@@ -75,9 +75,20 @@ function Choices({ options, chosen, pick }: { options: [string, string][]; chose
   );
 }
 
+/** What was answered, until somebody types; what somebody else answers meanwhile does not wipe it. */
+function useTyped<T>(answered: T): [T, (next: T) => void] {
+  const [typed, setTyped] = useState(answered);
+  const [since, setSince] = useState(answered);
+  if (since !== answered) {
+    setSince(answered);
+    if (typed === since) setTyped(answered);
+  }
+  return [typed, setTyped];
+}
+
 function Measured({ line, give }: { line: Line; give: (given: Omit<Given, "item">) => void }) {
   const speech = useSpeech();
-  const [typed, setTyped] = useState<string | number>(typeof line.answer?.value === "number" ? line.answer.value : "");
+  const [typed, setTyped] = useTyped<string | number>(typeof line.answer?.value === "number" ? line.answer.value : "");
   return (
     <div className="row">
       <NumberInput
@@ -97,7 +108,7 @@ function limits({ item }: Line, { t }: Speech): string | undefined {
 
 function Written({ line, give }: { line: Line; give: (given: Omit<Given, "item">) => void }) {
   const { t, say } = useSpeech();
-  const [typed, setTyped] = useState(String(line.answer?.value ?? ""));
+  const [typed, setTyped] = useTyped(String(line.answer?.value ?? ""));
   return (
     <div className="stack tight">
       <Textarea aria-label={say(line.item.text)} size="md" autosize minRows={2} value={typed} onChange={(event) => setTyped(event.currentTarget.value)} />
