@@ -54,7 +54,8 @@ def correct(
     """Another verdict for one alarm of a closed order: the counts, the silence and the diagnosis follow at once.
 
     What was said before stays in the audit and on the order's timeline. The order itself keeps what its engineer
-    signed. Raises NotFound, BadVerdict, StaleVerdict.
+    signed. A proposal that was rejected has no order: it stays rejected, but its silence follows too. Raises
+    NotFound, BadVerdict, StaleVerdict.
     """
     if not reason.strip():
         raise BadVerdict("Say why the verdict is corrected: a reading, a photograph, what the workshop found.")
@@ -71,7 +72,9 @@ def correct(
     after = verdicts.change(conn, before, given, reason=reason.strip(), by=actor.name, now=now)
     kept = store.alarm(conn, before.alarm_id)
     _teach(conn, kept, after)
-    if ticket is not None:
+    if ticket is None:
+        _silence_proposal(conn, kept, before, after, now)
+    else:
         _silence(conn, kept, ticket, before, after, now)
     return after
 
@@ -85,6 +88,15 @@ def _silence(conn: Connection, kept: KeptAlarm, ticket: Ticket, before: Said, af
         _mute(conn, kept, ticket, MuteWhy.NOTHING_FOUND, now)
     if after.verdict in REPAIRED and before.verdict not in REPAIRED and _verified(conn, ticket):
         guard.ask_detectors(conn, kept.asset_id, "relearn", now)
+
+
+def _silence_proposal(conn: Connection, kept: KeptAlarm, before: Said, after: Said, now: datetime) -> None:
+    """A fault after all: the rejected proposal silences the alarm no longer. None after all: it does again."""
+    if before.verdict not in REPAIRED and after.verdict in REPAIRED:
+        verdicts.unmute_proposal(conn, kept.kind.value, before, now)
+    if before.verdict in REPAIRED and after.verdict not in REPAIRED:
+        policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
+        verdicts.mute_proposal(conn, kept.kind.value, before, now + policy.mute)
 
 
 def _check(conn: Connection, before: Said, given: Said) -> None:

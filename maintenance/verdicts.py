@@ -217,3 +217,21 @@ def unmute(conn: Connection, ticket_id: int, now: datetime) -> None:
     conn.execute(
         "update mutes set until = least(until, %s) where ticket_id = %s and why = 'nothing_found'", (now, ticket_id)
     )
+
+
+def unmute_proposal(conn: Connection, kind: str, said: Said, now: datetime) -> None:
+    """End the silence that began when this proposal was rejected."""
+    conn.execute(
+        """update mutes set until = least(until, %s)
+           where ticket_id is null and asset_id = %s and kind = %s and mode = %s and made_at = %s""",
+        (now, said.asset_id, kind, said.mode, said.given_at),
+    )
+
+
+def mute_proposal(conn: Connection, kind: str, said: Said, until: datetime) -> None:
+    """Let the silence of this rejected proposal last until then."""
+    conn.execute(
+        """update mutes set until = greatest(until, %s)
+           where ticket_id is null and asset_id = %s and kind = %s and mode = %s and made_at = %s""",
+        (until, said.asset_id, kind, said.mode, said.given_at),
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,20 @@ from psycopg import Connection
 
 from core.database import Database
 from core.errors import Conflict, NotFound, Stale
-from maintenance import decision_path, feedback, gate, moments, policies, policy_preview, queries, review, review_queue
+from maintenance import (
+    decision_path,
+    feedback,
+    gate,
+    machine,
+    moments,
+    policies,
+    policy_preview,
+    queries,
+    review,
+    review_queue,
+    store,
+    verdicts,
+)
 from maintenance.errors import BadPolicy, BadReview, ReviewDecided
 from maintenance.gate import Standing
 from maintenance.guard import GUARD
@@ -180,19 +194,45 @@ def test_a_snooze_has_an_owner_and_ends(conn: Connection, pump: Pump) -> None:
     assert len(queue(conn, now=NOW + 25 * HOUR)) == 1
 
 
-@pytest.mark.parametrize(("why", "verdicts"), [(Rejection.NOTHING_FOUND, {"nothing_found": 1}), (Rejection.KNOWN, {})])
+@pytest.mark.parametrize(("why", "labels"), [(Rejection.NOTHING_FOUND, {"nothing_found": 1}), (Rejection.KNOWN, {})])
 def test_a_rejection_is_a_label_and_a_silence(
-    conn: Connection, pump: Pump, why: Rejection, verdicts: dict[str, int]
+    conn: Connection, pump: Pump, why: Rejection, labels: dict[str, int]
 ) -> None:
     item = proposed(conn, pump)
     with pytest.raises(BadReview):
         review.reject(conn, PLANNER, item["review_id"], why=why, reason=" ", version=1, now=NOW)
     review.reject(conn, PLANNER, item["review_id"], why=why, reason="looked at it, all well", version=1, now=NOW)
     counted = conn.execute("select verdict, count(*) from verdicts group by verdict").fetchall()
-    assert dict(counted) == verdicts
+    assert dict(counted) == labels
     again = say(conn, pump.finding(7, health=0.7))
     assert again and again.action is Action.NONE and again.reasons[0].key.startswith("muted_")
     assert queue(conn) == [] and all_tickets(conn) == []
+
+
+@pytest.mark.parametrize("why", [Rejection.NOTHING_FOUND, Rejection.SENSOR])
+def test_the_verdict_of_a_rejection_can_be_corrected(conn: Connection, pump: Pump, why: Rejection) -> None:
+    """It has no order, so there is no timeline to write on; counts and silence follow all the same."""
+    item = proposed(conn, pump)
+    review.reject(conn, PLANNER, item["review_id"], why=why, reason="looked at it, all well", version=1, now=NOW)
+    (said,) = verdicts.listed(conn)
+    assert said.ticket_id is None
+
+    def correct(verdict: str, code: str | None, at: datetime) -> None:
+        before = verdicts.get(conn, said.verdict_id)
+        given = replace(before, verdict=verdict, failure_code=code)
+        feedback.correct(conn, PLANNER, said.verdict_id, given, reason="it broke", version=before.version, now=at)
+
+    def muted(at: datetime) -> bool:
+        return machine.muted(conn, store.alarm(conn, said.alarm_id), at) is not None
+
+    assert muted(NOW + HOUR)
+    correct("confirmed", None, NOW + HOUR)
+    assert not muted(NOW + HOUR)
+    assert [each.precision for each in verdicts.precision(conn)] == [1.0]
+    assert len(verdicts.changes(conn, said.verdict_id)) == 1
+    correct("nothing_found", None, NOW + 2 * HOUR)
+    assert muted(NOW + 3 * HOUR)
+    assert [each.precision for each in verdicts.precision(conn)] == [0.0]
 
 
 def test_what_was_seen_before_a_change_cannot_be_decided(conn: Connection, pump: Pump) -> None:
