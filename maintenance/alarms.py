@@ -101,8 +101,11 @@ def same(alarm: Alarm, at: datetime, policy: Policy) -> bool:
 
 
 def in_dead_band(alarm: Alarm, *, before: float, health: float, tuning: Tuning) -> bool:
-    """Whether a deviation of an alarm that is back to normal lies within the dead band. ``before``: health then."""
-    return alarm.returned_at is not None and before - health < tuning.dead_band
+    """Whether a deviation of an alarm that is back to normal lies within the dead band. ``before``: health then.
+
+    Without a dead band (0) nothing does: also a deviation that is milder than the return before it counts.
+    """
+    return alarm.returned_at is not None and tuning.dead_band > 0 and before - health < tuning.dead_band
 
 
 def deviates(

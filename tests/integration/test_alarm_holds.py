@@ -178,6 +178,17 @@ def test_within_the_dead_band_it_does_not_come_back(conn: Connection, machine: M
     assert machine.alarm()["returns"] == 1 and machine.alarm()["returned_at"] is None
 
 
+def test_without_a_dead_band_a_milder_return_is_one_too(conn: Connection, machine: Machine) -> None:
+    """A detector may end its deviation at a health below that at which it begins the next."""
+    machine.say(0, health=0.7)
+    machine.say(0.5, active=False, health=0.8)
+    service.settle(conn, T0 + 48 * HOUR)
+    assert machine.alarm()["state"] == "cleared"
+    machine.say(48.5, health=0.9)
+    assert machine.alarm()["state"] == "active" and machine.alarm()["returned_at"] is None
+    assert machine.alarm()["returns"] == 1
+
+
 def test_a_tuning_changes_by_version(conn: Connection, machine: Machine) -> None:
     values: dict[str, float | None] = dict.fromkeys(tunings.FIELDS)
     made = tunings.save(conn, "Li", asset_class="", signal="", values=values, version=None, now=T0)

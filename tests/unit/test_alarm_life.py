@@ -154,6 +154,12 @@ def test_the_dead_band_is_below_the_health_at_the_return(health: float, inside: 
     assert not alarms.in_dead_band(deviating, before=0.75, health=health, tuning=tuning)
 
 
+@pytest.mark.parametrize("health", [0.0, 0.74, 0.75, 0.76, 1.0])
+def test_without_a_dead_band_every_deviation_counts(health: float) -> None:
+    alarm = alarms.normal(alarms.raised("a", started_at=T0, at=T0), "a", at=T0 + HOUR)
+    assert not alarms.in_dead_band(alarm, before=0.75, health=health, tuning=alarms.DEFAULT)
+
+
 def test_the_onset_is_that_of_this_deviation() -> None:
     alarm = alarms.normal(alarms.raised("a", started_at=T0 - HOUR, at=T0), "a", at=T0 + HOUR)
     again = alarms.deviates(alarm, "a", at=T0 + 3 * HOUR, started_at=T0 + 2 * HOUR)
