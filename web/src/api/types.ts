@@ -169,8 +169,14 @@ export type VerificationSignal = {
   after?: number | null;
   inside?: number | null;
 };
+export type VerificationPlot = Pick<Series, "signal_id" | "unit" | "at" | "value" | "bands"> & { code: string };
 export type Verification = {
   status: string;
+  running_h?: number | null; // of the same operating state, since the repair
+  need_h?: number | null;
+  decided_by?: string | null; // a person, in place of telemetry
+  decided_reason?: string | null;
+  plot?: VerificationPlot[];
   started_at: string;
   deadline: string | null;
   detail: Words | null;

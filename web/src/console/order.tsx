@@ -25,8 +25,10 @@ import { Triage } from "../parts/triage";
 import { MoveProblem, SendProblem, TransitionPanel, useTransition } from "../parts/transition";
 import { Contributions, reasonOf } from "../parts/why";
 import { WorkDone } from "../parts/work_done";
+import { OrderEvidence, ProofPlots } from "./order_evidence";
 
 const PLOTTED = 2;
+const PROVERS = ["engineer", "planner", "manager", "admin"];
 const DISPATCHERS = ["planner", "manager", "admin"];
 
 export default function Order({ ticketId, me }: { ticketId: number; me: Me }) {
@@ -57,8 +59,9 @@ function Detail({ ticket, me }: { ticket: Ticket; me: Me }) {
       <MergedAway ticket={ticket} />
       <div className="split">
         <div>
-          {ticket.verification && <section className="panel"><h2>{t("verify.title")}</h2><Verification ticket={ticket} /></section>}
+          {ticket.verification && <section className="panel"><h2>{t("verify.title")}</h2><Verification ticket={ticket} /><ProofPlots ticket={ticket} /></section>}
           <Why ticket={ticket} asset={asset.data} />
+          {ticket.asset && PROVERS.includes(me.role) && <OrderEvidence ticket={ticket} />}
           {ticket.description && (
             <section className="panel"><h2>{t("order.description")}</h2><p className="written">{ticket.description}</p></section>
           )}

@@ -13,6 +13,8 @@ import { ToneMark } from "./marks";
 import { Await, Bones } from "./states";
 import { sentenceOf } from "./why";
 
+const DECIDED = ["healthy", "unhealthy"];
+
 /** The guides of an order. At work, reading one is told to the API, and so is that it was followed or how much it helped. */
 export function Guide({ ticket, reader = "office" }: { ticket: Ticket; reader?: "office" | "work" }) {
   const { t, say } = useSpeech();
@@ -108,6 +110,9 @@ export function Verification({ ticket }: { ticket: Ticket }) {
         <span className="soft small">{t("verify.since", { time: moment(check.started_at, now, speech) })}</span>
       </div>
       {check.detail && <p>{say(check.detail)}</p>}
+      <HoursSeen check={check} />
+      {check.decided_by && <p>{t("verify.person", { who: check.decided_by })} {check.decided_reason}</p>}
+      {!check.decided_by && DECIDED.includes(check.status) && <p>{t("verify.telemetry")}</p>}
       {check.signals.length > 0 && (
         <ul className="stack tight">
           {check.signals.map((one) => (
@@ -122,6 +127,19 @@ export function Verification({ ticket }: { ticket: Ticket }) {
         {t("verify.explain")}
       </p>
       {check.deadline && <p className="soft small">{t("verify.deadline", { time: moment(check.deadline, now, speech) })}</p>}
+    </div>
+  );
+}
+
+/** Running hours seen of the hours that a proof needs. */
+function HoursSeen({ check }: { check: NonNullable<Ticket["verification"]> }) {
+  const speech = useSpeech();
+  const { running_h: seen, need_h: need } = check;
+  if (seen === null || seen === undefined || !need) return null;
+  return (
+    <div>
+      <p style={{ margin: 0 }}>{speech.t("verify.hours", { seen: number(seen, speech), need: number(need, speech) })}</p>
+      <div className="meter" aria-hidden="true"><i style={{ width: `${Math.min(seen / need, 1) * 100}%` }} /></div>
     </div>
   );
 }
