@@ -1,7 +1,7 @@
 // Precision per detector: how often the people who went there found what it had said.
 import { Fragment } from "react";
 import { useDetectors } from "../api/queries";
-import type { DetectorReport } from "../api/types";
+import type { DetectorReport, Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { modeName, number, percent } from "../i18n/format";
 import { VERDICTS } from "../parts/fields";
@@ -9,14 +9,15 @@ import { ToneMark } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 
 const POOR = 0.5;
+const GATE_READERS = ["planner", "manager", "admin"];
 const ENOUGH = 5; // verdicts before a low precision is worth colour
 
-export default function Detectors() {
+export default function Detectors({ me }: { me: Me }) {
   const { t } = useSpeech();
   const reports = useDetectors();
   return (
     <>
-      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div><a className="tall-link" href="#/detectors/verdicts">{t("judged.title")}</a></div>
+      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div><div className="row">{GATE_READERS.includes(me.role) && <a className="tall-link" href="#/detectors/gate">{t("gate.title")}</a>}<a className="tall-link" href="#/detectors/verdicts">{t("judged.title")}</a></div></div>
       <Await query={reports}>
         {(items) =>
           items.length === 0 ? (

@@ -27,6 +27,8 @@ const Libraries = lazy(() => import("./libraries"));
 const Verdicts = lazy(() => import("./verdicts"));
 const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
+const Gate = lazy(() => import("./gate"));
+const Week = lazy(() => import("./week"));
 const Sources = lazy(() => import("./sources"));
 const Rules = lazy(() => import("./rules"));
 const Dispatch = lazy(() => import("./dispatch"));
@@ -39,7 +41,7 @@ const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
 const System = lazy(() => import("./system"));
 
-const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "reports", "dispatch", "plans", "people", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
+const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "week", "reports", "dispatch", "plans", "people", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
 const PLANNERS: Role[] = ["planner", "manager", "admin"];
 const CREW: Role[] = [...PLANNERS, "engineer", "agent"];
 const READERS: Record<(typeof PAGES)[number], Role[]> = {
@@ -52,6 +54,7 @@ const READERS: Record<(typeof PAGES)[number], Role[]> = {
   plans: CREW,
   people: [...PLANNERS, "engineer"],
   stock: CREW,
+  week: [...PLANNERS, "engineer"],
   reports: [...PLANNERS, "engineer"],
   assets: CREW,
   sources: PLANNERS,
@@ -123,6 +126,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Review me={me} />;
     case "approvals":
       return <Approvals />;
+    case "week":
+      return <Week search={route.search} />;
     case "reports":
       return <Reports path={route.path.slice(1)} me={me} />;
     case "search":
@@ -132,7 +137,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
     case "sources":
       return <Sources />;
     case "detectors":
-      return id === "verdicts" ? <Verdicts me={me} /> : <Detectors />;
+      if (id === "gate") return <Gate me={me} />;
+      return id === "verdicts" ? <Verdicts me={me} /> : <Detectors me={me} />;
     case "dispatch":
       return <Dispatch me={me} />;
     case "plans":
