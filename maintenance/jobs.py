@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from core.jobs import every
 from maintenance import alarms_telling, gate, grouping, guard, holding, service, silence
+from maintenance.replay import marks
 from maintenance.replay.marks import witnessed
 
 
@@ -51,3 +52,8 @@ def stop_what_is_seldom_right(conn: Connection, payload: dict[str, Any], now: da
 @every(seconds=5, name="maintenance.telling")
 def tell_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     alarms_telling.settle(conn, now)
+
+
+@every(seconds=3600, name="maintenance.replay.forget")
+def forget_marks(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    marks.forget(conn)

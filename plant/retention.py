@@ -28,6 +28,7 @@ PAGES_A_BITE = 16_384  # of a native day: 128 MiB, about two million samples
 SIGNALS_A_BITE = 500  # of a columnstore day
 ROWS_A_BITE = 50_000  # of rollups
 WAVES_A_BITE = 500
+NEVER = date(1800, 1, 1)  # nothing was taken
 MARGIN = timedelta(minutes=10)  # a flush may commit so much later than it began
 # bytes on disk, measured by benchmarks.store_figures
 SAMPLE_BYTES = {Kind.NATIVE: 52, Kind.HYPERTABLE: 52, Kind.COMPRESSING: 11}
@@ -125,6 +126,15 @@ def raw_since_us(conn: Connection, signal_ids: Sequence[int]) -> int:
     return 0 if rows is None or rows[0] is None else ((rows[0] - EPOCH.date()).days + 1) * DAY_US
 
 
+def gone_before(conn: Connection) -> datetime | None:
+    """Before when the site has no raw sample of any class any more; None where some class still has its first."""
+    by_name = {tier.name: tier for tier in tiers(conn)}
+    rows = conn.execute("select site_id, signal_id, quantity, role from signals order by signal_id").fetchall()
+    groups = _groups(rows, defaultdict(dict, {row[0]: by_name for row in rows}))
+    taken = [_mark(conn, group)[0] for group in groups]
+    return from_us(((min(taken) - EPOCH.date()).days + 1) * DAY_US) if taken and min(taken) > NEVER else None
+
+
 def _all_groups(conn: Connection) -> list[_Group]:
     by_site: dict[int, dict[str, Tier]] = defaultdict(dict)
     columns = "site_id, class, raw_days, minute_days, hour_days, wave_days"
@@ -218,7 +228,7 @@ def _mark(conn: Connection, group: _Group) -> tuple[date, int]:
     row = conn.execute(
         "select through, place from retention_marks where site_id = %s and class = %s", (group.site_id, group.tier.name)
     ).fetchone()
-    return row or (date(1800, 1, 1), 0)
+    return row or (NEVER, 0)
 
 
 def _set_mark(conn: Connection, group: _Group, through: date, place: int) -> None:

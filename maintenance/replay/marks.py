@@ -4,6 +4,8 @@ findings.told_at     when a finding was acted on           (kept with the findin
 replay_marks         when time did something               witnessed, rejudged
 late_arrivals        which samples came too late           (detectors.late)
 ticket_events, …     what people did                       (kept anyway)
+
+Marks and arrivals go when retention has taken the samples of their time (``forget``).
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from psycopg import Connection
+
+from plant import retention
+from plant.times import to_us
 
 
 def witnessed(conn: Connection, name: str, now: datetime, work: Callable[[], object]) -> None:
@@ -28,6 +33,15 @@ def rejudged(conn: Connection, asset_id: int, *, from_at: datetime, until_at: da
         """insert into replay_marks (at, what, asset_id, from_at, until_at) values (%s, 'rejudged', %s, %s, %s)""",
         (now, asset_id, from_at, until_at),
     )
+
+
+def forget(conn: Connection) -> int:
+    """Delete what was kept of a time whose samples are gone: no replay begins there. Returns how many rows."""
+    before = retention.gone_before(conn)
+    if before is None:
+        return 0
+    marks = conn.execute("delete from replay_marks where at < %s", (before,)).rowcount
+    return marks + conn.execute("delete from late_arrivals where until_us < %s", (to_us(before),)).rowcount
 
 
 def _written(conn: Connection) -> int:

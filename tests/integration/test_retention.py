@@ -10,9 +10,11 @@ import numpy as np
 import psycopg
 import pytest
 
+from core import jobs
 from core.database import Database
 from ingest.keeper import Keeper
 from ingest.pipeline import Pipeline
+from maintenance import jobs as rounds  # noqa: F401 - the round that forgets
 from plant import retention, rollups, telemetry
 from plant.assets import create_asset, create_signal
 from plant.model import SampleBatch
@@ -201,6 +203,36 @@ def test_a_preview_says_what_would_go_and_takes_nothing(
     assert (sum(bite.samples for bite in bites), sum(bite.rollups for bite in bites)) == (loss.samples, loss.rollups)
     with database.tx(site_id=site) as conn:
         assert retention.preview(conn, wanted, now=NOW) == []
+
+
+def test_what_was_kept_for_a_replay_goes_with_the_last_class_of_samples(
+    database: Database, site: int, signal_ids: dict[str, int]
+) -> None:
+    days = [FIRST + day * DAY_US for day in range(14)]
+    with database.tx(site_id=site) as conn:
+        (asset_id,) = conn.execute("select asset_id from assets").fetchone() or (0,)
+        for day_us in days:
+            conn.execute("insert into replay_marks (at, what, name) values (%s, 'round', 'a')", (from_us(day_us),))
+            conn.execute(
+                "insert into late_arrivals (asset_id, signals, from_us, until_us) values (%s, %s, %s, %s)",
+                (asset_id, [signal_ids["pressure"]], day_us, day_us + DAY_US // 2),
+            )
+
+    def left() -> tuple[list[datetime], list[int]]:
+        jobs.run_periodic(database, "maintenance.replay.forget")
+        with database.tx(site_id=site) as conn:
+            marks = [row[0] for row in conn.execute("select at from replay_marks order by at")]
+            return marks, [row[0] for row in conn.execute("select from_us from late_arrivals order by from_us")]
+
+    everything = ([from_us(each) for each in days], days)
+    assert left() == everything
+    set_tiers(database, site, Tier("*", None, None, None, 5), Tier("temperature", 3, 9, 9, 5))
+    apply_all(database)
+    assert left() == everything  # the others can still be replayed
+    set_tiers(database, site, Tier("*", 5, 9, 9, 5), Tier("temperature", 3, 9, 9, 5))
+    assert left() == everything  # nothing is gone yet
+    apply_all(database)
+    assert left() == ([from_us(each) for each in days[9:]], days[9:])
 
 
 def test_nothing_that_was_measured_goes_unasked(database: Database, site: int, signal_ids: dict[str, int]) -> None:
