@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +16,14 @@ from core.errors import MillwrightError
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """``module:function`` is called with the remaining arguments and returns the exit code."""
+    """``module:function`` is called with the remaining arguments and returns the exit code.
+
+    ``failed``: the exit code when it could not run, another one where 1 is an answer.
+    """
 
     target: str
     summary: str
+    failed: int = 1
 
 
 VERBS = {
@@ -50,7 +55,7 @@ VERBS = {
     "plans": Verb("api.commands.plans:plans", "job plans and plans as text: export, diff, apply"),
     "assets": Verb("api.commands.assets:assets", "assets and signals from and to CSV or Excel; with a dry run"),
     "library": Verb("api.commands.assets:library_verb", "check a failure-mode library file"),
-    "replay": Verb("api.commands.replay:replay", "recorded weeks again in a sandbox, and what comes out otherwise"),
+    "replay": Verb("api.commands.replay:replay", "recorded weeks again in a sandbox, and what comes out otherwise", 2),
     "backtest": Verb("api.commands.backtest:backtest", "what a maintenance policy would have done, beside what failed"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
@@ -63,7 +68,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; errors of ours are one sentence and exit code 1."""
+    """Run one verb; errors of ours are one sentence and the verb's exit code for them, 1 if it says nothing else."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -76,9 +81,14 @@ def main(argv: list[str] | None = None) -> int:
         return _load(verb)(arguments[1:])
     except MillwrightError as error:
         print(f"millwright: {error.message}", file=sys.stderr)
-        return 1
+        return verb.failed
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        if verb.failed == 1:
+            raise
+        traceback.print_exc()  # Python's own exit code would be 1
+        return verb.failed
 
 
 def _load(verb: Verb) -> Callable[[list[str]], int]:

@@ -34,7 +34,7 @@ TOLD_S = 5.0  # progress is told this often
 
 
 def replay(argv: list[str]) -> int:
-    """Run the weeks again. 0 = as it was live; 1 = something is otherwise."""
+    """Run the weeks again. 0 = as it was live; 1 = something is otherwise; errors are raised (exit code 2)."""
     asked = _parser().parse_args(argv)
     instance = instance_of(settings())
     up.wire()
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="millwright replay",
         description="Run recorded weeks again in a sandbox and show what comes out otherwise than it was live.",
+        epilog="exit code: 0 = as it was live, 1 = something is otherwise, 2 = it could not run, 130 = interrupted",
     )
     parser.add_argument("--from", dest="since", type=_time, help="compare from here on (default: the first sample)")
     parser.add_argument("--to", dest="until", type=_time, help="until here (default: now)")

@@ -51,9 +51,10 @@ def opened(live: Database, admin_dsn: str, site_id: int, *, keeping: Keeping = K
     name = f"{PREFIX}{os.getpid()}_{next(COUNT)}"
     with _admin(admin_dsn) as admin:
         _sweep(admin)
-        admin.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(_owner(live))))
+        create = sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(_owner(live)))
         made = None
         try:
+            admin.execute(create)  # Ctrl-C may come when it is done and not yet said
             made = _database(live, name)
             migrate(made.owner_dsn)
             copy_masters(live, make_conninfo(admin_dsn, dbname=name), site_id)
@@ -61,7 +62,7 @@ def opened(live: Database, admin_dsn: str, site_id: int, *, keeping: Keeping = K
         finally:
             if made is not None:
                 made.close()
-            if keeping is Keeping.KEEP:
+            if made is not None and keeping is Keeping.KEEP:
                 admin.execute(sql.SQL("comment on database {} is {}").format(sql.Identifier(name), sql.Literal(KEPT)))
             else:
                 _drop(admin, name)
