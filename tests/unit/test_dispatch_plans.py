@@ -16,7 +16,7 @@ from tickets.dispatch.board import Board
 from tickets.dispatch.check import violations
 from tickets.dispatch.explain import why, why_left
 from tickets.dispatch.greedy import finished, greedy
-from tickets.dispatch.model import Engineer, Job, Need, Place, Plan, Problem, Span, Visit, cost
+from tickets.dispatch.model import Need, Plan, Problem, cost
 from tickets.dispatch.run import Maker
 
 SMALL = weeks.week(3, jobs=30, people=5, days=2)
@@ -132,17 +132,3 @@ def test_nothing_to_plan_is_no_trouble() -> None:
     assert optimise.optimised(empty, seconds=0.5, seed=1).plan() == Plan(())
     alone = Problem((), SMALL.jobs[:3], 86_400)
     assert len(finished(optimise.optimised(alone, seconds=0.5, seed=1)).left) == 3
-
-
-def test_where_there_are_no_distances_who_is_free_works_too() -> None:
-    here, day = Place(0, 0), Span(0, 8 * 3600)
-    crew = tuple(Engineer(number, f"E{number}", here, {}, (day,)) for number in range(1, 5))
-    jobs = tuple(Job(number, f"J{number}", here, 3600, due_s=0 if number == 1 else None) for number in range(1, 13))
-    problem = Problem(crew, jobs, 8 * 3600)
-    hours = [(job.job_id, 3600 * (job.job_id % 8)) for job in jobs]
-    alone = Plan(tuple(Visit(job_id, 1 + job_id // 9, start, start + 3600) for job_id, start in hours))
-    assert violations(problem, alone) == []
-    made = run.make(problem, seconds=1)
-    for plan in (made.plan, greedy(problem)):
-        assert set(Counter(visit.engineer_id for visit in plan.visits).values()) == {3}
-        assert cost(problem, plan) < cost(problem, alone)

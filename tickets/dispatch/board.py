@@ -270,11 +270,11 @@ class Board:
 
     def _move(self, job: Job, start: int, gaps: tuple[Gap, ...]) -> Move:
         costs = self.problem.costs
-        total = costs.ending(job, start + job.duration_s) + sum(gap.detour_s for gap in gaps)
+        total = costs.lateness(job, start + job.duration_s) + sum(gap.detour_s for gap in gaps)
         for gap in gaps:
             for other, later in self._pushed(self.tours[gap.tour], gap.position, job, start):
                 them = self.jobs[other]
-                total += costs.ending(them, later + them.duration_s) - costs.ending(them, self.end(other))
+                total += costs.lateness(them, later + them.duration_s) - costs.lateness(them, self.end(other))
         return Move(total, start, gaps)
 
     def _together(self, job: Job, mine: list[Gap], theirs: list[Gap]) -> Iterator[Move]:

@@ -52,9 +52,7 @@ def _nearest(board: Board, job: Job) -> Move | None:
     costs = board.problem.costs
 
     def late_then_far(move: Move) -> tuple[int, int, int]:
-        late = costs.lateness(job, move.start_s + job.duration_s)
-        waiting = costs.ending(job, move.start_s + job.duration_s) - late
-        return late, sum(gap.detour_s for gap in move.gaps) + waiting, move.start_s
+        return costs.lateness(job, move.start_s + job.duration_s), sum(gap.detour_s for gap in move.gaps), move.start_s
 
     return min(ends, default=None, key=late_then_far)
 
@@ -104,4 +102,4 @@ def _cost(board: Board, tour: Tour, order: list[int], starts: dict[int, int]) ->
     stops = [tour.engineer.home, *(board.jobs[job_id].place for job_id in order), tour.engineer.home]
     travel = sum(board.way(a, b) for a, b in pairwise(stops))
     jobs = [board.jobs[job_id] for job_id in order]
-    return travel + sum(board.problem.costs.ending(job, starts[job.job_id] + job.duration_s) for job in jobs)
+    return travel + sum(board.problem.costs.lateness(job, starts[job.job_id] + job.duration_s) for job in jobs)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from tickets.model import Text
 
 DETOUR = 1.3  # ways against the straight line
-LONGEST_WAIT_S = 14 * 86_400  # with being late it still costs less than being left over
 KEPT_SHARE = 0.9  # being late never costs more than this share of leaving the job over
 
 
@@ -86,23 +85,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """By priority: seconds of travel for a second's delay, and for a job left over; ``wait`` for a second until a job
-    ends at all, so little that it settles only whom and when travel and delay leave open: who is free goes first.
-    """
+    """By priority: seconds of travel for a second's delay, and for a job left over."""
 
     late: Mapping[int, float] = field(default_factory=lambda: {1: 2.0, 2: 1.0, 3: 0.4, 4: 0.2, 5: 0.1})
     left: Mapping[int, int] = field(default_factory=lambda: {1: 80_000, 2: 60_000, 3: 40_000, 4: 30_000, 5: 20_000})
-    wait: float = 0.001
 
     def lateness(self, job: Job, end_s: int) -> int:
         """What it costs that ``job`` ends then."""
         if job.due_s is None or end_s <= job.due_s:
             return 0
         return min(ceil(self.late[job.priority] * (end_s - job.due_s)), int(KEPT_SHARE * self.left[job.priority]))
-
-    def ending(self, job: Job, end_s: int) -> int:
-        """What it costs that ``job`` ends then and not at once: its delay, and a little for all the waiting."""
-        return self.lateness(job, end_s) + int(self.wait * min(max(end_s, 0), LONGEST_WAIT_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +161,7 @@ def ways(problem: Problem, plan: Plan) -> int:
 
 
 def cost(problem: Problem, plan: Plan) -> int:
-    """Travel, delays, waiting and jobs left over, in seconds of travel. A job is done only with its whole crew."""
+    """Travel, delays and jobs left over, in seconds of travel. A job counts as done only with its whole crew."""
     ends: dict[int, list[int]] = {}
     for visit in plan.visits:
         ends.setdefault(visit.job_id, []).append(visit.end_s)
@@ -177,7 +169,7 @@ def cost(problem: Problem, plan: Plan) -> int:
     for job in problem.jobs:
         done = ends.get(job.job_id, [])
         if len(done) >= job.crew:
-            total += problem.costs.ending(job, max(done))
+            total += problem.costs.lateness(job, max(done))
         else:
             total += problem.costs.left[job.priority]
     return total

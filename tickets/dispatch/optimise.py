@@ -1,4 +1,4 @@
-"""The optimiser's rounds: fill, route, move the crews, spread, route again; what it hands back keeps every hard rule.
+"""The optimiser's rounds: fill, route, move the crews, route again; what it hands back keeps every hard rule.
 
 Everything here runs in a child (``tickets.dispatch.worker``) that is killed when it overstays.
 """
@@ -12,11 +12,10 @@ from tickets.dispatch import vrp
 from tickets.dispatch.board import Board
 from tickets.dispatch.check import violations
 from tickets.dispatch.greedy import two_opt
-from tickets.dispatch.model import Job, Problem, cost
+from tickets.dispatch.model import Problem, cost
 
 SHARES = (0.5, 0.0, 1.0, 0.5, 0.25, 0.75)  # where jobs that wait for one another meet, round by round
 LEAST_S = 0.4
-SPREAD_SHARE = 0.15  # of a round
 
 Heard = Callable[[Board], None]
 
@@ -42,34 +41,12 @@ def bettered(board: Board, *, seconds: float, seed: int, heard: Heard | None = N
         found = vrp.improved(best, seconds=left / (len(SHARES) - number), seed=seed + number, share=share)
         found.fill()
         _move_crews(found)
-        _spread(found, until=time.monotonic() + SPREAD_SHARE * left / (len(SHARES) - number))
         total = cost(found.problem, found.plan())
         if total < lowest and not violations(found.problem, found.plan()):
             best, lowest = found, total
             if heard is not None:
                 heard(best)
     return best
-
-
-def _spread(board: Board, *, until: float) -> None:
-    """Put jobs that end late where they cost less now: routing knows ways and delays, not who is free meanwhile."""
-    for job in sorted(board.problem.jobs, key=lambda each: -board.starts.get(each.job_id, 0)):
-        if time.monotonic() > until:
-            return
-        loose = job.crew == 1 and job.job_id not in board.kept and not board.followers.get(job.job_id)
-        if loose and not job.frozen and job.job_id in board.starts:
-            _put_anew(board, job)
-
-
-def _put_anew(board: Board, job: Job) -> None:
-    before, standing = cost(board.problem, board.plan()), board.copy()
-    board.take(job.job_id)
-    board.compact()
-    move = board.best(job)
-    if move is not None:
-        board.put(job, move)
-    if move is None or cost(board.problem, board.plan()) >= before:
-        board.become(standing)
 
 
 def _move_crews(board: Board) -> None:
@@ -80,4 +57,11 @@ def _move_crews(board: Board) -> None:
             continue
         if any(other in board.starts for other in board.followers.get(job.job_id, ())):
             continue  # it would take them with it
-        _put_anew(board, job)
+        before, standing = cost(board.problem, board.plan()), board.copy()
+        board.take(job.job_id)
+        board.compact()
+        move = board.best(job)
+        if move is not None:
+            board.put(job, move)
+        if move is None or cost(board.problem, board.plan()) >= before:
+            board.become(standing)

@@ -100,7 +100,7 @@ def _pieces(board: Board, job: Job, share: float) -> Iterator[Piece]:
     prize = board.problem.costs.left[job.priority]
     for span in _stretches(board, job, floor, _ceiling(board, job, share)):
         middle = (span.begins_s + span.ends_s) // 2 + job.duration_s
-        yield Piece(job, 0, span, max(prize - board.problem.costs.ending(job, middle), 1), required=False)
+        yield Piece(job, 0, span, max(prize - board.problem.costs.lateness(job, middle), 1), required=False)
 
 
 def _floor(board: Board, job: Job, share: float) -> int | None:
