@@ -13,7 +13,7 @@ ENTRY = re.compile(r'^  "(?P<key>[\w.-]+)": "(?P<text>(?:[^"\\]|\\.)*)",$', re.M
 BLANK = re.compile(r"\{\w+\}")
 CHINESE = re.compile(r"[一-鿿]")
 # Neither language has another word for these.
-SAME_IN_BOTH = {"app.name", "clock.factor", "prediction.range", "sched.at", "sla.why"}
+SAME_IN_BOTH = {"app.name", "clock.factor", "prediction.range", "proof.size", "sched.at", "sla.why"}
 
 
 def dictionary(language: str) -> dict[str, str]:
