@@ -20,7 +20,7 @@ from tickets.ticket_rows import SELECT, read_ticket
 
 MOST_ID = 2**31 - 1
 MATCHES = 20_000
-LOOKED_AT, COMMON = 500, 0.02
+LOOKED_AT, COMMON = 2000, 0.003
 REACH = 20_000  # tickets that fit otherwise and whose text is read, before the text index is asked after all
 REF = re.compile(r"\b[A-Za-z]{2,3}-\d{4}-(\d{5,})\b", re.ASCII)
 CHOSEN: LiteralString = """with chosen as materialized (
@@ -148,8 +148,8 @@ def _beyond(conn: Connection, wanted: Filter, before: int) -> int | None:
 
 
 def _is_common(conn: Connection, text: str, before: int) -> bool:
-    """Whether two in a hundred hold it, by the newest few hundred before this one: reading backwards a page of them is
-    met sooner than by the text index, which gathers all of a part of the list."""
+    """Whether three in a thousand hold it, by the newest few thousand before this one: reading backwards among what fits
+    otherwise a page of them is met soon, where the text index would gather them from everywhere."""
     row = conn.execute(
         """select count(*) filter (where hit), count(*) from (
              select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s
