@@ -148,8 +148,8 @@ def _beyond(conn: Connection, wanted: Filter, before: int) -> int | None:
 
 
 def _is_common(conn: Connection, text: str, before: int) -> bool:
-    """Whether three in a thousand hold it, by the newest few thousand before this one: reading backwards among what fits
-    otherwise a page of them is met soon, where the text index would gather them from everywhere."""
+    """Whether three in a thousand hold it, by the newest few thousand before this one: reading backwards among what
+    fits otherwise a page of them is met soon, where the text index would gather them from everywhere."""
     row = conn.execute(
         """select count(*) filter (where hit), count(*) from (
              select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s
