@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import Connection
 
 from api import identity
-from core import clock
+from core import clock, locks
 from core.database import Database, migrate, refuse_unsafe_role
 from core.settings import Settings
 from tickets import seed
@@ -26,7 +26,7 @@ def first_start(database: Database, settings: Settings) -> bool:
     """
     with database.tx() as conn:
         refuse_unsafe_role(conn)
-        conn.execute("select pg_advisory_xact_lock(7418530)")
+        conn.execute("select pg_advisory_xact_lock(%s)", (locks.FIRST,))
         if conn.execute("select 1 from sites limit 1").fetchone():
             return False
         site_id = make_site(conn, code=settings.site, name=settings.site_name, timezone=settings.timezone)

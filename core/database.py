@@ -16,6 +16,7 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from core import locks
 from core.deadline import Watchdog
 from core.errors import ConfigError, Unavailable
 
@@ -255,7 +256,7 @@ def migrate(owner_dsn: str, *, to: str = "head") -> str:
         creator=lambda: psycopg.connect(owner_dsn, connect_timeout=CONNECT_S),
     )
     with engine.connect() as connection:
-        connection.exec_driver_sql("select pg_advisory_lock(7418529)")
+        connection.exec_driver_sql(f"select pg_advisory_lock({locks.MIGRATING})")
         connection.commit()
         ensure_roles(connection.connection.driver_connection)  # type: ignore[arg-type]
         connection.commit()
@@ -263,7 +264,7 @@ def migrate(owner_dsn: str, *, to: str = "head") -> str:
         command.upgrade(config, to)
         connection.commit()
         row = connection.exec_driver_sql("select version_num from alembic_version").fetchone()
-        connection.exec_driver_sql("select pg_advisory_unlock(7418529)")
+        connection.exec_driver_sql(f"select pg_advisory_unlock({locks.MIGRATING})")
     engine.dispose()
     return str(row[0]) if row else "none"
 

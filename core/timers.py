@@ -19,7 +19,7 @@ from enum import StrEnum
 import psycopg
 from psycopg import Connection
 
-from core import clock, log
+from core import clock, locks, log
 from core.database import APP, Database, Line, site_ids, use_site
 from core.errors import ConfigError
 
@@ -44,7 +44,6 @@ class DuplicateTimer(ConfigError):
 
 
 TIMERS: dict[str, Ring] = {}
-LOCK = 7_418_530  # of the one who rings
 TRY = {
     Role.LEAD: "pg_try_advisory_lock(%s)",
     Role.STAND_BY: "pg_try_advisory_xact_lock(%s)",
@@ -116,7 +115,7 @@ class Watch:
     def _may_ring(self, conn: Connection) -> bool:
         """A leader holds its lock until its session ends, and takes it again and again at no cost (it counts); who
         stands by holds it for a transaction."""
-        row = conn.execute(f"select {TRY[self._role]}", (LOCK,)).fetchone()
+        row = conn.execute(f"select {TRY[self._role]}", (locks.TIMERS,)).fetchone()
         return bool(row and row[0])
 
     @staticmethod

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg import Connection
 
-from core import log
+from core import locks, log
 from core.database import INGEST, Database, use_site
 from core.settings import settings
 from edge.errors import SourceConfig
@@ -26,7 +26,6 @@ from plant.offers import Offer
 
 EVERY_S = 1.0
 DEVICE = "millwright"
-TURN = 7418530  # key of the advisory lock: one process connects
 MOST_WAITING = 10_000  # things told that wait for the database; the oldest go first
 
 
@@ -136,7 +135,7 @@ class Connectors:
             row = self._turn.execute(
                 """select exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
                      and objid = %s) or pg_try_advisory_lock(%s)""",
-                (TURN, TURN),
+                (locks.SOURCES, locks.SOURCES),
             ).fetchone()
         except psycopg.Error:
             self._let_go()

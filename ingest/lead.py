@@ -11,11 +11,9 @@ from typing import LiteralString
 import psycopg
 from psycopg import Connection
 
+from core import locks
 from core.database import INGEST, Database
 from core.errors import Unavailable
-
-LEAD = 7418531  # keys of advisory locks
-ALIVE = 7418532
 
 
 class Lead:
@@ -37,9 +35,9 @@ class Lead:
                 self._conn = self._database.connect(role=INGEST)
             with self._database.watch(self._conn):
                 if not self.held:
-                    self.held = _try(self._conn, "select pg_try_advisory_lock(%s)", LEAD)
+                    self.held = _try(self._conn, "select pg_try_advisory_lock(%s)", locks.LEAD)
                 if not self._alive:
-                    self._alive = _try(self._conn, "select pg_try_advisory_lock(%s, %s)", ALIVE, self._worker)
+                    self._alive = _try(self._conn, "select pg_try_advisory_lock(%s, %s)", locks.ALIVE, self._worker)
                 self._conn.execute("select 1")  # the connection, and so the locks, are still ours
         except (psycopg.Error, Unavailable, OSError):
             self.give_up()
@@ -52,7 +50,7 @@ class Lead:
         row = conn.execute(
             """select count(distinct objid) from pg_locks where locktype = 'advisory' and classid = %s and granted
                  and database = (select oid from pg_database where datname = current_database())""",
-            (ALIVE,),
+            (locks.ALIVE,),
         ).fetchone()
         return bool(row and row[0] >= self.workers)
 

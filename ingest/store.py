@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import Connection, sql
 
+from core import locks
 from ingest.resolve import RELEASABLE, Bound, Entry, Snapshot, Standing
 from ingest.signatures import Key, Signing
 from plant.binary import PG_EPOCH_US, unpack
@@ -20,7 +21,7 @@ from plant.telemetry import DAY_US, from_us
 from plant.units import IDENTITY, UnknownQuantity, UnknownUnit, WrongUnit, conversion
 
 DETAIL_CHARS = 500
-UNNUMBERED, SLOTS = 7418533, 64  # advisory locks
+SLOTS = 64  # of the lock on samples without a number
 MessageKey = tuple[int, str, str, int]  # site, source, epoch, seq
 EpochKey = tuple[int, str, str]
 
@@ -181,7 +182,7 @@ def one_at_a_time(conn: Connection, sources: Iterable[tuple[int, str]]) -> None:
     """
     slots = sorted({crc32(f"{site_id}/{source}".encode()) % SLOTS for site_id, source in sources})
     if slots:
-        conn.execute("select pg_advisory_xact_lock(%s, slot) from unnest(%s::int[]) as slot", (UNNUMBERED, slots))
+        conn.execute("select pg_advisory_xact_lock(%s, slot) from unnest(%s::int[]) as slot", (locks.UNNUMBERED, slots))
 
 
 def compact_ledger(conn: Connection, *, older_than: timedelta) -> int:

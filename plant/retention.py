@@ -17,12 +17,12 @@ from datetime import date, datetime, timedelta
 
 from psycopg import Connection
 
+from core import locks
 from plant import engine
 from plant.engine import Kind
 from plant.tiers import DEFAULT, EVERYTHING, Tier, check, first_kept, tier_of
 from plant.times import DAY_US, EPOCH, from_us
 
-ONE_AT_A_TIME = 7_418_531  # advisory lock: two workers need not do it both
 DAYS_A_BITE = 4
 PAGES_A_BITE = 16_384  # of a native day: 128 MiB, about two million samples
 SIGNALS_A_BITE = 500  # of a columnstore day
@@ -100,7 +100,7 @@ def preview(conn: Connection, wanted: Iterable[Tier], *, now: datetime) -> list[
 
 def apply(conn: Connection, *, now: datetime) -> Applied:
     """Take one bite of what no tier keeps any more; to be called, each in its transaction, until ``more`` is False."""
-    row = conn.execute("select pg_try_advisory_xact_lock(%s)", (ONE_AT_A_TIME,)).fetchone()
+    row = conn.execute("select pg_try_advisory_xact_lock(%s)", (locks.RETENTION,)).fetchone()
     if not (row and row[0]):
         return Applied()
     groups = _all_groups(conn)

@@ -112,14 +112,14 @@ def _matching(conn: Connection, wanted: Filter, before: int, limit: int) -> list
         if beyond is None:
             return found
         before = beyond
-    pattern, enough = _pattern(rare or wanted.q), limit
+    pattern = _pattern(rare or wanted.q)
     while len(found) < limit:
-        rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, enough)).fetchall()
+        rows = conn.execute("select ticket_matches(%s, %s, %s)", (pattern, before, MATCHES)).fetchall()
         ids = [row[0] for row in rows]
         found += _rows(conn, wanted, before, limit - len(found), among=ids)
-        if len(ids) < enough:
+        if len(ids) < MATCHES:
             break
-        before, enough = ids[-1], MATCHES
+        before = ids[-1]
     return found
 
 
@@ -148,8 +148,8 @@ def _beyond(conn: Connection, wanted: Filter, before: int) -> int | None:
 
 
 def _is_common(conn: Connection, text: str, before: int) -> bool:
-    """Whether three in a thousand hold it, by the newest few thousand before this one: reading backwards among what fits
-    otherwise a page of them is met soon, where the text index would gather them from everywhere."""
+    """Whether three in a thousand hold it, by the newest few thousand before this one; by the text index that many
+    would be read from everywhere, and backwards a page of them is met soon."""
     row = conn.execute(
         """select count(*) filter (where hit), count(*) from (
              select (ref || ' ' || title || ' ' || description) ilike %s as hit from tickets where ticket_id < %s

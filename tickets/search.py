@@ -16,6 +16,7 @@ from typing import Any, LiteralString
 
 from psycopg import Connection
 
+from core import locks
 from core.jobs import every
 from tickets import search_text
 from tickets.search_text import Word
@@ -26,7 +27,6 @@ CANDIDATES = 200  # of each kind and stage, newest first
 KINDS = ("ticket", "asset", "article", "engineer")
 ENOUGH = 60  # among the newest: older ones are not looked for, but by their headings
 TITLE_BONUS = 1.0
-INDEXING = 7418541  # advisory lock: one indexer a site
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def index(conn: Connection, *, most: int = BATCH) -> int:
     """Bring at most ``most`` stale entries up to date; returns how many there were. 0 while somebody else does it."""
     if conn.execute("select 1 from search_dirty limit 1").fetchone() is None:
         return 0
-    row = conn.execute("select pg_try_advisory_xact_lock(%s, current_site())", (INDEXING,)).fetchone()
+    row = conn.execute("select pg_try_advisory_xact_lock(%s, current_site())", (locks.INDEXING,)).fetchone()
     if not (row and row[0]):
         return 0
     stale = conn.execute(

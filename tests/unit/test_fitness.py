@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from core import locks
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("core", "plant", "edge", "ingest", "detectors", "maintenance", "tickets", "api", "simulators")
 LONGEST_FILE = 450
@@ -42,6 +44,13 @@ def test_only_the_clock_reads_the_time_of_day() -> None:
 
 def test_nothing_is_unpickled_or_evaluated() -> None:
     assert offenders(r"\bimport pickle\b|\bpickle\.loads?\b|(?<![\w.])eval\(|yaml\.load\(", allowed=set()) == []
+
+
+def test_no_two_parts_take_the_same_advisory_lock() -> None:
+    numbers = [value for name, value in vars(locks).items() if name.isupper()]
+    assert len(numbers) > 5 and len(set(numbers)) == len(numbers)
+    assert offenders(r"\b74_?18_?\d{3}\b|\b7_418_\d{3}\b", allowed={"core/locks.py"}) == []
+    assert offenders(r"advisory(_xact)?_lock\(\d", allowed=set()) == []
 
 
 def test_files_stay_short() -> None:
