@@ -141,7 +141,10 @@ def apply(
 
 
 def undo(conn: Connection, actor: Actor, bulk_id: int, *, now: datetime) -> list[Row]:
-    """Take each ticket back by new events, one by one. Raises NotFound, NotAllowed, AlreadyUndone."""
+    """Take each ticket back by new events, one by one; if every one is refused it may be tried again.
+
+    Raises NotFound, NotAllowed, AlreadyUndone.
+    """
     user_id, results, undone_at = one(
         conn,
         "select user_id, results, undone_at from bulk_changes where bulk_id = %s for update",
@@ -152,8 +155,10 @@ def undo(conn: Connection, actor: Actor, bulk_id: int, *, now: datetime) -> list
         raise NotAllowed("Only who made this change, or a manager, takes it back.")
     if undone_at is not None:
         raise AlreadyUndone
-    conn.execute("update bulk_changes set undone_at = %s where bulk_id = %s", (now, bulk_id))
-    return [_taken_back(conn, actor, each, now) for each in results]
+    rows = [_taken_back(conn, actor, each, now) for each in results]
+    if any(row.refused is None for row in rows):
+        conn.execute("update bulk_changes set undone_at = %s where bulk_id = %s", (now, bulk_id))
+    return rows
 
 
 def _distinct(chosen: Sequence[Chosen]) -> list[Chosen]:

@@ -9,7 +9,7 @@ from psycopg import Connection
 
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, World
-from tickets import bulk, chain, service, store
+from tickets import bulk, chain, fields, service, store
 from tickets.bulk import AlreadyUndone, BulkRefused, Chosen, How
 from tickets.errors import InvalidFields
 from tickets.model import Ticket
@@ -83,6 +83,20 @@ def test_undo_takes_back_by_new_events_and_spares_what_changed_since(conn: Conne
     assert store.get(conn, tickets[1].ticket_id).title == "Mine"
     with pytest.raises(AlreadyUndone):
         bulk.undo(conn, world.planner, bulk_id, now=LATER)
+
+
+def test_an_undo_that_is_refused_for_every_ticket_is_not_used_up(conn: Connection, world: World) -> None:
+    kept = fields.define(conn, key="batch", label={"en": "Batch", "zh": "批次"}, type="text")
+    ticket = orders(conn, world, 1)[0]
+    tickets = [service.patch(conn, world.planner, ticket.ticket_id, changes={"fields": {"batch": "a"}}, now=NOW)]
+    changes = {"set": {"priority": 1, "fields": {"batch": "b"}}}
+    bulk_id, _ = bulk.apply(conn, world.planner, chosen=all_of(tickets), changes=changes, how=How.ALL, now=LATER)
+    fields.retire(conn, kept.field_id or 0, at=LATER)
+    assert [row.refused is None for row in bulk.undo(conn, world.planner, bulk_id, now=LATER)] == [False]
+    assert store.get(conn, ticket.ticket_id).priority == 1
+    fields.retire(conn, kept.field_id or 0, at=None)
+    assert [row.refused for row in bulk.undo(conn, world.planner, bulk_id, now=LATER)] == [None]
+    assert store.get(conn, ticket.ticket_id).priority == 3
 
 
 def test_a_skill_is_set_a_mode_named_once_and_both_taken_back(conn: Connection, world: World) -> None:

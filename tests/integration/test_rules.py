@@ -197,6 +197,18 @@ def test_a_rule_without_end_that_nobody_could_foresee_is_stopped_and_named(
     assert len(store.find(conn, store.Filter(), limit=200).items) == before + 1
 
 
+def test_a_rule_beside_a_circle_stays_enabled(conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endless, "refuse", lambda _: None)
+    create = {"do": "create", "kind": "incident", "title": "Again {ticket.title}", "asset": "none"}
+    tag = {"do": "tag", "add": ["seen"]}
+    beside = enabled(conn, "beside", rule("opened", then=[tag], limits={"per_minute": 1000}))
+    circle = enabled(conn, "circle", rule("opened", then=[create], limits={"per_minute": 1000}))
+    incident(conn, world)
+    assert rules.store.get(conn, circle).status == "stopped"
+    assert rules.store.get(conn, beside).status == "enabled"
+    assert sorted(outcomes(conn, beside)) == sorted([Outcome.DONE] * 10 + [Outcome.ENDLESS])
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_any_set_of_rules_ends(conn: Connection, world: World, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Random rules that wake each other: bounded depth, once a ticket and chain, and timelines that hold."""

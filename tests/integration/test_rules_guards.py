@@ -293,6 +293,21 @@ def test_a_split_off_order_waits_with_the_one_that_it_comes_from(
     refuse(conn, world, half.ticket_id)
 
 
+@pytest.mark.parametrize("cost", ["ticket.cost", "ticket['cost']", "ticket . cost"])
+def test_however_a_guard_names_the_cost_it_sees_the_familys(
+    conn: Connection, world: World, manager: Actor, cost: str
+) -> None:
+    guard(
+        conn, manager, **{"if": f"{cost} > 1000", "approval": {"topic": "finance", "role": "manager", "amount": cost}}
+    )
+    whole = order(conn, world, cost=600)
+    half = merging.split(conn, world.planner, whole.ticket_id, seqs=[1], title="Half", now=NOW).ticket
+    half = spend(conn, world, walk(conn, world.planner, half, "accepted", "arrived"), 600)
+    assert len(approvals.of(conn, half.ticket_id)) == 1
+    with pytest.raises(NeedsApproval):
+        service.assign(conn, world.planner, whole.ticket_id, assignee_id=world.lin_id, now=NOW)
+
+
 def test_two_halves_below_the_limit_are_dear_together(conn: Connection, world: World, manager: Actor) -> None:
     guard(conn, manager)
     whole = order(conn, world, cost=600)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from api import up
 from core.embedded import EmbeddedServer
 from tests import file_kit as kit
 from tests.api_world import API, World, cloned, living, seeded, ticket
-from tests.web.conftest import DEADLINE_MS, DESKTOP
+from tests.web.conftest import DEADLINE_MS
+from tests.web.windows import signed_in, watched
 from tickets.hooks import hooks
 
 pytestmark = pytest.mark.web
@@ -32,24 +32,15 @@ def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def window(chromium: Browser, world: World) -> Iterator[Page]:
     """A manager's window, signed in."""
-    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    page.goto(f"{world.address}/#/link/{world.link('manager')}")
-    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
-    yield page
-    context.close()
+    with signed_in(chromium, world, "manager") as page:
+        yield page
 
 
 @pytest.fixture
 def manager(window: Page) -> Iterator[Page]:
     """The window; at the end no script may have failed and axe has nothing to say."""
-    errors: list[str] = []
-    window.on("pageerror", lambda error: errors.append(str(error)))
-    yield window
-    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-    assert errors == []
+    with watched(window) as page:
+        yield page
 
 
 def test_a_guide_is_written_previewed_published_and_compared(world: World, manager: Page) -> None:

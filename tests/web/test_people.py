@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from core.embedded import EmbeddedServer
 from tests.api_world import API, World, cloned, living, seeded
-from tests.web.conftest import DEADLINE_MS, DESKTOP
+from tests.web.conftest import DEADLINE_MS
+from tests.web.windows import accessible, signed_in
 
 pytestmark = pytest.mark.web
 expect.set_options(timeout=DEADLINE_MS)
@@ -25,19 +25,8 @@ def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def manager(chromium: Browser, world: World) -> Iterator[Page]:
     """A manager's window, signed in."""
-    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    page.goto(f"{world.address}/#/link/{world.link('manager')}")
-    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
-    yield page
-    context.close()
-
-
-def clean(page: Page) -> None:
-    """Axe has nothing to say."""
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    with signed_in(chromium, world, "manager") as page:
+        yield page
 
 
 def test_an_engineers_terms_are_edited_and_anothers_change_is_shown(world: World, manager: Page) -> None:
@@ -61,7 +50,7 @@ def test_an_engineers_terms_are_edited_and_anothers_change_is_shown(world: World
     manager.get_by_role("button", name="Save", exact=True).click()
     expect(manager.get_by_role("alert")).to_contain_text("Planner changed this meanwhile")
     expect(manager.get_by_role("alert")).to_contain_text("30 / 0 m")
-    clean(manager)
+    accessible(manager)
     manager.get_by_role("button", name="Go on with mine").click()
     with manager.expect_response(lambda answer: answer.request.method == "PUT" and answer.ok):
         manager.get_by_role("button", name="Save", exact=True).click()
@@ -91,7 +80,7 @@ def test_a_team_is_made_and_changed(world: World, manager: Page) -> None:
     manager.get_by_role("heading", name="New team").click()
     manager.get_by_role("button", name="Save", exact=True).click()
     expect(manager.get_by_role("row", name="Hall 1")).to_contain_text("Requester")
-    clean(manager)
+    accessible(manager)
     manager.get_by_role("button", name="Change Hall 1").click()
     manager.get_by_role("combobox", name="Members").click()
     manager.get_by_role("option", name="Planner (planner)").click()
@@ -119,7 +108,7 @@ def test_a_background_refetch_does_not_wipe_a_calendar_form(world: World, manage
     manager.get_by_role("button", name="Save", exact=True).click()
     expect(manager.get_by_role("alert")).to_contain_text("manager changed this meanwhile")
     expect(manager.get_by_label("Monday")).to_have_value("07:00-11:00")
-    clean(manager)
+    accessible(manager)
     manager.get_by_role("button", name="Take what stands there").click()
     expect(manager.get_by_label("Monday")).not_to_have_value("07:00-11:00")
 
@@ -131,4 +120,4 @@ def test_a_drafts_differences_are_drawn_and_named(world: World, manager: Page) -
     manager.get_by_role("button", name="Edit a draft").click()
     manager.get_by_role("button", name="Remove Put on hold").first.click()
     expect(drawn.get_by_role("img")).to_contain_text("removed: Put on hold")
-    clean(manager)
+    accessible(manager)

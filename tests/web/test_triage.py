@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from core.clock import wall_now
 from core.embedded import EmbeddedServer
 from tests.api_world import API, World, cloned, living, seeded, ticket
 from tests.web.conftest import DEADLINE_MS, PHONE
+from tests.web.windows import accessible, signed_in
 
 pytestmark = pytest.mark.web
 expect.set_options(timeout=DEADLINE_MS)
@@ -46,13 +46,8 @@ def taught(world: World) -> World:
 @pytest.fixture
 def page(chromium: Browser, world: World) -> Iterator[Page]:
     """A planner's narrow window."""
-    context = chromium.new_context(viewport=PHONE, locale="en-GB")
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    page.goto(f"{world.address}/#/link/{world.link('planner')}")
-    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
-    yield page
-    context.close()
+    with signed_in(chromium, world, "planner", size=PHONE) as page:
+        yield page
 
 
 def test_a_suggestion_is_taken_over_by_a_click(world: World, page: Page) -> None:
@@ -62,8 +57,7 @@ def test_a_suggestion_is_taken_over_by_a_click(world: World, page: Page) -> None
     expect(panel.get_by_text("Learnt from closed orders")).to_be_visible()
     expect(panel.get_by_role("listitem").filter(has_text="mechanical")).to_contain_text("%")
     expect(panel.get_by_text("The text says").first).to_be_visible()
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
+    accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     panel.get_by_role("button", name="Take over Skill: mechanical").click()
     expect(panel.get_by_role("button", name="Take over Skill: mechanical")).to_have_count(0)

@@ -80,6 +80,8 @@ def _run(conn: Connection, rule: Rule, world: World, begun: Chain) -> Result:
     if begun.has(rule.rule_id, world.ticket_id) and rule.definition.limits.again is Again.ONCE:
         return Result(Outcome.REPEATED, "It has run for this ticket in this chain already.", [])
     if begun.depth >= DEEPEST:
+        if rule.rule_id not in begun.rule_ids and len(set(begun.rule_ids)) < len(begun.rule_ids):
+            return Result(Outcome.ENDLESS, f"Not run: {begun.depth} rules made each other run before it.", [])
         return _endless(conn, rule, begun, world.now)
     limit = runs.over_limit(conn, rule, world)
     if limit is not None:
@@ -93,7 +95,10 @@ def _run(conn: Connection, rule: Rule, world: World, begun: Chain) -> Result:
 
 
 def _endless(conn: Connection, rule: Rule, begun: Chain, now: datetime) -> Result:
-    """Cut the chain: the rule is stopped and whoever manages the site is told which rules run in a circle."""
+    """Cut the chain: the rule is stopped and whoever manages the site is told which rules run in a circle.
+
+    A rule that only stands beside somebody else's circle never comes here: it does not run, and stays enabled.
+    """
     codes: dict[int, str] = dict(
         conn.execute("select rule_id, code from rules where rule_id = any(%s)", (list(begun.rule_ids),)).fetchall()
     )

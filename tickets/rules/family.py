@@ -3,6 +3,7 @@ together, so that no spending gets below its limit by being cut up or moved."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -12,7 +13,7 @@ from tickets.model import Ticket
 from tickets.rows import one
 from tickets.rules.model import Rule
 
-COST = "ticket.cost"
+COST = re.compile(r"\bcost\b")  # ticket.cost, ticket['cost']: rather once too often than once too seldom
 FAMILY: LiteralString = """
   with recursive family (ticket_id) as (
     select %(start)s::int
@@ -50,4 +51,4 @@ def counts(rule: Rule) -> bool:
     """Whether the rule asks what the ticket costs."""
     condition, need = rule.definition.condition, rule.definition.need
     amount = None if need is None else need.amount
-    return any(each is not None and COST in each.text for each in (condition, amount))
+    return any(each is not None and COST.search(each.text) for each in (condition, amount))
