@@ -51,7 +51,7 @@ class Parts(StrEnum):
 class What(StrEnum):
     """The alternatives that a planner compares."""
 
-    NOW = "now"  # as soon as people and parts can be there
+    NOW = "now"  # before anybody looks again, at the earliest when people and parts can be there
     WINDOW = "window"  # in the next production window
     WAIT = "wait"  # later: look again before
 
@@ -338,7 +338,8 @@ def _compare(points: tuple[Point, ...], windows: Sequence[Stretch], at: Stakes, 
         (each.end_h for each in sorted(windows, key=lambda w: w.end_h) if inside and each.end_h > inside[0].hours), 0.0
     )
     window = min((each for each in inside if each.hours < ends), key=lambda each: each.total, default=None)
-    after = max(now.hours + at.look_again_h, ends if window else 0.0)
+    look = now.hours + at.look_again_h
+    after = max(look, ends if window else 0.0)
     wait = min((each for each in points if each.hours >= after), key=lambda each: each.total, default=None)
-    what = What.NOW if chosen is now else What.WINDOW if chosen is window else What.WAIT
+    what = What.WINDOW if chosen is window else What.NOW if chosen.hours < look else What.WAIT
     return Curve(points, now, window, wait, chosen, what, currency)

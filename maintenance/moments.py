@@ -155,7 +155,7 @@ def shown(conn: Connection, prediction_id: int) -> dict[str, Any]:
     """The curve of a prediction for a screen: points, alternatives, reasons, and what went into it. Raises NotFound."""
     weighed = load(conn, prediction_id)
     curve = weighed.curve
-    alternatives = {What.NOW: curve.now, What.WINDOW: curve.window, What.WAIT: curve.wait}
+    alternatives = {What.NOW: curve.now, What.WINDOW: curve.window, What.WAIT: curve.wait, curve.what: curve.chosen}
     return {
         "prediction_id": prediction_id,
         "at": weighed.at,
@@ -196,7 +196,7 @@ def reasons(weighed: Weighed) -> list[Reason]:
         "precision": 100 * weighed.stakes.precision,
     }
     found = [Reason(f"chosen_{curve.what.value}", values)]
-    if curve.what is not What.NOW:
+    if curve.chosen is not curve.now:
         found.append(Reason("than_now", {"more": curve.now.total - chosen.total, **values}))
     if curve.wait is not None and curve.what is not What.WAIT:
         more = {"more": curve.wait.total - chosen.total, "later": curve.wait.hours, "risk": 100 * curve.wait.p_fail}

@@ -110,7 +110,7 @@ def follow_forecast(conn: Connection, ticket: Ticket, case: Case, *, now: dateti
     if due is None or case.forecast is None or ticket.kind is not TicketKind.PREVENTIVE:
         return
     if decide.moved(ticket.resolve_by, due, now=now, policy=policy):
-        reason = sentences.say("order.deadline", {"p10": case.forecast.p10_h / 24})
+        reason = sentences.say("order.deadline", {"in": sentences.span(case.forecast.p10_h)})
         service.move_deadline(
             conn, detector(case.kept.detector), ticket.ticket_id, resolve_by=due, reason=reason, now=now
         )

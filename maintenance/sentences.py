@@ -17,6 +17,9 @@ GENERIC = "generic"
 DIMENSIONLESS = "1"  # a unit that nobody says
 LOOSE = re.compile(r" +([,.;:，。；：、]| |$)")  # a space that an empty blank leaves before a mark
 WHOLE_FROM = 100.0  # larger numbers are said without decimals
+DAYS_FROM_H = 48.0
+CHANCES = frozenset({"percent", "risk"})  # blanks that hold a probability
+LEAST_PERCENT = 0.1
 
 
 @cache
@@ -73,6 +76,22 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def chance(percent: float) -> str:
+    """A probability in per cent; nobody knows the third digit of a rare or a sure thing."""
+    if 0 < percent < LEAST_PERCENT:
+        return f"< {LEAST_PERCENT}"
+    if 100 - LEAST_PERCENT < percent < 100:
+        return f"> {100 - LEAST_PERCENT}"
+    return number(percent)
+
+
+def span(hours: float) -> dict[str, str]:
+    """A stretch of time as people say it: hours up to two days, then days."""
+    if abs(hours) < DAYS_FROM_H:
+        return {"en": f"{number(hours)} h", "zh": f"{number(hours)} 小时"}
+    return {"en": f"{number(hours / 24)} days", "zh": f"{number(hours / 24)} 天"}
+
+
 def blanks(template: str) -> frozenset[str]:
     """The names of a template's blanks."""
     return frozenset(name for _, name, _, _ in Formatter().parse(template) if name)
@@ -83,9 +102,15 @@ def _fill(variants: tuple[str, ...], values: Mapping[str, Any], language: str) -
         values = {**values, "unit": ""}
     for template in variants:
         if blanks(template) <= values.keys():
-            told = template.format(**{name: _text(values[name], language) for name in blanks(template)})
+            told = template.format(**{name: _blank(name, values[name], language) for name in blanks(template)})
             return LOOSE.sub(r"\1", told)
     return templates()[GENERIC][language][0]
+
+
+def _blank(name: str, value: Any, language: str) -> str:
+    if name in CHANCES and isinstance(value, int | float):
+        return chance(float(value))
+    return _text(value, language)
 
 
 def _text(value: Any, language: str) -> str:

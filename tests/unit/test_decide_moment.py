@@ -87,6 +87,15 @@ def test_a_failure_at_the_door_does_not_wait_for_the_window() -> None:
     assert curve.what is What.NOW
 
 
+@pytest.mark.parametrize("middle", [20, 60, 100, 200, 400, 900])
+def test_what_comes_before_the_next_look_is_not_waiting(middle: float) -> None:
+    for share in (0.2, 0.5, 1.0):
+        at = replace(STAKES, precision=share)
+        curve = cost_curve(forecast(middle), COST, [], stakes=at)
+        before_the_look = curve.chosen.hours < curve.now.hours + at.look_again_h
+        assert curve.what is (What.NOW if before_the_look else What.WAIT)
+
+
 def test_a_long_life_is_not_thrown_away() -> None:
     dear = replace(STAKES, life_h=2_000, stop_cost_h=0)
     curve = cost_curve(forecast(900, 1.2), COST, [], stakes=dear)

@@ -8,7 +8,7 @@ import { asked, codeOf, outgoing } from "./parts/fields";
 import { blocks } from "./parts/markdown";
 import { read } from "./parts/sla";
 import { outside } from "./parts/spark";
-import { saying } from "./parts/timeline";
+import { runs, saying } from "./parts/timeline";
 import { remaining, urgency } from "./parts/when";
 import { parse } from "./router";
 
@@ -99,6 +99,12 @@ describe("timeline", () => {
   it("shows an edit as was and is", () => {
     const body = { before: { priority: 3 }, after: { priority: 1 } };
     expect(saying(event("edited", body), crew, speech)).toEqual(["Priority: normal → urgent"]);
+  });
+
+  it("keeps what repeats without anything between together, in order", () => {
+    const kinds = ["opened", "deadline", "deadline", "comment", "deadline"];
+    const items = kinds.map((kind, index) => ({ ...event(kind, {}), seq: index + 1 })).reverse();
+    expect(runs(items).map((run) => run.map((one) => one.seq))).toEqual([[1], [2, 3], [4], [5]]);
   });
 });
 

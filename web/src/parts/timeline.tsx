@@ -20,13 +20,54 @@ export function Timeline({ ticketId }: { ticketId: number }) {
           <p className="soft">{t("event.empty")}</p>
         ) : (
           <ol className="timeline" style={{ listStyle: "none" }}>
-            {[...items].sort((a, b) => a.seq - b.seq).map((event) => (
-              <Entry key={event.seq} event={event} engineers={engineers.data ?? []} />
+            {runs(items).map((run) => (
+              <Run key={run[0]!.seq} run={run} engineers={engineers.data ?? []} />
             ))}
           </ol>
         )
       }
     </Await>
+  );
+}
+
+const REPEATING = ["deadline"]; // what a forecast says anew every few hours: the last word counts
+const FEW = 3;
+
+/** Events in order; what repeats without anything between is one run. */
+export function runs(events: TicketEvent[]): TicketEvent[][] {
+  const found: TicketEvent[][] = [];
+  for (const event of [...events].sort((a, b) => a.seq - b.seq)) {
+    const last = found.at(-1);
+    const same = last && REPEATING.includes(event.kind) && last[0]!.kind === event.kind && last[0]!.actor.name === event.actor.name;
+    if (same) last.push(event);
+    else found.push([event]);
+  }
+  return found;
+}
+
+/** A long run shows its last event; the others open on request. */
+function Run({ run, engineers }: { run: TicketEvent[]; engineers: Engineer[] }) {
+  const { t } = useSpeech();
+  const earlier = run.length > FEW ? run.slice(0, -1) : [];
+  const shown = earlier.length > 0 ? run.slice(-1) : run;
+  return (
+    <>
+      {earlier.length > 0 && (
+        <li>
+          <details>
+            <summary className="soft">{t("event.earlier", { n: earlier.length })}</summary>
+            <ol className="timeline" style={{ listStyle: "none" }}>
+              {earlier.map((event) => (
+                <Entry key={event.seq} event={event} engineers={engineers} />
+              ))}
+            </ol>
+          </details>
+        </li>
+      )}
+      {shown.map((event) => (
+        <Entry key={event.seq} event={event} engineers={engineers} />
+      ))}
+    </>
   );
 }
 
