@@ -48,7 +48,7 @@ from benchmarks.result import finish
 from detectors import prognosis
 from maintenance import decide_moment
 from maintenance.decide_moment import Parts, Stakes, Stretch
-from maintenance.forecast import even
+from maintenance.life.curves import even
 from maintenance.model import Cost, Forecast
 from plant.model import Floats
 

@@ -8,6 +8,7 @@ else growth laws on the alarm's health curve                               (dete
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,17 +17,17 @@ from psycopg import Connection
 
 from detectors import prognosis
 from maintenance import decide, store
-from maintenance.life import learned, outcomes, scoring, similar
+from maintenance.life import curves, learned, outcomes, scoring, similar
+from maintenance.life.curves import Curve
 from maintenance.life.similar import Past
 from maintenance.model import Cost, Forecast, Policy
 from maintenance.store import KeptAlarm
 from plant import assets
-from plant.model import Asset, Floats
+from plant.model import Asset
+from plant.times import to_us
 
 HOUR = timedelta(hours=1)
 LONGEST_H = 24.0 * 365 * 10  # a longer life is said as this
-NEW = 1.0  # health where the deviation began
-POINTS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +68,37 @@ def predict(conn: Connection, kept: KeptAlarm, *, at: datetime, policy: Policy) 
 
 def by_health(conn: Connection, asset: Asset, kept: KeptAlarm, *, at: datetime, policy: Policy) -> Forecast | None:
     """From the health curve since the deviation began: growth laws, and what was left of similar machines."""
-    at_h, health, origin = curve(conn, kept)
-    if origin is None:
+    curve = curves.of(conn, [kept.alarm_id]).get(kept.alarm_id)
+    if curve is None:
         return None
     life = prognosis.remaining_life(
-        at_h, health, now_h=(at - origin) / HOUR, horizon_h=policy.horizon / HOUR, seed=kept.alarm_id
-    )
+        curve.at_h, curve.health, now_h=(at - curve.origin) / HOUR, horizon_h=policy.horizon / HOUR,
+        seed=seed(asset.code, kept.mode, kept.alarm.started_at),
+    )  # fmt: skip
     if life is None:
         return None
     p10, p50, p90 = (float(np.clip(hours, 0.0, LONGEST_H)) for hours in (life.p10_h, life.p50_h, life.p90_h))
     laws = Forecast(p10, p50, p90, float(life.p_fail_horizon), policy.horizon / HOUR, life.model, life.version)
-    return similar.forecast(at_h, health, past(conn, asset, kept.mode), laws=laws) or laws
+    return similar.forecast(curve.at_h, curve.health, past(conn, asset, kept.mode), laws=laws) or laws
 
 
-def curve(conn: Connection, kept: KeptAlarm) -> tuple[Floats, Floats, datetime | None]:
-    """(hours since the deviation began, health, when it began) of an alarm; empty and None without any health."""
-    points = store.health_curve(conn, kept.alarm_id)
-    if points and kept.alarm.started_at < points[0][0]:
-        points = [(kept.alarm.started_at, NEW), *points]
-    if not points:
-        return np.empty(0), np.empty(0), None
-    origin = points[0][0]
-    at_h = np.array([(moment - origin) / HOUR for moment, _ in points])
-    return *even(at_h, np.array([health for _, health in points])), origin
+def seed(asset_code: str, mode: str, started_at: datetime) -> int:
+    """A seed by what an alarm is about: the same in every database that has the same plant. Pure."""
+    said = f"{asset_code}\n{mode}\n{to_us(started_at)}".encode()
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest())
 
 
 def past(conn: Connection, asset: Asset, mode: str) -> list[Past]:
-    """How machines of the class went to their failures, as their alarms saw it."""
-    found = []
-    for alarm_id, ended_at in outcomes.failed_alarms(conn, asset_class=asset.asset_class, mode=mode):
-        at_h, health, origin = curve(conn, store.alarm(conn, alarm_id))
-        if origin is not None and len(at_h) >= prognosis.LEAST_POINTS:
-            found.append(Past(at_h, 1.0 - np.clip(health, 0.0, 1.0), max((ended_at - origin) / HOUR, float(at_h[-1]))))
-    return found
+    """How machines of the class went to their failures, as their alarms saw it. Locks none of them."""
+    failed = outcomes.failed_alarms(conn, asset_class=asset.asset_class, mode=mode)
+    known = curves.of(conn, [alarm_id for alarm_id, _ in failed]) if failed else {}
+    return [
+        _past(known[alarm_id], ended_at)
+        for alarm_id, ended_at in failed
+        if alarm_id in known and len(known[alarm_id].at_h) >= prognosis.LEAST_POINTS
+    ]
 
 
-def even(at_h: Floats, health: Floats) -> tuple[Floats, Floats]:
-    """At most about POINTS points, evenly in time (the last of each cell): a talkative hour must not outweigh days."""
-    cell = np.floor((at_h - at_h[0]) / max((at_h[-1] - at_h[0]) / POINTS, 1e-9))
-    last = np.flatnonzero(np.diff(cell, append=np.inf))
-    return at_h[last], health[last]
+def _past(curve: Curve, ended_at: datetime) -> Past:
+    damage = 1.0 - np.clip(curve.health, 0.0, 1.0)
+    return Past(curve.at_h, damage, max((ended_at - curve.origin) / HOUR, float(curve.at_h[-1])))

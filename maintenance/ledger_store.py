@@ -43,7 +43,8 @@ def of(conn: Connection, *, since: datetime, until: datetime, asset_id: int | No
     """The ledger of the orders that were done in the span and are closed. A repair that telemetry did not prove, or
     whose alarm never had a forecast, avoided nothing that can be shown: it enters with its cost."""
     rows = conn.execute(ENDED, {"since": since, "until": until, "asset": asset_id}).fetchall()
-    return ledger([_line(conn, row) for row in rows], records(conn))
+    book = stops.book(conn) if rows else stops.Book({}, {}, {})
+    return ledger([_line(conn, row, book) for row in rows], records(conn))
 
 
 def records(conn: Connection) -> dict[str, Record]:
@@ -55,14 +56,14 @@ def records(conn: Connection) -> dict[str, Record]:
     return found
 
 
-def _line(conn: Connection, row: tuple[Any, ...]) -> Line:
+def _line(conn: Connection, row: tuple[Any, ...], book: stops.Book) -> Line:
     ticket_id, ref, asset_id, mode, detector, version, done_at, verdict, spent, made_at, *numbers = row
     *forecast, planned, failure, currency, proof = numbers
     asset = assets.asset(conn, asset_id)
     policy = policies.of(conn, asset, mode)
     cost = moments.cost_of(Cost(planned or 0.0, failure or 0.0, currency or "EUR"), policy)
     proven = proof == "healthy" and verdict not in FALSE and made_at is not None
-    stop_at = _next_stop(conn, asset_id, done_at, policy) if proven else None
+    stop_at = _next_stop(book, asset_id, done_at, policy) if proven else None
     return Line(
         ticket_id,
         ref,
@@ -82,11 +83,11 @@ def _line(conn: Connection, row: tuple[Any, ...]) -> Line:
     )
 
 
-def _next_stop(conn: Connection, asset_id: int, done_at: datetime, policy: Policy) -> datetime:
+def _next_stop(book: stops.Book, asset_id: int, done_at: datetime, policy: Policy) -> datetime:
     """When the work could have been done instead: at the next stop that begins later. A machine that may always stop
     would have been looked at within the planning horizon; what lies beyond is not claimed."""
     horizon = done_at + policy.horizon
-    openings = stops.openings(conn, asset_id, start=done_at, end=horizon + policy.work)
+    openings = book.openings(asset_id, start=done_at, end=horizon + policy.work)
     later = [each for each in openings if each.start > done_at]
     found = next_stop(later, after=done_at, lasting=policy.work)
     return horizon if found is None else min(found.start, horizon)

@@ -30,7 +30,6 @@ from plant import assets
 from tickets import engineers
 from tickets.model import CANCELLED, CLOSED, DONE, REOPENED, Ticket
 
-AT_ONCE = 10  # plans of one ring
 LOOK_EVERY = timedelta(hours=1)  # meters, conditions and completions are seen within this
 logger = log.get("plans")
 
@@ -117,14 +116,15 @@ def _refuse_needed(conn: Connection, standing: Kept) -> None:
 
 @timer("plans")
 def ring(conn: Connection, now: datetime) -> datetime | None:
-    """Look after the plans whose time has come, AT_ONCE at most; returns when the next one's does."""
-    rows = conn.execute(
+    """Look after the plan whose time has come first; returns when the next one's does. One transaction a plan: the
+    machines of several would not be locked in one order."""
+    row = conn.execute(
         """select plan_id from pm_plans where look_at <= %s and state <> 'retired'
-           order by look_at, plan_id limit %s for update skip locked""",
-        (now, AT_ONCE),
-    ).fetchall()
-    for (plan_id,) in rows:
-        _look_safely(conn, plan_id, now)
+           order by look_at, plan_id limit 1 for update skip locked""",
+        (now,),
+    ).fetchone()
+    if row is not None:
+        _look_safely(conn, row[0], now)
     row = conn.execute("select min(look_at) from pm_plans where state <> 'retired'").fetchone()
     return row[0] if row else None
 

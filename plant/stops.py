@@ -25,6 +25,11 @@ SELECT: LiteralString = """
   select window_id, version, asset_id, kind, cost_h, note, begins, ends, zone, weekdays, opens_min, lasts_min,
          first_day, last_day, every_weeks
   from production_windows """
+LINE: LiteralString = """
+  with recursive line as (
+    select asset_id, parent_id from assets where asset_id = %s
+    union select a.asset_id, a.parent_id from assets a join line l on a.asset_id = l.parent_id)
+  select asset_id, parent_id, cost_h from line left join stop_costs using (asset_id)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +88,29 @@ def openings(conn: Connection, asset_id: int, *, start: datetime, end: datetime)
     """When one machine may stop, its own windows or those of the nearest asset above it that has any, and every
     shutdown above; without windows all the time. Raises AssetNotFound."""
     asset_of(conn, asset_id)
-    return book(conn).openings(asset_id, start=start, end=end)
+    return _book_of(conn, asset_id).openings(asset_id, start=start, end=end)
 
 
 def book(conn: Connection) -> Book:
-    """Everything that the site has declared."""
-    rules: dict[int, list[Rule]] = {}
-    for each in find(conn):
-        rules.setdefault(each.rule.asset_id, []).append(each.rule)
+    """Everything that the site has declared: to be made once for questions about many machines."""
     costs = {row[0]: row[1] for row in conn.execute("select asset_id, cost_h from stop_costs")}
     parents = {row[0]: row[1] for row in conn.execute("select asset_id, parent_id from assets")}
-    return Book(rules, costs, parents)
+    return Book(_by_asset(find(conn)), costs, parents)
+
+
+def _book_of(conn: Connection, asset_id: int) -> Book:
+    """What is declared for one machine and those above it: two queries, however large the site is."""
+    line = conn.execute(LINE, (asset_id,)).fetchall()
+    rows = conn.execute(SELECT + "where asset_id = any(%s) order by window_id", ([row[0] for row in line],))
+    costs = {row[0]: row[2] for row in line if row[2] is not None}
+    return Book(_by_asset([_kept(row) for row in rows]), costs, {row[0]: row[1] for row in line})
+
+
+def _by_asset(found: Sequence[Kept]) -> dict[int, list[Rule]]:
+    rules: dict[int, list[Rule]] = {}
+    for each in found:
+        rules.setdefault(each.rule.asset_id, []).append(each.rule)
+    return rules
 
 
 def find(conn: Connection, asset_id: int | None = None) -> list[Kept]:

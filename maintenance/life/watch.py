@@ -47,10 +47,10 @@ class Watched:
 
 def look(conn: Connection, now: datetime) -> int:
     """Look at the machines that have new steps, the longest waiting first; returns how many steps were looked at."""
+    due = [(watched, kept) for kept in _one_a_class(conn) for watched in _due(conn, kept)]
     steps = 0
-    for kept in _one_a_class(conn):
-        for watched in sorted(_due(conn, kept), key=lambda each: each.asset_id):  # locks are taken in this order
-            steps += _look_at(conn, assets.asset(conn, watched.asset_id), kept, watched, now)
+    for watched, kept in sorted(due, key=lambda each: each[0].asset_id):  # machines are locked in this order everywhere
+        steps += _look_at(conn, assets.asset(conn, watched.asset_id), kept, watched, now)
     return steps
 
 

@@ -140,9 +140,9 @@ def test_its_record_moves_a_forecast_and_what_the_model_said_is_kept(conn: Conne
              select asset_id, alarm_id, %(mode)s, %(at)s, 1, 2, 3, 168, 0.5, %(model)s, '1' from happened
              join (select min(alarm_id) as alarm_id from alarms) l on true returning *)
            insert into prediction_outcomes (prediction_id, asset_id, asset_class, mode, model, version, alarm_id,
-             outcome, ended_at, lived_h, held, pinball_h, place, failure_id, scored_at)
+             outcome, ended_at, lived_h, held, pinball_h, place, speaks, failure_id, scored_at)
            select s.prediction_id, s.asset_id, 'pump', s.mode, s.model, s.version, s.alarm_id, 'failed', h.failed_at, 9,
-             false, 2, 0.97, h.failure_id, h.failed_at
+             false, 2, 0.97, true, h.failure_id, h.failed_at
            from (select *, row_number() over () as n from said) s
            join (select *, row_number() over () as n from happened) h using (n)""",
         {"mode": "cavitation", "at": T0, "lives": LEAST_LIVES, "model": model},

@@ -35,12 +35,14 @@ create table prediction_outcomes (
   held          boolean,      -- inside P10..P90; null = cannot be told
   pinball_h     float8,       -- mean over P10, P50, P90; of failures alone
   place         float8,       -- P(fails before lived_h) as it said; of failures alone
+  speaks        boolean not null default false, -- one of the few of its life that the model's record is read from
   failure_id    int references failures,
   ticket_id     int references tickets,
   scored_at     timestamptz not null
 );
 create index prediction_outcomes_model on prediction_outcomes (site_id, model, asset_class);
 create index prediction_outcomes_alarm on prediction_outcomes (alarm_id);
+create index prediction_outcomes_speaks on prediction_outcomes (model, asset_class, failure_id desc) where speaks;
 
 -- models learnt from run-to-failure histories of a class; numbers alone, never code
 create table life_models (
@@ -64,7 +66,9 @@ create table life_models (
 create unique index life_models_one on life_models (site_id, asset_class, mode) where retired_at is null;
 
 alter table predictions add column base_h float8[] check (cardinality(base_h) = 3); -- P10, P50, P90 before correction
-grant update (base_h) on predictions to millwright_app; -- in the transaction that made it
+alter table predictions add column scored boolean not null default false; -- it has its row in prediction_outcomes
+create index predictions_waiting on predictions (alarm_id) where not scored and p50_h is not null;
+grant update (base_h, scored) on predictions to millwright_app; -- base_h in the transaction that made it
 
 do $$
 declare t text;
