@@ -111,6 +111,7 @@ policy.read        -      -       -         -        site    site    site  -
 policy.edit        -      -       -         -        -       site    site  -
 gate.read          -      -       -         -        site    site    site  -
 gate.decide        -      -       -         -        -       site    site  -
+backtest.run       -      -       -         -        site    site    site  -
 plan.read          -      -       -         site     site    site    site  site
 plan.edit          -      -       -         -        site    site    site  -
 window.edit        -      -       -         -        site    site    site  -

@@ -12,6 +12,7 @@ A process that judges, serves or works on jobs calls ``wire()`` once; ingest and
 
 from __future__ import annotations
 
+import api.backtesting
 import api.jobs
 import maintenance.jobs
 import maintenance.life.jobs
@@ -34,6 +35,7 @@ from tickets.knowledge import push
 from tickets.rules import engine
 
 JOB_MODULES = (
+    api.backtesting,
     api.jobs,
     maintenance.jobs,
     maintenance.life.jobs,

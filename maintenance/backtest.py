@@ -2,7 +2,7 @@
 
     replay with the policy ──orders──> beside recorded failures and confirmed verdicts of live ──> result, kept
 
-Scoring is pure; the result is kept with a hash of what was judged.
+Scoring is pure. A run is kept by ``backtest_runs`` with a hash of what was judged.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from statistics import median
 from typing import Any
 
 from psycopg import Connection
-from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
+from maintenance import gate, policies
 from maintenance.gate import MONTH_DAYS, WINDOW
-from maintenance.replay.model import Period, Row
+from maintenance.policies import ANY, Scope
+from maintenance.replay.model import GENERAL, Period, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,40 @@ def score(
     }
 
 
-def machines(conn: Connection) -> int:
-    """Machines with measured signals."""
-    row = conn.execute("select count(distinct asset_id) from signals where role = 'measured'").fetchone()
-    return int(row[0]) if row else 0
+def machines(conn: Connection, scope: Scope = GENERAL) -> set[str]:
+    """Codes of the machines with measured signals within a scope."""
+    rows = conn.execute(
+        """select a.code from assets a where (%(class)s = '*' or a.class = %(class)s)
+             and (%(asset)s::int is null or a.asset_id = %(asset)s)
+             and exists (select 1 from signals s where s.asset_id = a.asset_id and s.role = 'measured')""",
+        {"class": scope.asset_class, "asset": scope.asset_id},
+    )
+    return {code for (code,) in rows}
 
 
-def config(conn: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
-    """What is judged: the policy's settings, the detectors' versions, and every policy in force."""
-    versions = conn.execute("select distinct detector, version from findings order by 1, 2").fetchall()
+def judge(conn: Connection, orders: Sequence[Row], period: Period, scope: Scope = GENERAL) -> dict[str, Any]:
+    """The score of what a replay opened within the scope."""
+    codes = machines(conn, scope)
+    opened = [each for each in orders if each["asset"] in codes and scope.mode in (ANY, each["mode"])]
+    real = [each for each in truths(conn, period) if each.asset in codes]
+    return score(opened, real, days=(period.end - period.start) / timedelta(days=1), machines=len(codes))
+
+
+def config(
+    conn: Connection, settings: Mapping[str, Any], *, scope: Scope = GENERAL, lets: Sequence[int] = ()
+) -> dict[str, Any]:
+    """What is judged: settings and their scope, the detector versions that are let for it, those that were heard with
+    their standings, and every policy in force. Raises BadPolicy, NotFound for a version that nobody heard."""
+    policies.checked(conn, scope, settings)
+    heard = {each.gate_id: each for each in gate.listed(conn)}
+    for gate_id in lets:
+        gate.get(conn, gate_id)
     kept = conn.execute("select policy_id, version from maintenance_policies where active order by 1").fetchall()
     return {
-        "settings": dict(policy),
-        "detectors": [list(each) for each in versions],
+        "settings": dict(settings),
+        "scope": {"asset_class": scope.asset_class, "mode": scope.mode, "asset_id": scope.asset_id},
+        "lets": sorted(f"{heard[each].detector} {heard[each].version}" for each in lets),
+        "detectors": sorted([each.detector, each.version, each.standing.value] for each in heard.values()),
         "policies": [list(each) for each in kept],
     }
 
@@ -103,25 +124,3 @@ def config(conn: Connection, policy: Mapping[str, Any]) -> dict[str, Any]:
 def config_hash(found: Mapping[str, Any]) -> str:
     """The same for the same configuration. Pure."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-
-
-def keep(
-    conn: Connection, found: Mapping[str, Any], period: Period, result: Mapping[str, Any], *, by: str, now: datetime
-) -> int:
-    """Keep a back-test; returns its id."""
-    row = conn.execute(
-        """insert into backtests (config_hash, config, from_at, until_at, result, made_by, made_at)
-           values (%s, %s, %s, %s, %s, %s, %s) returning backtest_id""",
-        (config_hash(found), Jsonb(dict(found)), period.start, period.end, Jsonb(dict(result)), by, now),
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def listed(conn: Connection, *, limit: int = 100) -> list[dict[str, Any]]:
-    """The last back-tests, newest first."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            """select backtest_id, config_hash, config, from_at, until_at, result, made_by, made_at from backtests
-               order by backtest_id desc limit %s""",
-            (limit,),
-        ).fetchall()

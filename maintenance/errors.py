@@ -111,3 +111,21 @@ class BadGate(Invalid):
     """A detector version's standing is changed by a person who says why."""
 
     code = "bad_gate"
+
+
+class Unproven(Invalid):
+    """What opens orders must have shown before what it would have done: name a back-test, or say why you override."""
+
+    code = "unproven"
+
+
+class BacktestsWaiting(Conflict):
+    """So many back-tests wait already. Let them finish, or cancel one."""
+
+    code = "backtests_waiting"
+
+
+class BacktestOver(Conflict):
+    """This back-test has ended. There is nothing to cancel."""
+
+    code = "backtest_over"

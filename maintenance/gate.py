@@ -20,9 +20,8 @@ from psycopg.types.json import Jsonb
 from scipy.special import betaincinv
 
 from core import live, log
-from core.errors import NotFound, Stale
+from core.errors import NotFound
 from maintenance import sentences
-from maintenance.errors import BadGate
 from plant.model import Asset
 from tickets import notify
 from tickets.notify import NoticeKind
@@ -102,6 +101,12 @@ def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Stand
     known, at = row or (False, None)
     given = Standing.SHADOW if known else Standing.LIVE
     reason = "a new version of a detector that is known" if known else "the first version on this site"
+    enter(conn, detector, version, given, reason=reason, at=at)
+    return given
+
+
+def enter(conn: Connection, detector: str, version: str, given: Standing, *, reason: str, at: datetime) -> None:
+    """Write down what a version may do before its first word; one that is known stays as it is."""
     conn.execute(
         """with made as (insert into gate_standings (detector, version, standing, changed_by, changed_at, reason)
              values (%s, %s, %s, %s, %s, %s) on conflict do nothing returning *)
@@ -109,10 +114,9 @@ def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Stand
            select gate_id, standing, changed_by, changed_at, reason from made""",
         (detector, version, given.value, SYSTEM, at, reason),
     )
-    return given
 
 
-# -- what people do ---------------------------------------------------------------------------------------------------
+# -- what is known ---------------------------------------------------------------------------------------------------
 
 
 def listed(conn: Connection) -> list[Gated]:
@@ -128,27 +132,14 @@ def get(conn: Connection, gate_id: int) -> Gated:
     return _gated(row)
 
 
-def change(conn: Connection, gate_id: int, to: Standing, *, by: str, reason: str, version: int, now: datetime) -> Gated:
-    """A person lets it, or stops it, and says why; what it had shown by then is kept with it.
-
-    Raises NotFound, Stale, BadGate without a reason.
-    """
-    if not reason.strip():
-        raise BadGate("Say why: what its back-test showed, or what went wrong.")
-    kept = _lock(conn, gate_id)
-    if kept.row_version != version:
-        raise Stale(version=kept.row_version)
-    return _change(conn, kept, to, by=by, reason=reason.strip(), now=now)
-
-
 def changes(conn: Connection, gate_id: int) -> list[dict[str, Any]]:
     """Who let it and who stopped it, newest first, with what was known then."""
     rows = conn.execute(
-        """select standing, changed_by, changed_at, reason, figures from gate_changes where gate_id = %s
-           order by change_id desc""",
+        """select standing, changed_by, changed_at, reason, figures, grounds, backtest_id from gate_changes
+           where gate_id = %s order by change_id desc""",
         (gate_id,),
     )
-    names = ("standing", "changed_by", "changed_at", "reason", "figures")
+    names = ("standing", "changed_by", "changed_at", "reason", "figures", "grounds", "backtest_id")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -172,7 +163,7 @@ def fall_back(conn: Connection, now: datetime) -> list[Gated]:
         right, judged = _verdicts(conn, each)
         if (bound := upper_bound(right, judged)) < WORST:
             reason = f"{right} of its last {judged} orders were right: at most {100 * bound:.0f} %"
-            fallen.append(_change(conn, _lock(conn, each.gate_id), Standing.REVIEW, by=SYSTEM, reason=reason, now=now))
+            fallen.append(put(conn, lock(conn, each.gate_id), Standing.REVIEW, by=SYSTEM, reason=reason, now=now))
             _tell(conn, fallen[-1], right, judged, now)
     return fallen
 
@@ -258,14 +249,19 @@ def figures(conn: Connection, detector: str, version: str, *, since: datetime, u
 # -- inside -----------------------------------------------------------------------------------------------------------
 
 
-def _lock(conn: Connection, gate_id: int) -> Gated:
+def lock(conn: Connection, gate_id: int) -> Gated:
+    """One version, for this transaction alone. Raises NotFound."""
     row = conn.execute(ROW + "where gate_id = %s for update", (gate_id,)).fetchone()
     if row is None:
         raise NotFound(f"There is no detector version {gate_id} on this site.")
     return _gated(row)
 
 
-def _change(conn: Connection, kept: Gated, to: Standing, *, by: str, reason: str, now: datetime) -> Gated:
+def put(
+    conn: Connection, kept: Gated, to: Standing, *, by: str, reason: str, now: datetime, grounds: str = "",
+    backtest_id: int | None = None,
+) -> Gated:  # fmt: skip
+    """Its standing from now on, with what is known of it. People's changes go through ``gate_release``."""
     shown = figures(conn, kept.detector, kept.version, since=now - WINDOW, until=now)
     conn.execute(
         """update gate_standings set standing = %s, row_version = row_version + 1, changed_by = %s, changed_at = %s,
@@ -273,9 +269,9 @@ def _change(conn: Connection, kept: Gated, to: Standing, *, by: str, reason: str
         (to.value, by, now, reason, kept.gate_id),
     )
     conn.execute(
-        """insert into gate_changes (gate_id, standing, changed_by, changed_at, reason, figures)
-           values (%s, %s, %s, %s, %s, %s)""",
-        (kept.gate_id, to.value, by, now, reason, Jsonb(as_json(shown))),
+        """insert into gate_changes (gate_id, standing, changed_by, changed_at, reason, figures, grounds, backtest_id)
+           values (%s, %s, %s, %s, %s, %s, %s, %s)""",
+        (kept.gate_id, to.value, by, now, reason, Jsonb(as_json(shown)), grounds, backtest_id),
     )
     live.announce(conn, "gate", kept.gate_id)
     return get(conn, kept.gate_id)

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import alarms_telling, gate, grouping, guard, holding, service, silence
+from maintenance import alarms_telling, gate, grouping, guard, holding, policy_gate, service, silence
 from maintenance.replay import marks
 from maintenance.replay.marks import witnessed
 
@@ -47,6 +47,7 @@ def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> No
 @every(seconds=60, name="maintenance.gate")
 def stop_what_is_seldom_right(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     gate.fall_back(conn, now)
+    policy_gate.fall_back(conn, now)
 
 
 @every(seconds=5, name="maintenance.telling")

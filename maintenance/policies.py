@@ -8,7 +8,7 @@ Each holds only what differs from the one before it. What nobody has set is the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, LiteralString
 
@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from core.errors import Conflict, NotFound, Stale
 from maintenance import policy_values
+from maintenance.errors import BadPolicy
 from maintenance.model import Policy
 from plant.model import Asset
 
@@ -54,6 +55,18 @@ class Kept:
     settings: Mapping[str, Any]
     changed_at: datetime
     changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Why a version was made, and what was relied on (``maintenance/grounds.py``; '' = nothing had to be)."""
+
+    reason: str = ""
+    grounds: str = ""
+    backtest_id: int | None = None
+
+
+PLAIN = Note()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +110,17 @@ def row(conn: Connection, policy_id: int) -> Kept:
 def versions(conn: Connection, policy_id: int) -> list[dict[str, Any]]:
     """What a policy has been, newest first."""
     found = conn.execute(
-        """select version, active, settings, changed_at, changed_by from maintenance_policy_versions
-           where policy_id = %s order by version desc""",
+        """select version, active, settings, changed_at, changed_by, reason, grounds, backtest_id
+           from maintenance_policy_versions where policy_id = %s order by version desc""",
         (policy_id,),
     ).fetchall()
-    names = ("version", "active", "settings", "changed_at", "changed_by")
+    names = ("version", "active", "settings", "changed_at", "changed_by", "reason", "grounds", "backtest_id")
     return [dict(zip(names, each, strict=True)) for each in found]
 
 
-def create(conn: Connection, scope: Scope, settings: Mapping[str, Any], *, by: str, now: datetime) -> Kept:
+def create(
+    conn: Connection, scope: Scope, settings: Mapping[str, Any], *, by: str, now: datetime, note: Note = PLAIN
+) -> Kept:
     """A new policy. Raises BadPolicy, NotFound for a foreign asset, PolicyTaken."""
     checked(conn, scope, settings)
     if scope.asset_id is not None:
@@ -117,29 +132,41 @@ def create(conn: Connection, scope: Scope, settings: Mapping[str, Any], *, by: s
     ).fetchone()
     if made is None:
         raise PolicyTaken
-    return _remember(conn, made[0])
+    return _remember(conn, made[0], note)
 
 
 def change(
-    conn: Connection, policy_id: int, settings: Mapping[str, Any], *, version: int, by: str, now: datetime
-) -> Kept:
+    conn: Connection, policy_id: int, settings: Mapping[str, Any], *, version: int, by: str, now: datetime,
+    note: Note = PLAIN,
+) -> Kept:  # fmt: skip
     """Other settings from now on. Raises Stale, BadPolicy, NotFound."""
     kept = _lock(conn, policy_id, version)
     checked(conn, kept.scope, settings)
-    return _write(conn, policy_id, settings, "on", by, now)
+    return _write(conn, policy_id, settings, "on", by, now, note)
 
 
 def retire(conn: Connection, policy_id: int, *, version: int, by: str, now: datetime) -> Kept:
     """What it said no longer holds; its versions stay. Raises Stale, NotFound."""
     kept = _lock(conn, policy_id, version)
-    return _write(conn, policy_id, kept.settings, "off", by, now)
+    _check_below(conn, replace(kept, active=False))
+    return _write(conn, policy_id, kept.settings, "off", by, now, PLAIN)
+
+
+def over(conn: Connection, scope: Scope, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over what the policy with this scope says; without any none."""
+    if not settings:
+        return {}
+    kept = next((each for each in rows_of(conn) if each.scope == scope and each.active), None)
+    return {**(kept.settings if kept else {}), **settings}
 
 
 def checked(conn: Connection, scope: Scope, settings: Mapping[str, Any]) -> Policy:
     """The policy that would be in force within its scope. Raises BadPolicy."""
     policy_values.check(SHIPPED, settings)
     draft = Kept(0, scope, 0, True, settings, EPOCH, "")
-    return policy_values.check(applied(conn, scope, instead=draft).policy, settings)
+    made = policy_values.check(applied(conn, scope, instead=draft).policy, settings)
+    _check_below(conn, draft)
+    return made
 
 
 def _lock(conn: Connection, policy_id: int, version: int) -> Kept:
@@ -152,23 +179,54 @@ def _lock(conn: Connection, policy_id: int, version: int) -> Kept:
     return kept
 
 
-def _write(conn: Connection, policy_id: int, settings: Mapping[str, Any], state: str, by: str, now: datetime) -> Kept:
+def _write(
+    conn: Connection, policy_id: int, settings: Mapping[str, Any], state: str, by: str, now: datetime, note: Note
+) -> Kept:
     conn.execute(
         """update maintenance_policies set settings = %s, active = %s, version = version + 1, changed_at = %s,
              changed_by = %s where policy_id = %s""",
         (Jsonb(dict(settings)), state == "on", now, by, policy_id),
     )
-    return _remember(conn, policy_id)
+    return _remember(conn, policy_id, note)
 
 
-def _remember(conn: Connection, policy_id: int) -> Kept:
+def _remember(conn: Connection, policy_id: int, note: Note) -> Kept:
     conn.execute(
-        """insert into maintenance_policy_versions (policy_id, version, active, settings, changed_at, changed_by)
-           select policy_id, version, active, settings, changed_at, changed_by from maintenance_policies
+        """insert into maintenance_policy_versions (policy_id, version, active, settings, changed_at, changed_by,
+             reason, grounds, backtest_id)
+           select policy_id, version, active, settings, changed_at, changed_by, %s, %s, %s from maintenance_policies
            where policy_id = %s""",
-        (policy_id,),
+        (note.reason, note.grounds, note.backtest_id, policy_id),
     )
     return row(conn, policy_id)
+
+
+def _check_below(conn: Connection, draft: Kept) -> None:
+    """Refuse what would not go with the policies that lie over it. Raises BadPolicy about the first that it breaks."""
+    classes: dict[int, str] = dict(conn.execute("select asset_id, class from assets").fetchall())
+    for other in rows_of(conn):
+        place = _both(draft.scope, other.scope, classes)
+        if not other.active or other.scope == draft.scope or place is None:
+            continue
+        before = policy_values.contradictions(applied(conn, place).policy)
+        for problem in policy_values.contradictions(applied(conn, place, instead=draft).policy):
+            if problem not in before:
+                raise BadPolicy(f"With maintenance policy {other.policy_id} ({_named(other.scope)}): {problem}")
+
+
+def _both(one: Scope, other: Scope, classes: Mapping[int, str]) -> Scope | None:
+    """What both are about; None: nothing."""
+    if None not in (one.asset_id, other.asset_id) and one.asset_id != other.asset_id:
+        return None
+    asset_id = one.asset_id if other.asset_id is None else other.asset_id
+    mode = other.mode if one.mode == ANY else one.mode
+    asset_class = other.asset_class if one.asset_class == ANY else one.asset_class
+    place = Scope(asset_class if asset_id is None else classes.get(asset_id, ANY), mode, asset_id)
+    return place if _covers(one, place) and _covers(other, place) else None
+
+
+def _named(scope: Scope) -> str:
+    return f"class {scope.asset_class}, mode {scope.mode}, asset {scope.asset_id or ANY}"
 
 
 def _asset(conn: Connection, asset_id: int) -> None:

@@ -102,10 +102,15 @@ def check(base: Policy, settings: Mapping[str, Any]) -> Policy:
     if problem is not None:
         raise BadPolicy(problem)
     made = merged(base, settings)
-    problem = next(_contradictions(made), None)
+    problem = next(iter(contradictions(made)), None)
     if problem is not None:
         raise BadPolicy(problem)
     return made
+
+
+def contradictions(policy: Policy) -> list[str]:
+    """What in a policy cannot be meant together, in sentences."""
+    return list(_contradictions(policy))
 
 
 def _problems(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -23,10 +23,11 @@ from api.instance import Instance
 from core import clock
 from core.errors import Invalid
 from core.settings import settings
+from maintenance import policies
 from maintenance.replay import difference
 from maintenance.replay import run as running
 from maintenance.replay import service as replaying
-from maintenance.replay.model import Change
+from maintenance.replay.model import GENERAL, Change
 from maintenance.replay.sandbox import Keeping
 
 DIFFERENT = 1
@@ -45,7 +46,8 @@ def replay(argv: list[str]) -> int:
         end = asked.until or clock.load(conn).now()
         period = running.period(conn, start=asked.since, end=end)
         replaying.refuse_small_disk(conn, instance.data_dir, period)
-    change = Change(policy_of(asked.policy), asked.without_engineer, asked.without_part)
+        policy = policies.over(conn, GENERAL, policy_of(asked.policy))
+    change = Change(policy, asked.without_engineer, asked.without_part)
     found = replaying.replay(
         instance.database,
         admin_dsn(instance),

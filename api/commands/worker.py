@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from api import up
+from api import backtesting, up
 from api.commands.audit import seal_of
 from api.commands.parts import start
 from core import jobs
@@ -25,5 +25,8 @@ def worker(argv: list[str]) -> int:
             loop.add_signal_handler(number, running.stop)
         await running.run()
 
-    asyncio.run(work())
+    try:
+        asyncio.run(work())
+    finally:
+        backtesting.stop()
     return 0

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from api.deps import Ctx, Version, router
 from api.policies import allow
-from api.shapes import Id, Input, Moment, Output
-from maintenance import backtest, gate
+from api.shapes import Id, Input, Moment, Output, Ref
+from maintenance import gate, gate_release
 from maintenance.gate import Gated, Standing
+from maintenance.grounds import Ground, Grounds
 
 routes = router("gate")
 READ, DECIDE = [allow("gate.read")], [allow("gate.decide")]
@@ -53,24 +54,18 @@ class ChangeShown(Output):
     changed_at: Moment
     reason: str
     figures: dict[str, Any]
+    grounds: str
+    backtest_id: int | None
 
 
 class StandingWanted(Input):
+    """What lets a version (`live`): what it showed in shadow, a back-test of it that is done and judged the
+    configuration as it is now, or a person who overrides for the reason given."""
+
     standing: StandingWord
+    grounds: Literal["shadow", "backtest", "override"] = "shadow"
+    backtest_id: Ref | None = None
     reason: Annotated[str, Field(min_length=1, max_length=1000, examples=["9 of 10 right in 60 days of shadow"])]
-
-
-class BacktestShown(Output):
-    """A back-test as it was run: `config_hash` names the configuration that it judged."""
-
-    backtest_id: int
-    config_hash: str
-    config: dict[str, Any]
-    from_at: Moment
-    until_at: Moment
-    result: dict[str, Any]
-    made_by: str
-    made_at: Moment
 
 
 @routes.get("/maintenance/gate", dependencies=READ)
@@ -82,9 +77,10 @@ def list_gate(ctx: Ctx, days: Annotated[float, Query(ge=1, le=730)] = 90) -> lis
 @routes.put("/maintenance/gate/{gate_id}/standing", dependencies=DECIDE)
 def change_standing(ctx: Ctx, response: Response, gate_id: Id, version: Version, body: StandingWanted) -> GateShown:
     """Let a version open orders, let it propose only, or keep it in shadow."""
-    made = gate.change(
+    relied = Grounds(Ground(body.grounds), body.backtest_id)
+    made = gate_release.change(
         ctx.conn, gate_id, Standing(body.standing), by=ctx.person.login, reason=body.reason, version=version,
-        now=ctx.now,
+        now=ctx.now, relied=relied,
     )  # fmt: skip
     response.headers["etag"] = f'"{made.row_version}"'
     return _shown(ctx, made, 90)
@@ -95,12 +91,6 @@ def gate_changes(ctx: Ctx, gate_id: Id) -> list[ChangeShown]:
     """Who let it and who stopped it, newest first, with what it had shown by then."""
     gate.get(ctx.conn, gate_id)
     return [ChangeShown.model_validate(each) for each in gate.changes(ctx.conn, gate_id)]
-
-
-@routes.get("/maintenance/backtests", dependencies=READ)
-def list_backtests(ctx: Ctx) -> list[BacktestShown]:
-    """The last hundred back-tests, newest first."""
-    return [BacktestShown.model_validate(each) for each in backtest.listed(ctx.conn)]
 
 
 def _shown(ctx: Ctx, kept: Gated, days: float) -> GateShown:

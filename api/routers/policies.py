@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -11,8 +11,10 @@ from api.deps import Ctx, Version, router
 from api.policies import allow
 from api.shapes import Id, Input, Moment, Output, Ref, Whole
 from api.shown import ModeShown
-from maintenance import policies, policy_preview, policy_values
+from maintenance import policies, policy_gate, policy_preview, policy_values
+from maintenance.grounds import Ground, Grounds
 from maintenance.policies import Kept, Scope
+from maintenance.policy_gate import Word
 
 routes = router("maintenance policies")
 READ, EDIT = [allow("policy.read")], [allow("policy.edit")]
@@ -35,17 +37,30 @@ class ScopeWanted(Input):
         return Scope(self.asset_class, self.mode, self.asset_id)
 
 
-class PolicyWanted(ScopeWanted):
+class Relied(Input):
+    """Where orders would open by themselves otherwise than now: the back-test of it that is done, or an override with a
+    reason."""
+
+    grounds: Literal["backtest", "override"] | None = None
+    backtest_id: Ref | None = None
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+    def word(self, by: str) -> Word:
+        return Word(by, self.reason, Grounds(Ground(self.grounds), self.backtest_id) if self.grounds else None)
+
+
+class PolicyWanted(ScopeWanted, Relied):
     settings: Settings
 
 
-class SettingsWanted(Input):
+class SettingsWanted(Relied):
     settings: Settings
 
 
-class Draft(PolicyWanted):
+class Draft(ScopeWanted):
     """`days` of recorded alarms are decided again."""
 
+    settings: Settings
     days: Annotated[Whole, Field(ge=1, le=730)] = 90
 
 
@@ -69,6 +84,9 @@ class VersionShown(Output):
     settings: dict[str, Any]
     changed_at: Moment
     changed_by: str
+    reason: str
+    grounds: str
+    backtest_id: int | None
 
 
 class PolicyUsed(Output):
@@ -127,7 +145,7 @@ def list_maintenance_policies(ctx: Ctx) -> list[PolicyShown]:
 @routes.post("/maintenance/policies", status_code=201, dependencies=EDIT)
 def create_maintenance_policy(ctx: Ctx, response: Response, body: PolicyWanted) -> PolicyShown:
     """Settings for a class, a failure mode or one machine."""
-    made = policies.create(ctx.conn, body.scope(), body.settings, by=ctx.person.login, now=ctx.now)
+    made = policy_gate.create(ctx.conn, body.scope(), body.settings, body.word(ctx.person.login), now=ctx.now)
     response.headers["location"] = f"/api/v1/maintenance/policies/{made.policy_id}"
     return _answer(response, made)
 
@@ -180,7 +198,8 @@ def change_maintenance_policy(
     ctx: Ctx, response: Response, policy_id: Id, version: Version, body: SettingsWanted
 ) -> PolicyShown:
     """Other settings from now on; a retired policy is in force again."""
-    made = policies.change(ctx.conn, policy_id, body.settings, version=version, by=ctx.person.login, now=ctx.now)
+    word = body.word(ctx.person.login)
+    made = policy_gate.change(ctx.conn, policy_id, body.settings, word, version=version, now=ctx.now)
     return _answer(response, made)
 
 

@@ -21,8 +21,7 @@ from detectors.base import Finding, FindingKind, Sentence
 from maintenance import policies, review, service
 from maintenance.alarms import Shelf
 from maintenance.life import failures
-from maintenance.policies import Scope
-from maintenance.replay.model import Input, InputKind, Row
+from maintenance.replay.model import Change, Input, InputKind, Row
 from maintenance.review import Rejection
 from tickets import service as tickets
 from tickets.model import Actor, ActorKind
@@ -32,14 +31,13 @@ SKIPPED = frozenset({"evidence", "reported_again", "sla_policy"})  # follow from
 GIVEN = (
     "kind", "title", "description", "priority", "asset_id", "mode", "skill", "channel", "requester_id", "fields",
 )  # fmt: skip
-GENERAL = Scope("*", "*", None)
 
 
 class Acting:
     """Applies inputs to the sandbox; remembers which live order is which here, and what was refused."""
 
-    def __init__(self, sandbox: Database, site_id: int, *, policy: Mapping[str, Any]) -> None:
-        self._sandbox, self._site, self._policy = sandbox, site_id, policy
+    def __init__(self, sandbox: Database, site_id: int, *, change: Change) -> None:
+        self._sandbox, self._site, self._change = sandbox, site_id, change
         self._orders: dict[int, int] = {}
         self.applied: Counter[str] = Counter()
         self.refused: list[str] = []
@@ -49,7 +47,7 @@ class Acting:
             InputKind.ALARM: _alarm,
             InputKind.REVIEW: self._review,
             InputKind.POLICY: self._change_policy,
-            InputKind.GATE: _gate,
+            InputKind.GATE: self._gate,
             InputKind.FAILURE: _failure,
             InputKind.FINDING: _finding,
         }
@@ -77,8 +75,8 @@ class Acting:
             for policy_id, version in versions:
                 _set_policy(conn, policy_id, version)
             for gate_id, standing in gates:
-                _gate(conn, {"gate_id": gate_id, "standing": standing}, now)
-            if self._policy:
+                self._gate(conn, {"gate_id": gate_id, "standing": standing}, now)
+            if self._change.policy:
                 self._over(conn, now)
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -146,17 +144,23 @@ class Acting:
 
     def _change_policy(self, conn: Connection, row: Row, now: datetime) -> None:
         _set_policy(conn, row["policy_id"], row["version"])
-        if self._policy:
+        if self._change.policy:
             self._over(conn, now)
 
     def _over(self, conn: Connection, now: datetime) -> None:
-        """The what-if's settings over the site's general policy."""
-        general = next((each for each in policies.rows_of(conn) if each.scope == GENERAL), None)
-        if general is None:
-            policies.create(conn, GENERAL, dict(self._policy), by="replay", now=now)
-            return
-        settings = {**(general.settings if general.active else {}), **self._policy}
-        policies.change(conn, general.policy_id, settings, version=general.version, by="replay", now=now)
+        """The what-if's settings, instead of what the policy with its scope says."""
+        scope, settings = self._change.scope, dict(self._change.policy)
+        kept = next((each for each in policies.rows_of(conn) if each.scope == scope), None)
+        if kept is None:
+            policies.create(conn, scope, settings, by="replay", now=now)
+        else:
+            policies.change(conn, kept.policy_id, settings, version=kept.version, by="replay", now=now)
+
+    def _gate(self, conn: Connection, row: Row, now: datetime) -> None:
+        """A detector version's standing; one that the what-if lets stays let."""
+        del now
+        standing = "live" if row["gate_id"] in self._change.lets else row["standing"]
+        conn.execute("update gate_standings set standing = %s where gate_id = %s", (standing, row["gate_id"]))
 
 
 def _set_policy(conn: Connection, policy_id: int, version: int | None) -> None:
@@ -203,11 +207,6 @@ def _alarm(conn: Connection, row: Row, now: datetime) -> None:
         until = datetime.fromisoformat(detail["until"])
         shelf = Shelf(detail.get("shelf", Shelf.TIMED))
         service.shelve(conn, row["by"], found[0], until=until, reason=detail["reason"], now=now, shelf=shelf)
-
-
-def _gate(conn: Connection, row: Row, now: datetime) -> None:
-    del now
-    conn.execute("update gate_standings set standing = %s where gate_id = %s", (row["standing"], row["gate_id"]))
 
 
 def _failure(conn: Connection, row: Row, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""The words of a replay: what is run again, what is put in, what is compared. Pure."""
+"""The words of a replay: what is run again, what is put in, what is compared."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from maintenance.policies import Scope
+
+GENERAL = Scope("*", "*", None)
 Row = Mapping[str, Any]
 
 
@@ -39,9 +42,11 @@ class Input:
 class Change:
     """What is different from live; nothing = the same configuration."""
 
-    policy: Mapping[str, Any] = field(default_factory=dict)  # settings over the site's general policy
+    policy: Mapping[str, Any] = field(default_factory=dict)  # settings instead of those of the policy with this scope
     without_engineers: Sequence[str] = ()
     without_parts: Sequence[str] = ()  # one piece less of each
+    scope: Scope = GENERAL  # of the settings
+    lets: Sequence[int] = ()  # detector versions (gate ids) that may open orders all the time
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from maintenance.replay.feed import Feed
 from maintenance.replay.model import Change, Input, InputKind, Period, Report
 from plant.times import from_us, to_us
 
-OTHERS = ("watch", "remaining-life")  # detectors that are not of the chain: what they said is put in
+OTHERS = ("watch", "remaining-life", "event-hazard")  # detectors that are not of the chain: what they said is put in
 VERIFY = "maintenance.verify"
 STEP = timedelta(hours=6)  # the sandbox looks around at least so often
 
@@ -102,7 +102,7 @@ class Replay:
             arrivals = feed.arrivals(conn)
         self._now = _Now(period.begin)
         self._feed = Feed(live, sandbox, site_id, begin_us=begin_us, late=arrivals)
-        self._acting = Acting(sandbox, site_id, policy=change.policy)
+        self._acting = Acting(sandbox, site_id, change=change)
         self._runner = Runner(sandbox, self._still, self._said, self._rejudged)
 
     def run(self, progress: Progress | None = None) -> Report:

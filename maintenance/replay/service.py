@@ -12,7 +12,6 @@ from psycopg import Connection
 from core.database import Database
 from maintenance import policies
 from maintenance.errors import NoSandbox
-from maintenance.policies import Scope
 from maintenance.replay import difference, outcome, sandbox
 from maintenance.replay.difference import Entry
 from maintenance.replay.model import Change, Period, Report, Row
@@ -47,7 +46,7 @@ def replay(
     change = change or Change()
     with live.tx(site_id=site_id) as conn:
         if change.policy:
-            policies.checked(conn, Scope("*", "*", None), change.policy)
+            policies.checked(conn, change.scope, change.policy)
         before = outcome.of(conn, period)
     with sandbox.opened(live, admin_dsn, site_id, keeping=keeping) as made:
         report = Replay(live, made, site_id, period=period, change=change).run(progress)

@@ -88,19 +88,25 @@ def test_policies_are_edited_with_versions_and_tried_first(world: World) -> None
     manager, place = world.as_("manager"), f"{API}/maintenance/policies"
     names = {each["name"] for each in manager.get(f"{place}/settings").json()}
     assert {"opening", "cost_failure", "stop_cost_h"} <= names
-    body = {"asset_class": "fan", "settings": {"travel": 120}}
+    body: dict[str, Any] = {"asset_class": "fan", "settings": {"travel": 120}}
     assert world.as_("planner").post(place, json=body).status_code == 403
+    assert problem(manager.post(place, json=body))["code"] == "unproven", "orders would open otherwise, unseen"
+    body |= {"grounds": "override", "reason": "the fare has risen"}
     made = manager.post(place, json=body)
     assert made.status_code == 201 and made.headers["etag"] == '"1"'
     assert problem(manager.post(place, json=body))["code"] == "policy_taken"
     one = f"{place}/{made.json()['policy_id']}"
     bad = problem(manager.put(one, json={"settings": {"travel": -1}}, headers={"If-Match": '"1"'}))
     assert bad["code"] == "bad_policy" and "not negative" in bad["detail"]
-    assert manager.put(one, json={"settings": {"travel": 80}}, headers={"If-Match": '"1"'}).json()["version"] == 2
+    other = {**body, "settings": {"travel": 80}}
+    other.pop("asset_class")
+    assert manager.put(one, json=other, headers={"If-Match": '"1"'}).json()["version"] == 2
     assert problem(manager.delete(one, headers={"If-Match": '"1"'}))["code"] == "stale"
     force = manager.get(f"{place}/in-force", params={"asset_class": "fan"}).json()
     assert force["settings"]["travel"] == 80 and force["made_of"][0]["version"] == 2
     tried = manager.post(f"{place}/preview", json={"asset_class": "fan", "settings": {"persist_h": 4}, "days": 30})
     assert tried.status_code == 200 and tried.json()["alarms"] == 0
     assert manager.delete(one, headers={"If-Match": '"2"'}).status_code == 204
-    assert [each["active"] for each in manager.get(f"{one}/versions").json()] == [False, True, True]
+    versions = manager.get(f"{one}/versions").json()
+    assert [each["active"] for each in versions] == [False, True, True]
+    assert [each["grounds"] for each in versions] == ["", "override", "override"]

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from psycopg import Connection
 
 from core.errors import Stale
 from detectors.base import Finding, FindingKind, Sentence
-from maintenance import backtest, gate, service
+from maintenance import backtest, backtest_runs, gate, gate_release, policies, policy_gate, service
 from maintenance.backtest import Truth
-from maintenance.errors import BadGate
-from maintenance.gate import Standing
-from maintenance.model import Action
+from maintenance.errors import BacktestOver, BacktestsWaiting, BadGate, Unproven
+from maintenance.gate import Gated, Standing
+from maintenance.grounds import Ground, Grounds
+from maintenance.model import Action, Opening
+from maintenance.policies import Scope
+from maintenance.policy_gate import Word
+from maintenance.replay.model import Period
 from plant import assets
 from plant.model import Asset
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+OVERRIDE = Grounds(Ground.OVERRIDE)
+DAY = Period(T0, T0, T0 + 24 * HOUR)
 
 
 @pytest.fixture
@@ -35,6 +42,15 @@ def said(conn: Connection, pump: Asset, version: str, hour: float) -> Finding:
         failure_mode=None, started_at=T0, at=T0 + hour * HOUR, surprise=9.0, active=True,
         contributions={signal.signal_id: 1.0}, directions={signal.signal_id: 1}, health=0.2, sentence=Sentence("x", {}),
     )  # fmt: skip
+
+
+def let(
+    conn: Connection, kept: Gated, *, reason: str = "it was right", version: int = 1, hour: float = 8,
+    relied: Grounds = gate_release.IN_SHADOW,
+) -> Gated:  # fmt: skip
+    return gate_release.change(
+        conn, kept.gate_id, Standing.LIVE, by="M", reason=reason, version=version, now=T0 + hour * HOUR, relied=relied
+    )
 
 
 def hear(conn: Connection, pump: Asset, version: str, hours: range) -> list[Action]:
@@ -71,11 +87,14 @@ def test_shadow_writes_down_what_it_would_have_done_until_a_person_lets_it(conn:
 
     kept = next(each for each in gate.listed(conn) if each.version == "2")
     with pytest.raises(BadGate):
-        gate.change(conn, kept.gate_id, Standing.LIVE, by="M", reason=" ", version=1, now=T0 + 8 * HOUR)
+        let(conn, kept, reason=" ")
     with pytest.raises(Stale):
-        gate.change(conn, kept.gate_id, Standing.LIVE, by="M", reason="shown", version=9, now=T0 + 8 * HOUR)
-    gate.change(conn, kept.gate_id, Standing.LIVE, by="M", reason="it was right", version=1, now=T0 + 8 * HOUR)
-    assert gate.changes(conn, kept.gate_id)[0]["figures"]["shadow"] == 1
+        let(conn, kept, version=9)
+    with pytest.raises(Unproven, match="1 orders; 10 are wanted"):
+        let(conn, kept)
+    let(conn, kept, relied=OVERRIDE)
+    newest = gate.changes(conn, kept.gate_id)[0]
+    assert newest["figures"]["shadow"] == 1 and newest["grounds"] == "override"
     assert Action.OPEN in hear(conn, pump, "2", range(9, 12))
 
 
@@ -98,8 +117,7 @@ def test_a_version_that_is_seldom_right_proposes_only(conn: Connection, pump: As
     (fallen,) = gate.fall_back(conn, T0 + 41 * HOUR)
     assert fallen.standing is Standing.REVIEW and "0 of its last 6" in fallen.reason
     assert gate.standing(conn, "chain", "1", pump) is Standing.REVIEW
-    gate.change(conn, fallen.gate_id, Standing.LIVE, by="M", reason="sensor replaced", version=fallen.row_version,
-                now=T0 + 42 * HOUR)  # fmt: skip
+    let(conn, fallen, reason="sensor replaced", version=fallen.row_version, hour=42, relied=OVERRIDE)
     assert gate.fall_back(conn, T0 + 43 * HOUR) == [], "what was known when the person let it does not stop it again"
 
 
@@ -122,3 +140,99 @@ def test_the_same_configuration_has_the_same_hash(conn: Connection, pump: Asset)
     one, other = backtest.config(conn, {"persist_h": 2}), backtest.config(conn, {"persist_h": 3})
     assert backtest.config_hash(one) == backtest.config_hash(dict(reversed(one.items())))
     assert backtest.config_hash(one) != backtest.config_hash(other)
+
+
+def judged_before(conn: Connection, configuration: dict[str, Any]) -> int:
+    """A back-test of that configuration that is done."""
+    number = backtest_runs.insert(conn, {**configuration, "let_ids": []}, DAY, by="M", now=T0)
+    assert backtest_runs.take(conn, number) is not None
+    assert backtest_runs.finish(conn, number, {"orders": 3}, now=T0 + HOUR)
+    return number
+
+
+def test_a_version_is_let_on_a_backtest_of_just_this_configuration(conn: Connection, pump: Asset) -> None:
+    gate.standing(conn, "chain", "1", pump)
+    gate.standing(conn, "chain", "2", pump)
+    kept = next(each for each in gate.listed(conn) if each.version == "2")
+    other = judged_before(conn, backtest.config(conn, {}))
+    right = judged_before(conn, backtest.config(conn, {}, lets=[kept.gate_id]))
+    waits = backtest_runs.insert(conn, {**backtest.config(conn, {}), "let_ids": []}, DAY, by="M", now=T0)
+    for number, said in ((None, "Name the back-test"), (other, "another configuration"), (waits, "is waiting")):
+        with pytest.raises(Unproven, match=said):
+            let(conn, kept, relied=Grounds(Ground.BACKTEST, number))
+    let(conn, kept, relied=Grounds(Ground.BACKTEST, right))
+    assert gate.changes(conn, kept.gate_id)[0]["backtest_id"] == right
+    with pytest.raises(Unproven, match="another configuration"):
+        let(conn, kept, version=2, relied=Grounds(Ground.BACKTEST, right))
+
+
+def test_a_policy_that_opens_by_itself_is_shown_first(conn: Connection) -> None:
+    scope, settings = Scope("pump"), {"persist_h": 1.0}
+    with pytest.raises(Unproven, match="by themselves"):
+        policy_gate.create(conn, scope, settings, Word("M"), now=T0)
+    with pytest.raises(Unproven, match="Say why"):
+        policy_gate.create(conn, scope, settings, Word("M", " ", OVERRIDE), now=T0)
+    number = judged_before(conn, backtest.config(conn, settings, scope=scope))
+    with pytest.raises(Unproven, match="another configuration"):
+        policy_gate.create(conn, scope, {"persist_h": 2.5}, Word("M", "", Grounds(Ground.BACKTEST, number)), now=T0)
+    made = policy_gate.create(conn, scope, settings, Word("M", "", Grounds(Ground.BACKTEST, number)), now=T0)
+    assert policies.versions(conn, made.policy_id)[0]["backtest_id"] == number
+    asks = policy_gate.change(
+        conn, made.policy_id, {**settings, "opening": "review"}, Word("M"), version=1, now=T0 + HOUR
+    )
+    assert asks.version == 2, "what asks a planner needs no proof"
+    with pytest.raises(Unproven):
+        policy_gate.change(conn, made.policy_id, settings, Word("M"), version=2, now=T0 + HOUR)
+
+
+def test_other_deadlines_need_no_proof(conn: Connection) -> None:
+    made = policy_gate.create(conn, Scope("fan"), {"deadline_share": 0.5}, Word("M"), now=T0)
+    assert made.version == 1
+
+
+def test_a_policy_that_is_seldom_right_asks_a_planner(conn: Connection, pump: Asset) -> None:
+    assert Action.OPEN in hear(conn, pump, "1", range(1, 8))
+    (alarm_id,) = conn.execute("select alarm_id from alarms").fetchone() or (0,)
+    kept = policies.create(conn, Scope("pump"), {"persist_h": 1.0}, by="M", now=T0 - HOUR)
+    other = policies.create(conn, Scope("fan"), {"persist_h": 1.0}, by="M", now=T0 - HOUR)
+    for number in range(4):
+        conn.execute(
+            """insert into verdicts (ticket_id, alarm_id, asset_id, detector, mode, verdict, given_by, given_at)
+               values (%s, %s, %s, 'chain', 'x', 'nothing_found', 'E', %s)""",
+            (1000 + number, alarm_id, pump.asset_id, T0 + (20 + number) * HOUR),
+        )
+    fallen = policy_gate.fall_back(conn, T0 + 41 * HOUR)
+    assert [each.policy_id for each in fallen] == [kept.policy_id], "four wrong of four; a fan's policy is another"
+    assert policies.of(conn, pump, "x").opening is Opening.REVIEW
+    assert "0 of its last 4" in policies.versions(conn, kept.policy_id)[0]["reason"]
+    assert policies.row(conn, other.policy_id).version == 1
+    again = policies.change(conn, kept.policy_id, {"persist_h": 2.0}, version=2, by="M", now=T0 + 42 * HOUR)
+    assert policy_gate.fall_back(conn, T0 + 43 * HOUR) == [], "what was known before the change does not stop it again"
+    assert again.version == 3
+
+
+def test_backtests_wait_for_each_other_and_can_be_cancelled(conn: Connection, pump: Asset) -> None:
+    found = {**backtest.config(conn, {}), "let_ids": []}
+    first, second = (backtest_runs.insert(conn, found, DAY, by="M", now=T0) for _ in range(2))
+    assert backtest_runs.next_waiting(conn) == first
+    assert backtest_runs.start(conn, first) is not None
+    assert backtest_runs.next_waiting(conn) is None and backtest_runs.start(conn, second) is None
+    assert backtest_runs.beat(conn, first, progress=0.5, reached_at=T0 + HOUR)
+    assert backtest_runs.get(conn, first).progress == 0.5
+    assert backtest_runs.cancel(conn, first, now=T0).state == "cancelled"
+    assert not backtest_runs.beat(conn, first, progress=0.6, reached_at=T0), "its process is told to end"
+    assert not backtest_runs.finish(conn, first, {}, now=T0)
+    with pytest.raises(BacktestOver):
+        backtest_runs.cancel(conn, first, now=T0)
+    assert backtest_runs.start(conn, second) is not None
+    assert backtest_runs.give_up(conn, T0) == 0
+    conn.execute("update backtests set beat_at = beat_at - interval '1 hour' where backtest_id = %s", (second,))
+    assert backtest_runs.give_up(conn, T0) == 1
+    assert "without a word" in backtest_runs.get(conn, second).why
+
+
+def test_not_too_many_backtests_wait(conn: Connection) -> None:
+    for number in range(backtest_runs.WAITING_MOST):
+        backtest_runs.insert(conn, {"n": number}, DAY, by="M", now=T0)
+    with pytest.raises(BacktestsWaiting):
+        backtest_runs.refuse_more(conn)

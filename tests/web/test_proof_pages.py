@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from api import up
 from core.embedded import EmbeddedServer
 from core.seals import Seal
-from maintenance import backtest, evidence, evidence_pack, gate
+from maintenance import backtest_runs, evidence, evidence_pack, gate
 from maintenance.evidence import What
 from maintenance.replay.model import Period
 from plant import assets
@@ -52,7 +52,9 @@ def order(world: World) -> Ticket:
         gate.standing(conn, "chain", "2", assets.asset(conn, plant.asset_id))
         period = Period(T0, T0, T0 + timedelta(days=2))
         result = {"orders": 12, "before_real_faults": 9, "failures": 5, "failures_foreseen": 4, "lead_h": 130.0}
-        backtest.keep(conn, {}, period, {**result, "false_month": 0.05}, by="Planner", now=T0 + 40 * HOUR)
+        number = backtest_runs.insert(conn, {}, period, by="Planner", now=T0 + 40 * HOUR)
+        backtest_runs.take(conn, number)
+        backtest_runs.finish(conn, number, {**result, "false_month": 0.05}, now=T0 + 40 * HOUR)
     return plant.ticket(ticket)
 
 

@@ -22,6 +22,9 @@ create table maintenance_policy_versions (
   settings   jsonb not null,
   changed_at timestamptz not null,
   changed_by text not null,
+  reason     text not null default '',
+  grounds    text not null default '', -- of opening orders by itself: backtest, override; '' = nothing had to be shown
+  backtest_id int, -- with the ground backtest
   primary key (policy_id, version)
 );
 

@@ -52,7 +52,9 @@ create table gate_changes (
   changed_by text not null,
   changed_at timestamptz not null,
   reason     text not null,
-  figures    jsonb not null default '{}'
+  figures    jsonb not null default '{}',
+  grounds    text not null default '', -- of letting it: backtest, shadow, override
+  backtest_id int -- with the ground backtest
 );
 create index gate_changes_of on gate_changes (gate_id, change_id);
 
@@ -60,17 +62,25 @@ create table backtests (
   backtest_id int generated always as identity primary key,
   site_id     int not null default current_site() references sites,
   config_hash text not null,
-  config      jsonb not null, -- detectors with versions, settings of the policy
+  config      jsonb not null, -- what is judged: settings and their scope, detectors let, standings, policies in force
   from_at     timestamptz not null,
   until_at    timestamptz not null,
-  result      jsonb not null,
+  state       text not null default 'waiting' check (state in ('waiting', 'running', 'done', 'failed', 'cancelled')),
+  progress    real not null default 0 check (progress between 0 and 1),
+  reached_at  timestamptz, -- plant time that the replay has come to
+  beat_at     timestamptz, -- wall time at which the process that runs it last said so
+  why         text not null default '', -- of one that failed
+  result      jsonb,
   made_by     text not null,
-  made_at     timestamptz not null
+  made_at     timestamptz not null,
+  ended_at    timestamptz, -- plant time
+  check ((state = 'done') = (result is not null))
 );
 create index backtests_of on backtests (site_id, backtest_id desc);
+create index backtests_unfinished on backtests (site_id, backtest_id) where state in ('waiting', 'running');
 
-grant select, insert on replay_marks, late_arrivals, gate_changes, backtests to millwright_app;
-grant select, insert, update on gate_standings to millwright_app;
+grant select, insert on replay_marks, late_arrivals, gate_changes to millwright_app;
+grant select, insert, update on gate_standings, backtests to millwright_app;
 grant usage, select on all sequences in schema public to millwright_app;
 
 do $$
