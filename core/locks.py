@@ -15,3 +15,5 @@ SOURCES = 7_418_534  # which process connects to sources
 RETENTION = 7_418_535  # who takes old samples
 FIRST = 7_418_536  # the first start of an instance
 INDEXING = 7_418_541  # who indexes a site's texts
+GROUPS = 7_418_543  # who makes groups of a site's alarms
+FEEDS = 7_418_544  # who declares what feeds what on a site

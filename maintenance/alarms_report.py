@@ -18,11 +18,32 @@ MOST_ROWS = 200
 MOVES: LiteralString = """
   select alarm_id, asset_id, at, what, severity from alarm_moves
   where at >= %s and at < %s and what in ('raised', 'back', 'normal') order by at, move_id"""
+# As it was at the end of the span: by the moves until then; an alarm that nothing moved since stands as it does now.
 STANDING: LiteralString = """
-  select l.alarm_id, l.asset_id, l.state, l.returned_at is null as deviates, l.held,
+  select l.alarm_id, l.asset_id,
+    case when now.same then l.state when shelf.what = 'shelved' and shelf.until > %(end)s then 'shelved'
+         when acked.what = 'acknowledged' then 'acknowledged' else 'active' end as state,
+    case when now.same then l.returned_at is null else life.what in ('raised', 'back') end as deviates,
+    case when now.same then l.held else coalesce(
+      (select h.kind from alarm_holds h where h.alarm_id = l.alarm_id and h.since < %(end)s
+         and (h.until is null or h.until >= %(end)s) limit 1),
+      (select 'grouped' from alarm_group_members g where g.alarm_id = l.alarm_id and g.joined_at < %(end)s
+         and (g.left_at is null or g.left_at >= %(end)s) limit 1), '') end as held,
     coalesce((select max(m.at) from alarm_moves m where m.alarm_id = l.alarm_id and m.at < %(end)s
                 and m.what not in ('stale', 'chattering')), l.raised_at) as changed_at
-  from alarms l where l.state <> 'cleared' and l.raised_at < %(end)s"""
+  from alarms l
+  cross join lateral (select not exists (select from alarm_moves m where m.alarm_id = l.alarm_id and m.at >= %(end)s
+                        and m.what not in ('stale', 'chattering')) as same) now
+  left join lateral (select what from alarm_moves m where m.alarm_id = l.alarm_id and m.at < %(end)s
+    and m.what in ('raised', 'back', 'normal', 'cleared') order by m.at desc, m.move_id desc limit 1) life on true
+  left join lateral (select what, (detail->>'until')::timestamptz as until from alarm_moves m
+    where m.alarm_id = l.alarm_id and m.at < %(end)s and m.what in ('shelved', 'unshelved', 'expired', 'cleared')
+    order by m.at desc, m.move_id desc limit 1) shelf on true
+  left join lateral (select what from alarm_moves m where m.alarm_id = l.alarm_id and m.at < %(end)s
+    and m.what in ('raised', 'acknowledged', 'cleared', 'unshelved', 'expired')
+    order by m.at desc, m.move_id desc limit 1) acked on true
+  where l.raised_at < %(end)s and (l.state <> 'cleared' or l.cleared_at >= %(end)s)
+    and case when now.same then l.state <> 'cleared' else coalesce(life.what, 'raised') <> 'cleared' end"""
 ROWS: LiteralString = """
   select l.alarm_id, l.asset_id, a.code as asset_code, a.name as asset_name, a.class, l.mode, l.state, l.severity,
     l.detector, l.raised_at, l.held

@@ -41,9 +41,10 @@ def settle(conn: Connection, now: datetime) -> int:
     """Tell what is to be told; returns how many alarms were told of for the first time."""
     said = tunings.rows(conn)
     people = notify.planners(conn)
+    mildest = max([Tuning().tell_severity, *(int(row.values.get("tell_severity", 0)) for row in said)])
     fresh = [
         each
-        for each in _of(conn, UNTOLD, now - GATHER)
+        for each in _of(conn, UNTOLD, now - GATHER, mildest=mildest)
         if _due(each, tunings.resolve(said, asset_class=each.asset_class, signal=each.signal), now)
     ]
     conn.execute("update alarms set told_at = %s where alarm_id = any(%s)", (now, [each.alarm_id for each in fresh]))
@@ -168,12 +169,23 @@ def _note(conn: Connection, each: Fresh, what: str, now: datetime) -> None:
     )
 
 
-def _of(conn: Connection, which: LiteralString, until: datetime) -> list[Fresh]:
+def _of(conn: Connection, which: LiteralString, until: datetime, *, mildest: int = 4) -> list[Fresh]:
+    """All of them, read page by page: those that are not to be told keep none of the others waiting."""
+    found: list[Fresh] = []
+    after = 0
     with conn.cursor(row_factory=class_row(Fresh)) as cursor:
-        return cursor.execute(ALARMS + which, {"until": until}).fetchall()
+        while True:
+            asked = {"until": until, "mildest": mildest, "after": after, "page": PAGE}
+            page = cursor.execute(ALARMS + which + PAGED, asked).fetchall()
+            found += page
+            if len(page) < PAGE:
+                return found
+            after = page[-1].alarm_id
 
 
+PAGE = 1000
 USUAL = Tuning().stale
+PAGED: LiteralString = " and l.alarm_id > %(after)s order by l.alarm_id limit %(page)s"
 ALARMS: LiteralString = """
   select l.alarm_id, l.asset_id, a.code as asset_code, a.class as asset_class, coalesce(s.code, '') as signal,
     l.severity, l.sentence, l.deviating_since, coalesce(m.at, l.raised_at) as changed_at
@@ -187,11 +199,10 @@ ALARMS: LiteralString = """
     and not exists (select 1 from alarm_group_members g where g.alarm_id = l.alarm_id and g.onset_at = l.onset_at
                     and g.left_at is null) """
 UNTOLD: LiteralString = """and l.told_at is null and l.returned_at is null and l.raised_at <= %(until)s
-  order by l.alarm_id limit 1000"""
+  and l.severity <= %(mildest)s"""
 STILL: LiteralString = """and l.returned_at is null and l.raised_at <= %(until)s and m.at <= %(until)s
   and (l.stale_at is null or l.stale_at < m.at)
-  and not exists (select 1 from tickets t where t.ticket_id = l.ticket_id and t.status not in ('closed', 'cancelled'))
-  order by l.alarm_id limit 200"""
+  and not exists (select 1 from tickets t
+                  where t.ticket_id = l.ticket_id and t.status not in ('closed', 'cancelled'))"""
 BUSY: LiteralString = """and (l.chatter_at is null or l.chatter_at <= %(until)s) and l.returns > 1
-  and l.last_at > %(until)s
-  order by l.alarm_id limit 200"""
+  and l.last_at > %(until)s"""

@@ -11,11 +11,11 @@ from psycopg import Connection
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from core import locks
 from detectors.base import FindingKind
 from maintenance.grouping_scan import SITE, Burst, Onset, Scope, Topology
 
 PRIOR = timedelta(days=30)  # believed of a machine before anything is known: one alarm in this time
-LOCK = 0x6D67  # of advisory locks: one maker of groups a site
 GROUP: LiteralString = """select group_id, kind, asset_id, medium, first_at, last_at, monitored, expected, score,
   profile, profiled_at, ticket_id, made_at, ended_at, spread_s, closed_at from alarm_groups """
 
@@ -76,7 +76,7 @@ class Membership:
 
 def lock(conn: Connection) -> None:
     """One maker of groups a site, to the end of the transaction."""
-    conn.execute("select pg_advisory_xact_lock(%s, current_site())", (LOCK,))
+    conn.execute("select pg_advisory_xact_lock(%s, current_site())", (locks.GROUPS,))
 
 
 def membership(conn: Connection, alarm_id: int, onset_at: datetime) -> Membership | None:

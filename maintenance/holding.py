@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from core import live
 from detectors.base import FindingKind
-from maintenance import grouping, sentences, suppress, tunings
+from maintenance import grouping, sentences, store, suppress, tunings
 from maintenance.grouping_store import Membership
 from maintenance.model import Action, Decision, Policy, Reason
 from maintenance.store import KeptAlarm
@@ -25,6 +25,9 @@ from plant import assets
 from plant.model import Asset, Signal
 
 HOUR = timedelta(hours=1)
+IDLE = (  # stages of an order at which nobody works on the machine
+    "new", "assigned", "on_hold", "accepted", "reopened", "approved", "done", "verifying", "closed", "cancelled",
+)  # fmt: skip
 WORKS = ("work", "lockout", "startup")  # after these a deviation is judged again
 
 
@@ -65,7 +68,7 @@ class Around:
 def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -> Decision:
     """The decision, or what takes its place while something holds the alarm. The asset is locked."""
     around = _around(conn, judged.asset.asset_id, judged.kept.alarm_id, judged.kept.mode, judged.now)
-    hold = _hold(conn, judged.asset, judged.kept.mode, around)
+    hold = _hold(conn, judged.asset, judged.kept.mode, around, judged.now)
     around = _keep(conn, judged, around, hold)
     if hold is not None:
         return Decision(Action.NONE, (hold.reason,))
@@ -82,18 +85,38 @@ def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -
 
 
 def settle(conn: Connection, now: datetime) -> int:
-    """Let go of alarms that nothing holds any more; returns how many that were."""
-    rows = conn.execute(
-        """select h.hold_id, h.alarm_id, h.asset_id, l.mode, l.state from alarm_holds h join alarms l using (alarm_id)
-           where h.until is null order by h.alarm_id"""
-    ).fetchall()
+    """Let go of alarms that nothing holds any more; returns how many that were. Busy assets wait a round."""
     gone = 0
-    for hold_id, alarm_id, asset_id, mode, state in rows:
-        around = _around(conn, asset_id, alarm_id, mode, now)
-        if state == "cleared" or _hold(conn, assets.asset(conn, asset_id), mode, around) is None:
-            _release(conn, hold_id, alarm_id, asset_id, now)
-            gone += 1
+    for asset_id, hold_ids in _ending(conn, now).items():
+        if store.try_lock_asset(conn, asset_id):
+            asset = assets.asset(conn, asset_id)
+            gone += sum(_let_go(conn, asset, hold_id, now) for hold_id in hold_ids)
     return gone
+
+
+def _ending(conn: Connection, now: datetime) -> dict[int, list[int]]:
+    """Asset → holds that may have ended: what they refer to is over, or only a look at states can tell."""
+    found: dict[int, list[int]] = {}
+    for asset_id, hold_id in conn.execute(ENDING, {"now": now, "idle": list(IDLE)}):
+        found.setdefault(asset_id, []).append(hold_id)
+    return found
+
+
+def _let_go(conn: Connection, asset: Asset, hold_id: int, now: datetime) -> bool:
+    """Read again what was found before the asset was locked, and end it unless something holds the alarm still."""
+    row = conn.execute(
+        """select h.alarm_id, l.mode, l.state from alarm_holds h join alarms l using (alarm_id)
+           where h.hold_id = %s and h.until is null""",
+        (hold_id,),
+    ).fetchone()
+    if row is None:
+        return False
+    alarm_id, mode, state = row
+    around = _around(conn, asset.asset_id, alarm_id, mode, now)
+    if state != "cleared" and _hold(conn, asset, mode, around, now) is not None:
+        return False
+    _release(conn, hold_id, alarm_id, asset.asset_id, now)
+    return True
 
 
 def listed(conn: Connection, *, limit: int = 200) -> list[dict[str, Any]]:
@@ -105,7 +128,7 @@ def listed(conn: Connection, *, limit: int = 200) -> list[dict[str, Any]]:
 # -- what holds it ----------------------------------------------------------------------------------------------------
 
 
-def _hold(conn: Connection, asset: Asset, mode: str, around: Around) -> Hold | None:
+def _hold(conn: Connection, asset: Asset, mode: str, around: Around, now: datetime) -> Hold | None:
     if around.out is not None:
         said = {"by": around.out["by_whom"], "since": str(around.out["since"])[:16], "reason": around.out["reason"]}
         return Hold("out_of_service", str(around.out["out_id"]), Reason("out_of_service", said))
@@ -114,17 +137,21 @@ def _hold(conn: Connection, asset: Asset, mode: str, around: Around) -> Hold | N
         return Hold(around.work["kind"], str(around.work["work_id"]), reason)
     if around.order is not None:
         return Hold("work", around.order, Reason("work", {"ref": around.order}))
-    rule = suppress.suppressing(conn, asset, mode) if around.rules else None
+    rule = suppress.suppressing(conn, asset, mode, now=now) if around.rules else None
     return None if rule is None else Hold("suppressed", str(rule.rule_id), Reason("suppressed", {"rule": rule.name}))
 
 
 def _around(conn: Connection, asset_id: int, alarm_id: int, mode: str, now: datetime) -> Around:
-    row = conn.execute(AROUND, {"asset": asset_id, "alarm": alarm_id, "mode": mode, "now": now}).fetchone()
+    row = conn.execute(AROUND, _asked(asset_id, alarm_id, mode, now)).fetchone()
     if row is None:
         raise RuntimeError("select of scalars gave no row")
     out, order, work, held, mark, judged_from, rules, group_id, active = row
     member = None if group_id is None else Membership(group_id, active)
     return Around(out, order, work, held, mark, judged_from, rules, member)
+
+
+def _asked(asset_id: int, alarm_id: int, mode: str, now: datetime) -> dict[str, Any]:
+    return {"asset": asset_id, "alarm": alarm_id, "mode": mode, "now": now, "idle": list(IDLE)}
 
 
 def _keep(conn: Connection, judged: Judged, around: Around, hold: Hold | None) -> Around:
@@ -161,10 +188,11 @@ def _begin(conn: Connection, judged: Judged, hold: Hold) -> None:
 def _release(conn: Connection, hold_id: int, alarm_id: int, asset_id: int, now: datetime) -> None:
     """Nothing holds it; after work it is judged from here on."""
     conn.execute(
-        """with ended as (update alarm_holds set until = %(now)s where hold_id = %(hold)s returning kind),
+        """with ended as (update alarm_holds set until = %(now)s
+             where hold_id = %(hold)s and until is null returning kind),
            freed as (update alarms set held = '', judged_from =
                case when (select kind from ended) = any(%(works)s) then %(now)s else judged_from end
-             where alarm_id = %(alarm)s returning severity)
+             where alarm_id = %(alarm)s and exists (select from ended) returning severity)
            insert into alarm_moves (alarm_id, asset_id, at, what, severity, detail)
              select %(alarm)s, %(asset)s, %(now)s, 'released', severity,
                jsonb_build_object('kind', (select kind from ended)) from freed""",
@@ -214,8 +242,7 @@ AROUND: LiteralString = """
     (select t.ref from tickets t
        where t.asset_id in (select asset_id from up where far = 0 or level in ('unit', 'component'))
        and t.kind in ('corrective', 'preventive', 'inspection', 'sensor-fault')
-       and t.status not in ('new', 'assigned', 'on_hold', 'accepted', 'reopened', 'approved', 'done', 'verifying',
-                            'closed', 'cancelled') order by t.ticket_id limit 1),
+       and t.status <> all(%(idle)s) order by t.ticket_id limit 1),
     (select to_jsonb(w) from asset_works w where w.asset_id in (select asset_id from up)
        and w.since <= %(now)s and (w.until is null or w.until > %(now)s) order by w.kind, w.work_id limit 1),
     (select to_jsonb(h) from alarm_holds h where h.alarm_id = %(alarm)s and h.until is null),
@@ -225,6 +252,16 @@ AROUND: LiteralString = """
   left join lateral (select group_id, left_at from alarm_group_members g
                      where g.alarm_id = l.alarm_id and g.onset_at = l.onset_at order by group_id desc limit 1) m on true
   where l.alarm_id = %(alarm)s"""
+ENDING: LiteralString = """
+  select h.asset_id, h.hold_id from alarm_holds h join alarms l using (alarm_id)
+  where h.until is null and (l.state = 'cleared' or case h.kind
+    when 'out_of_service' then not exists (select from alarms_out o
+      where o.out_id::text = h.ref and o.returned_at is null and o.mode in ('', l.mode))
+    when 'work' then not exists (select from tickets t where t.ref = h.ref and t.status <> all(%(idle)s))
+    when 'suppressed' then true
+    else not exists (select from asset_works w
+      where w.work_id::text = h.ref and w.since <= %(now)s and (w.until is null or w.until > %(now)s)) end)
+  order by h.asset_id, h.hold_id"""
 LISTED: LiteralString = """
   select h.hold_id, h.alarm_id, h.asset_id, a.code as asset_code, a.name as asset_name, h.kind, h.ref, h.why, h.since,
     h.until, l.mode, l.state, l.severity

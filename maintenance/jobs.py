@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import alarms_telling, gate, grouping, guard, holding, policy_gate, service, silence
+from maintenance import alarms_forget, alarms_telling, gate, grouping, guard, holding, policy_gate, service, silence
 from maintenance.replay import marks
 from maintenance.replay.marks import witnessed
 
@@ -58,3 +58,8 @@ def tell_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> Non
 @every(seconds=3600, name="maintenance.replay.forget")
 def forget_marks(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     marks.forget(conn)
+
+
+@every(seconds=3600, name="maintenance.alarms.forget")
+def forget_alarms(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    alarms_forget.forget(conn, now)

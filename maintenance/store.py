@@ -201,7 +201,8 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
              sentence = %s, diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
              deviating_since = %s, deviating = %s, findings = %s,
              returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
-             shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s where alarm_id = %s
+             shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s,
+             told_at = case when state = 'cleared' and %s <> 'cleared' then null else told_at end where alarm_id = %s
              returning site_id, alarm_id, asset_id)
            select pg_notify(%s, json_build_object('site', site_id, 'topic', 'alarm', 'id', alarm_id)::text),
              pg_notify(%s, json_build_object('site', site_id, 'topic', 'asset', 'id', asset_id)::text) from saved""",
@@ -230,6 +231,7 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
             life.shelve_reason,
             life.onset_at,
             life.shelf.value,
+            life.state.value,
             kept.alarm_id,
             live.CHANNEL,
             live.CHANNEL,

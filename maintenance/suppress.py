@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -16,7 +16,10 @@ from psycopg.rows import class_row, dict_row
 from core.errors import NotFound
 from maintenance.errors import StaleTuning
 from plant import assets
-from plant.model import Asset
+from plant.model import Asset, Quality
+
+PERIODS = 5  # of its own that a periodic state holds …
+LEAST_AGE = timedelta(minutes=15)  # … or this long
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class Rule:
         )
 
 
-def suppressing(conn: Connection, asset: Asset, mode: str) -> Rule | None:
-    """The first rule that suppresses this alarm now."""
+def suppressing(conn: Connection, asset: Asset, mode: str, *, now: datetime) -> Rule | None:
+    """The first rule that suppresses this alarm at ``now`` (plant time)."""
     rules = enabled(conn)
     if not rules:
         return None
@@ -49,7 +52,7 @@ def suppressing(conn: Connection, asset: Asset, mode: str) -> Rule | None:
     fitting = [rule for rule in rules if rule.fits(asset, mode, above)]
     if not fitting:
         return None
-    states = _states(conn, asset.asset_id, above)
+    states = _states(conn, asset.asset_id, above, now)
     return next((rule for rule in fitting if not states[rule.whose].isdisjoint(rule.states)), None)
 
 
@@ -113,16 +116,11 @@ def _above(conn: Connection, asset_id: int) -> list[int]:
     return [row[0] for row in conn.execute(ABOVE, (asset_id,))]
 
 
-def _states(conn: Connection, asset_id: int, above: Sequence[int]) -> dict[str, set[int]]:
-    """Whose → the state codes that are heard of now."""
+def _states(conn: Connection, asset_id: int, above: Sequence[int], now: datetime) -> dict[str, set[int]]:
+    """Whose → the state codes that hold now."""
     feeders = [row[0] for row in conn.execute("select feeder_id from asset_feeds where asset_id = any(%s)", (above,))]
-    told: dict[int, int] = dict(
-        conn.execute(
-            """select s.asset_id, v.value::int from signals s join last_values v using (signal_id)
-               where s.role = 'state' and s.asset_id = any(%s) order by v.at""",
-            ([*above, *feeders],),
-        ).fetchall()
-    )
+    asked = {"assets": [*above, *feeders], "now": now, "bad": Quality.BAD, "least": LEAST_AGE, "periods": PERIODS}
+    told: dict[int, int] = dict(conn.execute(TOLD, asked).fetchall())
     parent = next((told[each] for each in above[1:] if each in told), None)
     return {
         "own": {told[asset_id]} if asset_id in told else set(),
@@ -143,3 +141,15 @@ LISTED: LiteralString = """
        where h.kind = 'suppressed' and h.ref = r.rule_id::text and h.until is null) as now,
     (select count(*) from alarm_holds h where h.kind = 'suppressed' and h.ref = r.rule_id::text) as ever
   from suppress_rules r left join assets a using (asset_id) where r.retired_at is null order by r.rule_id"""
+# A state that is told on change holds until its source falls silent, one that is told periodically a few periods.
+TOLD: LiteralString = """
+  select s.asset_id, v.value::int from signals s join last_values v using (signal_id)
+  left join lateral (select b.report, t.state from bindings b
+    left join source_status t on t.site_id = b.site_id and t.source = b.source
+    where b.signal_id = s.signal_id order by b.binding_id desc limit 1) way on true
+  where s.role = 'state' and s.asset_id = any(%(assets)s) and v.quality < %(bad)s
+    and v.value between -2147483648 and 2147483647
+    and case when way.report = 'periodic'
+          then v.at > %(now)s - greatest(%(least)s, %(periods)s * s.period_s * interval '1 second')
+          else coalesce(way.state, '') not in ('lost', 'silent', 'misconfigured') end
+  order by v.at"""

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from core import locks
 from core.errors import NotFound
 from maintenance.errors import BadFeed, IllegalAlarmMove
 from plant import assets
@@ -90,6 +91,7 @@ def feed(conn: Connection, asset_id: int, feeder_id: int, medium: str) -> None:
     assets.asset(conn, feeder_id)
     if asset_id == feeder_id:
         raise BadFeed("Nothing feeds itself.")
+    conn.execute("select pg_advisory_xact_lock(%s, current_site())", (locks.FEEDS,))  # two at once see no circle
     if conn.execute(CYCLE, {"asset": asset_id, "feeder": feeder_id}).fetchone():
         raise BadFeed("The feeder is fed by this asset already: one of the two is wrong.")
     conn.execute(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, lcm
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from plant.errors import BadWindow
@@ -24,7 +24,7 @@ from plant.model import Window
 DAY = timedelta(days=1)
 WEEK_MINUTES = 7 * 1440
 MOST_WEEKS = 52
-LOOKED_AHEAD = timedelta(days=800)  # two turns of daylight saving: further on weekly rules only repeat
+LOOKED_AHEAD = timedelta(days=800)  # two turns of daylight saving
 
 
 class Kind(StrEnum):
@@ -178,7 +178,8 @@ def check(rule: Rule) -> None:
 def clash(rule: Rule, others: Sequence[Rule]) -> tuple[Rule, Opening] | None:
     """The first rule of the same asset and kind that overlaps, and when it does; None: none.
 
-    Two weekly rules are compared over the first 800 days that both hold, a weekly and a single one over the single one.
+    Two weekly rules are compared until their pattern comes again (the weeks that both count by, and two turns of
+    daylight saving), as far as both hold; a weekly and a single one over the single one.
     """
     for other in others:
         if (other.asset_id, other.kind) == (rule.asset_id, rule.kind):
@@ -271,7 +272,8 @@ def _meeting(one: Rule, other: Rule) -> Opening | None:
 def _common(one: Rule, other: Rule) -> tuple[datetime, datetime]:
     spans = [_validity(one), _validity(other)]
     start = max(span[0] for span in spans)
-    return start, min(*(span[1] for span in spans), start + LOOKED_AHEAD)
+    weeks = lcm(*(each.when.every_weeks for each in (one, other) if isinstance(each.when, Weekly)))
+    return start, min(*(span[1] for span in spans), start + LOOKED_AHEAD + 7 * weeks * DAY)
 
 
 def _validity(rule: Rule) -> tuple[datetime, datetime]:
@@ -279,5 +281,5 @@ def _validity(rule: Rule) -> tuple[datetime, datetime]:
         return rule.when.start, rule.when.end
     first = datetime.combine(rule.when.first, time(0), UTC) - DAY
     if rule.when.last is None:
-        return first, datetime.max.replace(tzinfo=UTC) - 2 * LOOKED_AHEAD
+        return first, datetime.max.replace(tzinfo=UTC) - 60 * 366 * DAY
     return first, datetime.combine(rule.when.last, time(0), UTC) + 2 * DAY + timedelta(minutes=rule.when.lasts_min)

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 from fastapi import Query, Request, Response
 from pydantic import Field
 
-from api.deps import Ctx, router
+from api.deps import Ctx, Version, router
 from api.gate import UPLOAD
 from api.policies import allow
 from api.routers.assets import Criticality, Level
 from api.shapes import Id, Input, Output, Ref, Whole, Words
 from api.uploads import Upload
-from core import live
 from core.errors import Invalid
 from maintenance import libraries
 from plant import asset_care, export_rows, import_store, import_table, tree_rules
@@ -81,7 +80,7 @@ class TableShown(Output):
 
 
 class Care(Output):
-    """How much an asset matters and why; ``proposed`` from consequence × likelihood."""
+    """How much an asset matters and why; ``proposed`` from consequence × likelihood, ``version`` for If-Match."""
 
     asset_id: int
     code: str
@@ -92,6 +91,7 @@ class Care(Output):
     likelihood: int | None
     proposed: int | None
     reason: str
+    version: int
 
 
 class Weigh(Input):
@@ -144,7 +144,7 @@ def get_care(ctx: Ctx, asset_id: Id) -> Care:
 
 
 @routes.put("/assets/{asset_id}/criticality", dependencies=EDIT)
-def weigh(ctx: Ctx, asset_id: Id, body: Weigh) -> Care:
+def weigh(ctx: Ctx, asset_id: Id, version: Version, body: Weigh) -> Care:
     """Weigh an asset by consequence × likelihood, or otherwise with a reason."""
     made = asset_care.weigh(
         ctx.conn,
@@ -153,19 +153,18 @@ def weigh(ctx: Ctx, asset_id: Id, body: Weigh) -> Care:
         likelihood=body.likelihood,
         criticality=body.criticality,
         reason=body.reason,
+        version=version,
     )
     return _care(made)
 
 
 @routes.put("/assets/{asset_id}/parent", dependencies=EDIT)
-def move(ctx: Ctx, asset_id: Id, body: Move) -> Care:
+def move(ctx: Ctx, asset_id: Id, version: Version, body: Move) -> Care:
     """Hang an asset, with all below it, under another one; null makes it a root."""
-    made = asset_care.move(ctx.conn, asset_id, parent_id=body.parent_id)
-    live.announce(ctx.conn, "asset", asset_id)
-    return _care(made)
+    return _care(asset_care.move(ctx.conn, asset_id, parent_id=body.parent_id, version=version))
 
 
-def _care(kept: import_store.Kept) -> Care:
+def _care(kept: asset_care.Kept) -> Care:
     row = kept.row
     both = row.consequence is not None and row.likelihood is not None
     return Care(
@@ -178,6 +177,7 @@ def _care(kept: import_store.Kept) -> Care:
         likelihood=row.likelihood,
         proposed=tree_rules.proposal(row.consequence or 1, row.likelihood or 1) if both else None,
         reason=row.reason,
+        version=kept.version,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from psycopg import Connection
 
+from core.database import Database
 from core.errors import NotFound
 from detectors.base import Finding, FindingKind, Sentence
 from maintenance import feedback, holding, queries, service, suppress, tunings, works
@@ -225,3 +227,55 @@ def test_a_shelf_is_logged_extended_expires_and_is_brought_back(conn: Connection
     service.shelve(conn, "Wang", alarm_id, until=T0 + 5 * HOUR, reason="cable", now=T0 + 2 * HOUR)
     service.unshelve(conn, "Wang", alarm_id, now=T0 + 3 * HOUR)
     assert moves(conn) == ["raised", "shelved", "shelved", "expired", "shelved", "unshelved"]
+
+
+@pytest.mark.parametrize(
+    ("value", "quality", "minutes", "report"),
+    [(float("nan"), 0, 0, None), (1e18, 0, 0, None), (0.0, 2, 0, None), (0.0, 0, -20, "periodic")],
+)
+def test_a_state_that_cannot_be_believed_suppresses_nothing(
+    database: object, conn: Connection, superuser: Connection, machine: Machine, value: float, quality: int,
+    minutes: int, report: str | None,
+) -> None:  # fmt: skip
+    suppress.add(conn, "Li", {**RULE, "whose": "parent"}, now=T0)
+    if report is not None:
+        assets.bind(conn, source="plc", tag="line", signal_id=machine.state_of_line)
+        conn.execute("update bindings set report = %s", (report,))
+    superuser.execute(
+        "insert into last_values (signal_id, site_id, at, value, quality) values (%s, %s, %s, %s, %s)",
+        (machine.state_of_line, machine.site, T0 + timedelta(minutes=minutes), value, quality),
+    )
+    assert machine.decisions(0) == [(Action.WAIT, "not_yet")]
+
+
+def test_letting_go_waits_for_the_judgement_of_the_machine(database: Database, site: int) -> None:
+    with database.tx(site_id=site) as conn:
+        machine = Machine(conn, site)
+        out = works.take_out(conn, "Li", machine.pump, mode="", reason="meter removed", now=T0)
+        assert machine.decisions(0) == [(Action.NONE, "out_of_service")]
+    with database.tx(site_id=site) as conn:
+        works.put_back(conn, "Li", out, now=T0)
+    with database.tx(site_id=site) as judging, database.tx(site_id=site) as job:
+        job.execute("set local lock_timeout = '2s'")
+        machine.conn = judging
+        assert machine.decisions(3) == [(Action.WAIT, "not_yet")]  # this judgement lets go itself
+        assert holding.settle(job, T0 + 3 * HOUR) == 0
+    with database.tx(site_id=site) as conn:
+        assert holding.settle(conn, T0 + 3 * HOUR) == 0 and moves(conn) == ["raised", "held", "released"]
+
+
+def test_two_feeds_at_once_close_no_circle(database: Database, site: int) -> None:
+    with database.tx(site_id=site) as conn:
+        one, other = (assets.create_asset(conn, code=code, name=code, asset_class="") for code in "AB")
+
+    def feed() -> None:
+        with database.tx(site_id=site) as conn:
+            works.feed(conn, other, one, "power")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.tx(site_id=site) as conn:
+            works.feed(conn, one, other, "power")
+            waiting = pool.submit(feed)
+            wait([waiting], timeout=0.5)
+        with pytest.raises(BadFeed):
+            waiting.result(timeout=20)

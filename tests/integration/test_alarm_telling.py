@@ -116,3 +116,56 @@ def test_one_that_chatters_is_told_once_and_counts(conn: Connection, plant: Plan
     assert (report[Figure.CHATTERING].value, report[Figure.FLEETING].value, report[Figure.ALARMS].value) == (1, 3, 3)
     (behind,) = alarms_report.rows(conn, report[Figure.ALARMS])
     assert behind["asset_code"] == "P-1" and behind["count"] == 3
+
+
+def test_many_that_are_not_to_be_told_keep_none_of_the_others_waiting(
+    conn: Connection, plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alarms_telling, "PAGE", 3)
+    conn.execute("insert into alarm_tunings (on_delay_s, changed_by, changed_at) values (86400, 'Li', %s)", (T0,))
+    for number in range(7):
+        plant.alarm(number, T0)
+    conn.execute(
+        """insert into alarm_tunings (signal, asset_class, on_delay_s, changed_by, changed_at)
+           values ('heat', 'pump', 0, 'Li', %s)""",
+        (T0,),
+    )
+    hot = assets.create_asset(conn, code="P-7", name="Pump", asset_class="pump")
+    assets.create_signal(conn, asset_id=hot, code="heat", name="heat", quantity="temperature", unit="°C")
+    plant.alarm(7, T0)
+    alarms_telling.settle(conn, T0 + 5 * MINUTE)
+    assert plant.told() == ["Alarm: P-7"]
+
+
+def test_an_alarm_that_had_cleared_and_comes_back_is_told_again(conn: Connection, plant: Plant) -> None:
+    plant.alarm(1, T0)
+    alarms_telling.settle(conn, T0 + 2 * MINUTE)
+    plant.alarm(1, T0 + HOUR, active=False, health=0.97)
+    service.settle(conn, T0 + 3 * HOUR)
+    assert conn.execute("select state from alarms").fetchall() == [("cleared",)]
+    plant.alarm(1, T0 + 4 * HOUR)
+    alarms_telling.settle(conn, T0 + 4 * HOUR + 2 * MINUTE)
+    assert plant.told() == ["Alarm: P-1"] * 2
+
+
+def test_the_report_of_a_past_span_shows_what_stood_then(conn: Connection, plant: Plant) -> None:
+    for number in (1, 2):
+        plant.alarm(number, T0)
+    ((one, other),) = [tuple(row[0] for row in conn.execute("select alarm_id from alarms order by alarm_id"))]
+    service.shelve(conn, "Li", one, until=T0 + 20 * HOUR, reason="known", now=T0 + HOUR)
+
+    def counts() -> dict[Figure, float]:
+        told = alarms_report.hygiene(conn, start=T0, end=T0 + 30 * HOUR).told
+        shelved = alarms_report.hygiene(conn, start=T0, end=T0 + 10 * HOUR).told
+        return {each.figure: each.value for each in told if each.figure is Figure.STALE} | {
+            each.figure: each.value for each in shelved if each.figure is Figure.SHELVED
+        }
+
+    assert counts() == {Figure.STALE: 1, Figure.SHELVED: 1}
+    service.settle(conn, T0 + 25 * HOUR)
+    for number in (1, 2):
+        plant.alarm(number, T0 + 40 * HOUR, active=False, health=0.97)
+    service.settle(conn, T0 + 50 * HOUR)
+    assert conn.execute("select distinct state from alarms").fetchall() == [("cleared",)]
+    assert counts() == {Figure.STALE: 1, Figure.SHELVED: 1}
+    assert other

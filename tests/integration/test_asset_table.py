@@ -13,6 +13,7 @@ import pytest
 from psycopg import Connection
 
 from core.database import Database
+from core.errors import Stale
 from maintenance import libraries, library
 from maintenance.library_file import LibraryError
 from plant import asset_care, assets, export_rows, import_store, import_table
@@ -119,15 +120,43 @@ def bomb(cells: str) -> bytes:
 def test_the_tree_and_the_weight_of_an_asset_hold_what_they_must(conn: Connection, site: int, tmp_path: Path) -> None:
     import_store.apply(conn, rows(tmp_path, CSV), CLASSES)
     ids = {each.code: each.asset_id for each in assets.assets(conn)}
+
+    def version(code: str) -> int:
+        return asset_care.get(conn, ids[code]).version
+
     with pytest.raises(BadTree):
-        asset_care.move(conn, ids["S"], parent_id=ids["P-1"])
+        asset_care.move(conn, ids["S"], parent_id=ids["P-1"], version=version("S"))
     with pytest.raises(BadTree):
         asset_care.check_place(conn, level="site", parent_id=ids["L1"])
-    assert asset_care.move(conn, ids["P-1"], parent_id=ids["S"]).row.parent == "S"
+    assert asset_care.move(conn, ids["P-1"], parent_id=ids["S"], version=version("P-1")).row.parent == "S"
     with pytest.raises(BadCriticality):
-        asset_care.weigh(conn, ids["P-1"], consequence=5, likelihood=5, criticality=1, reason="")
-    made = asset_care.weigh(conn, ids["P-1"], consequence=4, likelihood=3, criticality=None, reason="")
+        asset_care.weigh(
+            conn, ids["P-1"], consequence=5, likelihood=5, criticality=1, reason="", version=version("P-1")
+        )
+    made = asset_care.weigh(
+        conn, ids["P-1"], consequence=4, likelihood=3, criticality=None, reason="", version=version("P-1")
+    )
     assert made.row.criticality == 3 and assets.asset(conn, ids["P-1"]).criticality == 3
+
+
+def test_weighing_an_asset_writes_its_weight_alone_and_never_over_a_change_unseen(
+    conn: Connection, site: int, tmp_path: Path
+) -> None:
+    import_store.apply(conn, rows(tmp_path, CSV), CLASSES)
+    ids = {each.code: each.asset_id for each in assets.assets(conn)}
+    seen = asset_care.get(conn, ids["P-1"])
+    conn.execute("update assets set name = 'Renamed' where asset_id = %s", (ids["P-1"],))
+    with pytest.raises(Stale):
+        asset_care.weigh(
+            conn, ids["P-1"], consequence=5, likelihood=5, criticality=None, reason="", version=seen.version
+        )
+    with pytest.raises(Stale):
+        asset_care.move(conn, ids["P-1"], parent_id=None, version=seen.version)
+    now = asset_care.get(conn, ids["P-1"])
+    made = asset_care.weigh(
+        conn, ids["P-1"], consequence=5, likelihood=5, criticality=None, reason="", version=now.version
+    )
+    assert (made.row.name, made.row.criticality, made.version) == ("Renamed", 5, now.version + 1)
 
 
 def test_a_sites_own_library_counts_from_its_upload_to_its_retirement(conn: Connection, site: int) -> None:
@@ -174,7 +203,11 @@ def test_over_the_api(world: World) -> None:
     out = planner.get(f"{API}/asset-table?form=csv")
     assert out.status_code == 200 and b"P-91" in out.content
     asset_id = next(each["asset_id"] for each in planner.get(f"{API}/assets").json()["items"] if each["code"] == "P-91")
-    weighed = planner.put(f"{API}/assets/{asset_id}/criticality", json={"consequence": 5, "likelihood": 1}).json()
+    path, weight = f"{API}/assets/{asset_id}/criticality", {"consequence": 5, "likelihood": 1}
+    assert planner.put(path, json=weight).status_code == 428
+    version = planner.get(f"{API}/assets/{asset_id}/care").json()["version"]
+    weighed = planner.put(path, json=weight, headers={"If-Match": f'"{version}"'}).json()
+    assert planner.put(path, json=weight, headers={"If-Match": f'"{version}"'}).status_code == 412
     assert (weighed["criticality"], weighed["proposed"]) == (3, 3)
     assert planner.get(f"{API}/libraries/pump").json()["modes_shown"][0]["effect"]["zh"]
     assert planner.post(f"{API}/libraries", json={"text": CRANE}).status_code == 403

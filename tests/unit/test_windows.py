@@ -154,3 +154,15 @@ def test_what_cannot_be_meant_is_refused(rule: Rule) -> None:
 
 def test_a_good_rule_passes() -> None:
     windows.check(Rule(1, WEEK, 10.0))
+
+
+def test_patterns_that_meet_only_after_years_are_found() -> None:
+    one = Rule(1, Weekly("UTC", (0,), 480, 120, date(2026, 1, 5), None, 51))
+    other = Rule(1, Weekly("UTC", (0,), 540, 120, date(2026, 1, 12), None, 52))
+    found = windows.clash(one, [other])
+    assert found is not None
+    weeks = (found[1].start.date() - date(2026, 1, 5)).days // 7
+    assert weeks % 51 == 0 and (weeks - 1) % 52 == 0 and weeks > 120
+    even = Rule(1, Weekly("UTC", (0,), 480, 120, date(2026, 1, 5), None, 2))
+    odd = Rule(1, Weekly("UTC", (0,), 480, 120, date(2026, 1, 12), None, 52))
+    assert windows.clash(even, [odd]) is None

@@ -6,7 +6,15 @@ alter table assets add constraint assets_level_check
 alter table assets
   add column consequence        smallint check (consequence between 1 and 5),
   add column likelihood         smallint check (likelihood between 1 and 5),
-  add column criticality_reason text not null default '';
+  add column criticality_reason text not null default '',
+  add column version            int not null default 1; -- what If-Match wants
+create function count_asset_version() returns trigger language plpgsql as $$
+begin
+  new.version := old.version + 1;
+  return new;
+end $$;
+create trigger versioned before update on assets
+  for each row when (old.* is distinct from new.*) execute function count_asset_version();
 
 create table libraries (
   library_id  int generated always as identity primary key,

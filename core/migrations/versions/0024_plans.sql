@@ -99,6 +99,7 @@ create table meters (
   signal_id    int references signals,
   watermark_at timestamptz, -- samples up to here are counted
   running      boolean not null default false, -- the state at the watermark
+  arrivals_seen bigint, -- of late arrivals, up to which they are counted; null = none was there yet
   version      int not null default 1,
   unique (asset_id, code),
   check ((way = 'by_hand') = (signal_id is null))

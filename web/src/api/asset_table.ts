@@ -36,7 +36,7 @@ export function tableUrl(form: "csv" | "xlsx", locale: string): string {
 
 export type Care = {
   asset_id: number; code: string; parent: string | null; level: string; criticality: number;
-  consequence: number | null; likelihood: number | null; proposed: number | null; reason: string;
+  consequence: number | null; likelihood: number | null; proposed: number | null; reason: string; version: number;
 };
 
 export function useCare(assetId: number) {

@@ -50,7 +50,7 @@ function Form({ care, done }: { care: Care; done: () => void }) {
   const [reason, setReason] = useState(care.reason);
   const save = () => job.run(async () => {
     const body = { consequence: Number(consequence), likelihood: Number(likelihood), criticality: criticality ? Number(criticality) : null, reason };
-    await call(`/assets/${care.asset_id}/criticality`, { method: "PUT", body });
+    await call(`/assets/${care.asset_id}/criticality`, { method: "PUT", body, version: care.version });
     await queryClient.invalidateQueries({ queryKey: ["asset"] });
     done();
   });
