@@ -7,8 +7,8 @@ ISO 14224 (docs/indicators.md names each).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -56,7 +56,7 @@ class Order:
     done_at: datetime | None
     downtime_us: int | None
     minutes: int  # of labour
-    planned_minutes: int  # of an open order: its duration times its crew
+    planned_minutes: int  # its duration times its crew, of an order that was open at the end of the span
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,20 @@ class Due:
     """A plan's due day, and whether its work was done in time: its order, or a bigger one's, or a repair."""
 
     occurrence_id: int
+    plan_id: int
     ticket_id: int | None
-    due_at: datetime
+    earliest_at: datetime
     latest_at: datetime
-    done_at: datetime | None
+    done_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A plan's work was done, by its own order, a bigger plan's, a repair or by hand."""
+
+    plan_id: int
+    ticket_id: int | None
+    done_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +164,27 @@ class Figure:
         return None if below == 0 else self.numerator / below
 
 
+def settled(dues: Sequence[Due], completions: Sequence[Completion]) -> list[Due]:
+    """Each due day with when its work was done; a completion counts for one due day alone: that of its order, else the
+    one that ends first of those that it came in time for."""
+    own = {(each.plan_id, each.ticket_id): each.done_at for each in completions if each.ticket_id is not None}
+    orders = {(each.plan_id, each.ticket_id) for each in dues}
+    found = {each.occurrence_id: own.get((each.plan_id, each.ticket_id)) for each in dues}
+    others = [each for each in completions if each.ticket_id is None or (each.plan_id, each.ticket_id) not in orders]
+    for done in sorted(others, key=lambda each: each.done_at):
+        waiting = [
+            each
+            for each in dues
+            if each.plan_id == done.plan_id
+            and found[each.occurrence_id] is None
+            and each.earliest_at <= done.done_at < each.latest_at
+        ]
+        if waiting:
+            first = min(waiting, key=lambda each: (each.latest_at, each.occurrence_id))
+            found[first.occurrence_id] = done.done_at
+    return [replace(each, done_at=found[each.occurrence_id]) for each in dues]
+
+
 def all_of(facts: Facts) -> tuple[Figure, ...]:
     """Every figure."""
     return tuple(of(facts, name) for name in Name)
@@ -182,11 +213,21 @@ def _is_failure(order: Order) -> bool:
     return order.status != "cancelled" and order.verdict not in NO_FAILURE
 
 
-def _stood(facts: Facts) -> Iterable[tuple[Order, int]]:
-    """Orders that opened in the span with the time that their machine stood for them."""
-    for each in facts.orders:
-        if each.downtime_us is not None and each.asset_id in facts.machines and facts.span.holds(each.opened_at):
-            yield each, each.downtime_us
+def _stood(facts: Facts) -> list[Row]:
+    """How long machines stood within the span, from the opening of each order on; a time that two orders of a machine
+    share counts for the first."""
+    rows, reached = [], dict[int, datetime]()
+    for each in sorted(facts.orders, key=lambda order: (order.opened_at, order.ticket_id)):
+        if each.downtime_us is None or each.asset_id is None or each.asset_id not in facts.machines:
+            continue
+        begins = max(each.opened_at, facts.span.since, reached.get(each.asset_id, each.opened_at))
+        ends = min(each.opened_at + each.downtime_us * MICROSECOND, facts.span.until)
+        if begins < ends:
+            reached[each.asset_id] = ends
+            rows.append(
+                Row("stood", each.ticket_id, each.opened_at, -((ends - begins) // MICROSECOND), 0, each.ticket_id)
+            )
+    return rows
 
 
 def _period(facts: Facts) -> Row:
@@ -195,8 +236,7 @@ def _period(facts: Facts) -> Row:
 
 def _mtbf(facts: Facts) -> list[Row]:
     """Operating time ÷ failures: machines × span less what they stood."""
-    stood = [Row("stood", each.ticket_id, each.opened_at, -us, 0, each.ticket_id) for each, us in _stood(facts)]
-    return [_period(facts), *stood, *(_failed(each, at) for each, at in _failures(facts))]
+    return [_period(facts), *_stood(facts), *(_failed(each, at) for each, at in _failures(facts))]
 
 
 def _failed(each: Order | Failure, at: datetime) -> Row:
@@ -219,8 +259,7 @@ def _mttr(facts: Facts) -> list[Row]:
 def _availability(facts: Facts) -> list[Row]:
     """Up time ÷ required time."""
     whole = len(facts.machines) * facts.span.us
-    stood = [Row("stood", each.ticket_id, each.opened_at, -us, 0, each.ticket_id) for each, us in _stood(facts)]
-    return [Row("period", 0, facts.span.since, whole, whole), *stood]
+    return [Row("period", 0, facts.span.since, whole, whole), *_stood(facts)]
 
 
 def _planned_share(facts: Facts) -> list[Row]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
+from typing import LiteralString
+from zoneinfo import ZoneInfo
 
 import pytest
 from psycopg import Connection
+from psycopg.types.json import Jsonb
 
 from maintenance import indicators, indicators_store
 from maintenance.indicators import Name
@@ -18,6 +23,7 @@ from tickets.model import Actor, ActorKind, Ticket
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
+MICROSECOND = timedelta(microseconds=1)
 PLANNER = Actor(ActorKind.PERSON, None, "Planner", "planner")
 KINDS = ("preventive", "inspection", "corrective", "incident", "request")
 
@@ -82,14 +88,16 @@ def _slowly(conn: Connection, pumps: list[int], since: datetime, until: datetime
     failures = conn.execute("select asset_id, failed_at from failures").fetchall()
     known = {pumps[0]} | {t.asset_id for t in tickets if t.asset_id} | {asset for asset, _ in failures}
     whole = Fraction(len(known)) * Fraction((until - since) // timedelta(microseconds=1), 3_600_000_000)
-    stood, failed, restored, planned, labour, backlog = Fraction(0), 0, [], 0, 0, 0
-    for ticket in tickets:
+    failed, restored, planned, labour, backlog = 0, [], 0, 0, 0
+    down_us: dict[int, set[tuple[int, int]]] = {}
+    for ident, ticket in zip(ids, tickets, strict=True):
         inside = since <= ticket.opened_at < until
         repair = ticket.kind.value in ("incident", "corrective") and ticket.asset_id is not None
         real = ticket.status != "cancelled" and ticket.verdict not in ("nothing_found", "sensor")
         down = None if ticket.downtime_s is None else Fraction(ticket.downtime_s) / 3600
-        if down is not None and inside and ticket.asset_id:
-            stood += down
+        if down is not None and ticket.asset_id:
+            begins = (ticket.opened_at - T0) // MICROSECOND
+            down_us.setdefault(ticket.asset_id, set()).add((begins, begins + int(down * 3_600_000_000)))
         failed += repair and real and inside
         ended = ticket.done_at is not None and since <= ticket.done_at < until
         if repair and real and ended and ticket.done_at:
@@ -104,8 +112,10 @@ def _slowly(conn: Connection, pumps: list[int], since: datetime, until: datetime
         if ended:
             labour += minutes
             planned += minutes if ticket.kind.value in ("preventive", "inspection") else 0
-        waits = ticket.status not in ("done", "verifying", "closed", "cancelled") and ticket.kind.value != "request"
-        backlog += 60 if waits and ticket.opened_at < until else 0
+        past = [event for event in tickets_store.timeline(conn, ident) if event.at < until]
+        if past and ticket.kind.value != "request":
+            backlog += 0 if chain.replay(past).status in ("done", "verifying", "closed", "cancelled") else 60
+    stood = sum((_covered(each, since, until) for each in down_us.values()), Fraction(0))
     failed += sum(since <= at < until for _, at in failures)
     return {
         Name.MTBF: (whole - stood) / failed if failed else None,
@@ -114,6 +124,18 @@ def _slowly(conn: Connection, pumps: list[int], since: datetime, until: datetime
         Name.PLANNED_SHARE: Fraction(planned, labour) if labour else None,
         Name.BACKLOG_WEEKS: Fraction(backlog, 60 * 40),
     }
+
+
+def _covered(stretches: set[tuple[int, int]], since: datetime, until: datetime) -> Fraction:
+    """Hours of the span that lie in one stretch at least: each piece between two ends is in or out."""
+    low, high = ((each - T0) // MICROSECOND for each in (since, until))
+    ends = sorted({low, high, *(min(max(end, low), high) for each in stretches for end in each)})
+    pieces = [
+        right - left
+        for left, right in pairwise(ends)
+        if any(begins <= left and right <= end for begins, end in stretches)
+    ]
+    return Fraction(sum(pieces), 3_600_000_000)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -159,3 +181,157 @@ def test_due_days_and_visits_count_as_done_in_time_or_not(conn: Connection) -> N
     facts = indicators_store.facts(conn, since=T0, until=T0 + 30 * DAY)
     figure = indicators.of(facts, Name.PM_COMPLIANCE)
     assert [row.above for row in figure.rows] == [1, 0, 0] and figure.denominator == 3
+
+
+ZONE = ZoneInfo("Asia/Shanghai")
+PLAN_DAYS = {"lead_days": 3, "tolerance_days": 4}  # a weekly plan: the days in which two due days may be met overlap
+Done = tuple[int | None, datetime]
+
+
+def _plans(conn: Connection, chance: random.Random) -> dict[int, list[tuple[int | None, date]]]:
+    """Weekly plans, some due days with an order of their own; their work done at some time, or not; visits."""
+    found: dict[int, list[tuple[int | None, date]]] = {}
+    for number in range(3):
+        (plan,) = conn.execute(
+            """insert into pm_plans (code, body, since, look_at, made_at, by_name)
+               values (%s, %s, %s, %s, %s, 'test') returning plan_id""",
+            (f"plan-{number}", Jsonb(PLAN_DAYS), T0.date(), T0, T0),
+        ).fetchone() or (0,)
+        found[plan] = [_due(conn, chance, plan, week) for week in range(4)]
+        orders = [ticket for ticket, _ in found[plan] if ticket is not None and chance.random() < 0.7]
+        for ticket in [*orders, *[None] * chance.randrange(4)]:
+            conn.execute(
+                "insert into pm_completions (plan_id, ticket_id, done_at, way) values (%s, %s, %s, %s)",
+                (plan, ticket, T0 + timedelta(hours=chance.randrange(900)), "order" if ticket else "person"),
+            )
+    return found
+
+
+def _due(conn: Connection, chance: random.Random, plan: int, week: int) -> tuple[int | None, date]:
+    ticket = None
+    if chance.random() < 0.6:
+        ticket = service.open(conn, PLANNER, kind="preventive", title=f"PM {plan} {week}", now=T0).ticket.ticket_id
+    due = T0.date() + timedelta(days=4 + 7 * week)
+    conn.execute(
+        """insert into pm_occurrences (plan_id, cycle, due, state, reason, ticket_id, recorded_at)
+           values (%s, %s, %s, %s, '{}', %s, %s)""",
+        (plan, week + 1, due, "opened" if ticket else "missed", ticket, T0),
+    )
+    return ticket, due
+
+
+def _met(dues: Sequence[tuple[int | None, date]], done: Sequence[Done]) -> int:
+    """Of the due days, the most that can be met, by trying every way to give work to days."""
+
+    def days(due: date) -> tuple[datetime, datetime]:
+        begins = datetime(due.year, due.month, due.day, tzinfo=ZONE)
+        after = due + timedelta(days=1 + PLAN_DAYS["tolerance_days"])
+        return begins - timedelta(days=7), datetime(after.year, after.month, after.day, tzinfo=ZONE)
+
+    own = {ticket: at for ticket, at in done if ticket is not None}
+    met = {due for ticket, due in dues if ticket in own and own[ticket] < days(due)[1]}
+    open_days = [due for ticket, due in dues if ticket not in own]
+
+    def most(works: Sequence[datetime], taken: frozenset[date]) -> set[frozenset[date]]:
+        if not works:
+            return {taken}
+        ways = most(works[1:], taken)
+        for due in open_days:
+            if due not in taken and days(due)[0] <= works[0] < days(due)[1]:
+                ways |= most(works[1:], taken | {due})
+        return ways
+
+    ways = most([at for ticket, at in done if ticket is None], frozenset())
+    return len(met) + max(len(way) for way in ways)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_compliance_equals_a_recomputation_that_tries_every_way(conn: Connection, seed: int) -> None:
+    conn.execute("update sites set timezone = %s where site_id = current_site()", (ZONE.key,))
+    with hooks.only():
+        plans = _plans(conn, random.Random(seed))
+    figure = indicators.of(indicators_store.facts(conn, since=T0, until=T0 + 40 * DAY), Name.PM_COMPLIANCE)
+    wanted = 0
+    for plan, dues in plans.items():
+        done = conn.execute("select ticket_id, done_at from pm_completions where plan_id = %s", (plan,)).fetchall()
+        wanted += _met(dues, done)
+    assert (figure.numerator, figure.denominator) == (wanted, 12)
+
+
+def test_work_done_once_is_counted_for_one_due_day(conn: Connection) -> None:
+    with hooks.only():
+        plans = _plans(conn, random.Random(3))
+    conn.execute("delete from pm_completions")
+    plan, dues = next(iter(plans.items()))
+    conn.execute("update pm_occurrences set ticket_id = null, state = 'missed'")
+    both = T0 + 7 * DAY  # within the days of the first due day and of the second
+    conn.execute("insert into pm_completions (plan_id, done_at, way) values (%s, %s, 'person')", (plan, both))
+    figure = indicators.of(indicators_store.facts(conn, since=T0, until=T0 + 40 * DAY), Name.PM_COMPLIANCE)
+    assert figure.numerator == 1 and len(dues) == 4
+
+
+def test_a_due_day_is_the_site_s_day(conn: Connection) -> None:
+    conn.execute("update sites set timezone = %s where site_id = current_site()", (ZONE.key,))
+    with hooks.only():
+        plans = _plans(conn, random.Random(1))
+    conn.execute("delete from pm_completions")
+    conn.execute("update pm_occurrences set ticket_id = null, state = 'missed'")
+    plan, dues = next(iter(plans.items()))
+    end = datetime(dues[0][1].year, dues[0][1].month, dues[0][1].day, tzinfo=ZONE) + 5 * DAY
+    for at, met in ((end, 0), (end - timedelta(seconds=1), 1)):
+        conn.execute("delete from pm_completions")
+        conn.execute("insert into pm_completions (plan_id, done_at, way) values (%s, %s, 'person')", (plan, at))
+        facts = indicators_store.facts(conn, since=T0, until=T0 + 40 * DAY)
+        rows = [row for row in indicators.of(facts, Name.PM_COMPLIANCE).rows if row.at == end]
+        assert sum(row.above for row in rows) == met
+
+
+def test_a_visit_counts_when_its_order_was_done_within_a_day(conn: Connection) -> None:
+    engineer = conn.execute("insert into engineers (name) values ('Wang') returning engineer_id").fetchone()
+    assert engineer
+    wanted = 0
+    chance = random.Random(5)
+    with hooks.only():
+        for number in range(12):
+            starts = T0 + timedelta(hours=chance.randrange(24, 400))
+            done = None if number % 4 == 0 else starts + timedelta(hours=chance.randrange(-40, 60))
+            _visited(conn, engineer[0], number, starts, done)
+            near = done is not None and starts - DAY <= done <= starts + timedelta(hours=2) + DAY
+            wanted += near
+    facts = indicators_store.facts(conn, since=T0, until=T0 + 30 * DAY)
+    figure = indicators.of(facts, Name.SCHEDULE_COMPLIANCE)
+    assert (figure.numerator, figure.denominator) == (wanted, 12) and 0 < wanted < 12
+
+
+PLANNED: LiteralString = """
+  insert into plans (status, seconds, origin, horizon_s, made_at, accepted_at)
+  values ('superseded', 1, %s, 86400, %s, %s) returning plan_id"""
+
+
+def _visited(conn: Connection, engineer: int, number: int, starts: datetime, done: datetime | None) -> None:
+    ticket = service.open(conn, PLANNER, kind="inspection", title=f"Look {number}", now=T0).ticket
+    if done is not None:
+        service.assign(conn, PLANNER, ticket.ticket_id, assignee_id=engineer, version=None, now=T0)
+        for to in ("accepted", "arrived", "done"):
+            fields = {"note": "done", "verdict": "nothing_found"} if to == "done" else {}
+            service.transition(conn, PLANNER, ticket.ticket_id, to=to, fields=fields, now=done)
+    plan = conn.execute(PLANNED, (T0, T0, T0)).fetchone()
+    assert plan
+    conn.execute(
+        "insert into visits (plan_id, ticket_id, engineer_id, starts, ends) values (%s, %s, %s, %s, %s)",
+        (plan[0], ticket.ticket_id, engineer, starts, starts + timedelta(hours=2)),
+    )
+
+
+def test_an_order_that_was_closed_later_was_waiting_then(conn: Connection) -> None:
+    done_at = T0 + DAY
+    with hooks.only():
+        _visited(conn, _engineer(conn), 1, T0, done_at)
+    for until, waiting in ((done_at, 60), (done_at + timedelta(seconds=1), 0)):
+        facts = indicators_store.facts(conn, since=T0 - DAY, until=until)
+        assert indicators.of(facts, Name.BACKLOG_WEEKS).numerator == waiting
+
+
+def _engineer(conn: Connection) -> int:
+    (found,) = conn.execute("insert into engineers (name) values ('Li') returning engineer_id").fetchone() or (0,)
+    return int(found)
