@@ -237,8 +237,8 @@ def _failed(given: Sequence[str]) -> dict[str, frozenset[str]]:
 
 def _us(text: str) -> int:
     """``2004-03-04 09:27:46`` or ``2004.03.04.09.27.46``, as UTC."""
-    fields = [int(each) for each in re.findall(r"\d+", text)]
-    return round(datetime(*fields[:6], tzinfo=UTC).timestamp() * 1e6)
+    year, month, day, hour, minute, second = (int(each) for each in re.findall(r"\d+", text)[:6])
+    return round(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp() * 1e6)
 
 
 if __name__ == "__main__":
