@@ -40,6 +40,7 @@ asset.edit         -      -       -         -        site    site    site  -
 telemetry.read     -      -       -         site     site    site    site  site
 prediction.read    -      -       -         site     site    site    site  site
 failure.record     -      -       -         site     site    site    site  -
+event.record       -      -       -         site     site    site    site  site
 alarm.read         -      -       -         site     site    site    site  site
 alarm.acknowledge  -      -       -         site     site    site    site  -
 alarm.shelve       -      -       -         -        site    site    site  -

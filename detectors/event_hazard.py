@@ -6,7 +6,10 @@ replaced, how late in the day it is, how old the machine is and of which model. 
 reaches the component's threshold, and not again within ``REFRACTORY_H`` of its last one unless it was replaced between.
 
 A threshold is chosen on machines that the models which judge them have not seen (grouped folds inside the training
-machines): the highest at which ``WANTED_RECALL`` of the failures are still announced.
+machines): the lowest at which a share ``WANTED_PRECISION`` of the orders is right.
+
+In the product errors and replacements are rows of ``machine_events`` and a component is a failure mode of the machine's
+class; ``maintenance.life.events_watch`` asks after every error and speaks as the detector NAME.
 
 Hazard by logged events: Microsoft's predictive-maintenance template has the same features per day; here per event.
 """
@@ -22,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from plant.model import Floats
 
+NAME, VERSION = "event-hazard", "1"
 HORIZON_H = 24.0
 REFRACTORY_H = 24.0
 WINDOWS_H = (0.0, 24.0, 168.0)  # together with this error, within a day, within a week
@@ -30,6 +34,7 @@ WANTED_PRECISION = 0.85  # a missed failure costs many times a needless look
 THRESHOLDS = np.geomspace(0.01, 0.9, 40)
 INNER_FOLDS = 4
 DAY_H = 24.0
+LEAST_CHANCE, MOST_CHANCE = 1e-4, 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,19 @@ class LogHazard:
             order for part, chance in chances.items() for order in _opened(log, part, at, chance, self.thresholds[part])
         ]
         return sorted(found, key=lambda order: (order.at_h, order.component))
+
+
+def remaining_h(chance: float) -> tuple[float, float, float]:
+    """P10, P50 and P90 of the hours left when a component fails within ``HORIZON_H`` with this chance (0..1) and the
+    hazard stays as it is (exponential)."""
+    rate = -np.log1p(-min(max(chance, LEAST_CHANCE), MOST_CHANCE)) / HORIZON_H
+    p10, p50, p90 = (float(-np.log1p(-level) / rate) for level in (0.1, 0.5, 0.9))
+    return p10, p50, p90
+
+
+def within(chance: float, hours: float) -> float:
+    """Chance to fail within so many hours, when it is ``chance`` within ``HORIZON_H`` and the hazard stays as it is."""
+    return float(-np.expm1(hours / HORIZON_H * np.log1p(-min(max(chance, LEAST_CHANCE), MOST_CHANCE))))
 
 
 def moments(log: MachineLog) -> Floats:

@@ -1,6 +1,7 @@
 """An alarm → its forecast, kept as a prediction at most once every plant hour.
 
-a model learnt from the class's own failures          where there is one   (life.learned)
+the hazard by the machine's logs               where that spoke first     (life.hazards)
+else a model of the class's own failures       where there is one         (life.learned)
 else fleet similarity of health curves                with three lives     (life.similar)
 else growth laws on the alarm's health curve                               (detectors.prognosis)
      └──> corrected by its own record, once twenty failures have scored it (life.scoring)
@@ -15,9 +16,9 @@ from datetime import datetime, timedelta
 import numpy as np
 from psycopg import Connection
 
-from detectors import prognosis
+from detectors import event_hazard, prognosis
 from maintenance import decide, store
-from maintenance.life import curves, learned, outcomes, scoring, similar
+from maintenance.life import curves, hazards, learned, outcomes, scoring, similar
 from maintenance.life.curves import Curve
 from maintenance.life.similar import Past
 from maintenance.model import Cost, Forecast, Policy
@@ -58,9 +59,13 @@ def refresh(
 def predict(conn: Connection, kept: KeptAlarm, *, at: datetime, policy: Policy) -> Forecast | None:
     """Remaining life by the best there is; None when there is neither a model nor a trend yet."""
     asset = assets.asset(conn, kept.asset_id)
-    found = learned.forecast(conn, asset, kept.mode, at=at, horizon_h=policy.horizon / HOUR) or by_health(
-        conn, asset, kept, at=at, policy=policy
-    )
+    horizon_h = policy.horizon / HOUR
+    if kept.detector == event_hazard.NAME:
+        found: Forecast | None = hazards.forecast(kept.health, horizon_h=horizon_h)
+    else:
+        found = learned.forecast(conn, asset, kept.mode, at=at, horizon_h=horizon_h) or by_health(
+            conn, asset, kept, at=at, policy=policy
+        )
     if found is None:
         return None
     return scoring.corrected(found, outcomes.places(conn, model=found.model, asset_class=asset.asset_class))

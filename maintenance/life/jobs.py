@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance.life import learned, outcomes, watch
+from maintenance.life import events_watch, learned, outcomes, watch
 
 
 @every(seconds=60, name="maintenance.life.settle")
@@ -25,3 +25,8 @@ def learn(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # 
 @every(seconds=5, name="maintenance.life.watch")
 def look(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     watch.look(conn, now)
+
+
+@every(seconds=5, name="maintenance.life.events")
+def look_at_logs(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
+    events_watch.look(conn, now)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from psycopg import Connection
@@ -28,6 +28,7 @@ MOST_LIVES = 300  # the newest
 LEAST_STEPS = 40  # of a life that teaches
 SEED = 1
 KEPT = 8  # models held in memory
+TRY_AGAIN = timedelta(hours=24)  # lives of which too little was recorded are read again so long after
 logger = log.get("life")
 
 
@@ -85,12 +86,14 @@ def learn(conn: Connection, now: datetime) -> Kept | None:
     """Learn for the first class and mode that has enough failures, and new ones; None when there is none."""
     for asset_class, mode, failures in _groups(conn):
         learnt_from = hashlib.sha256(",".join(map(str, failures)).encode()).hexdigest()
-        if len(failures) < boosted.LEAST_RUNS or learnt_from in _TRIED or _known(conn, asset_class, mode, learnt_from):
+        if len(failures) < boosted.LEAST_RUNS or _known(conn, asset_class, mode, learnt_from):
+            continue
+        if abs(now - _TRIED.get(learnt_from, now - TRY_AGAIN)) < TRY_AGAIN:
             continue
         made = _learn(conn, asset_class, mode, failures, learnt_from, now)
         if made is not None:
             return made
-        _TRIED.add(learnt_from)  # too little was recorded of these lives: not read again until there is another
+        _TRIED[learnt_from] = now  # too little was recorded of these lives: it may come, by backfill
     return None
 
 
@@ -204,7 +207,7 @@ def model_of(conn: Connection, kept: Kept) -> LifeModel | None:
         return None
 
 
-_TRIED: set[str] = set()
+_TRIED: dict[str, datetime] = {}  # failures by their hash → when they were last read in vain
 _HELD: dict[bytes, LifeModel] = {}  # what is kept never changes: its hash is its name
 
 

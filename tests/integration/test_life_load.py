@@ -174,3 +174,20 @@ def test_one_round_of_the_plans_holds_the_machines_of_one_plan(database: Databas
         assert following is not None and following <= T0  # the second comes in a round of its own
         rows = conn.execute("select distinct plan_id from pm_occurrences").fetchall()
         assert rows == [(made[0],)] and other.asset_id
+
+
+def test_lives_of_which_too_little_was_recorded_are_read_again_after_a_day(database: Database, site: int) -> None:
+    """A plant's history may be backfilled after its failures were recorded."""
+    later = T0 + 400 * HOUR
+    pumps = []
+    for number in range(boosted.LEAST_RUNS):
+        pump, ended = run_to_failure(database, site, number)
+        pumps.append(pump)
+        with database.tx(site_id=site) as conn:
+            failures.record(conn, "Li", pump.asset_id, mode=MODE, failed_at=ended, now=later)
+    with database.tx(site_id=site) as conn:
+        conn.execute("update signals set role = 'state' where asset_id = %s", (pumps[0].asset_id,))
+        assert learned.learn(conn, later) is None
+        conn.execute("update signals set role = 'measured'")
+        assert learned.learn(conn, later + HOUR) is None  # not at once: reading lives costs
+        assert learned.learn(conn, later + 25 * HOUR) is not None

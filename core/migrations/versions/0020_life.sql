@@ -94,3 +94,44 @@ alter table life_watches force row level security;
 create policy site on life_watches to millwright_app
   using (site_id = (select current_site())) with check (site_id = (select current_site()));
 grant select, insert, update on life_watches to millwright_app;
+
+-- what machines wrote down of themselves (error codes), and components that were replaced: what the hazard by logs reads
+create table machine_events (
+  event_id  bigint generated always as identity primary key,
+  site_id   int not null default current_site() references sites,
+  asset_id  int not null references assets,
+  at        timestamptz not null,
+  kind      text not null check (kind in ('error', 'replaced')),
+  code      text not null check (length(code) between 1 and 100), -- of the error; or the mode whose component is new
+  told_by   text not null,
+  noted_at  timestamptz not null,
+  looked_at timestamptz,  -- when the hazard was asked about this error
+  unique (asset_id, at, kind, code)
+);
+create index machine_events_waiting on machine_events (site_id, asset_id) where looked_at is null and kind = 'error';
+
+-- components of which the hazard says that they fail within a day, until when, and when it said so last
+create table event_hazards (
+  asset_id int not null references assets,
+  mode     text not null,
+  site_id  int not null default current_site() references sites,
+  since    timestamptz not null,
+  at       timestamptz not null, -- the last error after which it said so
+  chance   float8 not null check (chance between 0 and 1),
+  said_at  timestamptz not null,
+  primary key (asset_id, mode)
+);
+create index event_hazards_said on event_hazards (site_id, said_at);
+
+do $$
+declare t text;
+begin
+  foreach t in array array['machine_events', 'event_hazards'] loop
+    execute format('alter table %I enable row level security', t);
+    execute format('alter table %I force row level security', t);
+    execute format('create policy site on %I to millwright_app using (site_id = (select current_site())) with check (site_id = (select current_site()))', t);
+  end loop;
+end $$;
+grant select, insert, update on machine_events to millwright_app;
+grant select, insert, update, delete on event_hazards to millwright_app;
+grant usage, select on all sequences in schema public to millwright_app;
