@@ -10,76 +10,56 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
-from typing import Any
+from datetime import timedelta
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
-from maintenance import gate, policies
-from maintenance.gate import MONTH_DAYS, WINDOW
+from maintenance import gate, policies, scorer
 from maintenance.policies import ANY, Scope
 from maintenance.replay.model import GENERAL, Period, Row
+from maintenance.scorer import Fault, Order
+from tickets.model import RIGHT_VERDICTS
+
+TRUTHS: LiteralString = """
+  select a.code, f.mode, f.failed_at, false from failures f join assets a using (asset_id)
+    where f.failed_at > %(start)s and f.failed_at <= %(end)s
+  union all
+  select a.code, v.mode, v.given_at, true from verdicts v join assets a using (asset_id)
+    where v.verdict = any(%(right)s) and v.mode not like 'sensor:%%'
+      and v.mode not like 'source:%%' and v.given_at > %(start)s and v.given_at <= %(end)s
+  order by 3, 1"""
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """A failure that was recorded, or a fault that an engineer confirmed at ``at``; ``found``: before it failed."""
-
-    asset: str
-    at: datetime
-    found: bool
+def truths(conn: Connection, period: Period) -> list[Fault]:
+    """What really was wrong in the period, by time: recorded failures, and faults that an engineer confirmed."""
+    asked = {"start": period.start, "end": period.end, "right": sorted(RIGHT_VERDICTS)}
+    return [Fault(number, *row) for number, row in enumerate(conn.execute(TRUTHS, asked))]
 
 
-def truths(conn: Connection, period: Period) -> list[Truth]:
-    """What really was wrong in the period, by time."""
-    rows = conn.execute(
-        """select a.code, f.failed_at, false from failures f join assets a using (asset_id)
-             where f.failed_at > %(start)s and f.failed_at <= %(end)s
-           union all
-           select a.code, v.given_at, true from verdicts v join assets a using (asset_id)
-             where v.verdict in ('confirmed', 'other_fault') and v.mode not like 'sensor:%%'
-               and v.mode not like 'source:%%' and v.given_at > %(start)s and v.given_at <= %(end)s
-           order by 2, 1""",
-        {"start": period.start, "end": period.end},
-    )
-    return [Truth(*row) for row in rows]
+def score(orders: Sequence[Row], real: Sequence[Fault], *, days: float, machines: int) -> dict[str, Any]:
+    """Preventive orders of a replay beside real faults, as ``scorer`` counts; leads in hours to recorded failures.
 
-
-def score(
-    orders: Sequence[Row], real: Sequence[Truth], *, days: float, machines: int, window: timedelta = WINDOW
-) -> dict[str, Any]:
-    """Orders with a real fault of their machine after them and within ``window``; leads in hours to recorded failures.
-
-    A fault counts for the first order before it alone: a second order for it is no second success, and no false one.
+    What the replay's people say is what they said live, as far as their order was opened again; an order that nobody
+    judged and that no fault followed counts as false.
     """
-    preventive = sorted((each for each in orders if each["kind"] == "preventive"), key=lambda each: each["opened_at"])
-    ahead = {
-        number: [
-            t for t in real if t.asset == each["asset"] and each["opened_at"] <= t.at <= each["opened_at"] + window
-        ]
-        for number, each in enumerate(preventive)
-    }
-    right = [number for number, found in ahead.items() if found]
-    failures = [truth for truth in real if not truth.found]
-    foreseen = [
-        (truth, min(preventive[number]["opened_at"] for number in right if truth in ahead[number]))
-        for truth in failures
-        if any(truth in ahead[number] for number in right)
-    ]
-    leads = [(truth.at - opened) / timedelta(hours=1) for truth, opened in foreseen]
-    months = machines * days / MONTH_DAYS
-    false = len(preventive) - len(right)
+    said = [
+        Order(number, each["asset"], each["mode"] or "", each["opened_at"], each["closed_at"],
+              scorer.judged_by(each["verdict"]))
+        for number, each in enumerate(each for each in orders if each["kind"] == "preventive")
+    ]  # fmt: skip
+    found = scorer.score(said, real)
+    false = len(said) - len(found.right) - len(found.further)
+    false_month = scorer.false_a_month(false, machines=machines, days=days)
     return {
         "days": round(days, 2),
-        "orders": len(preventive),
-        "before_real_faults": len(right),
+        "orders": len(said),
+        "before_real_faults": len(found.right),
         "false": false,
-        "false_month": round(false / months, 4) if months > 0 else 0.0,
-        "failures": len(failures),
-        "failures_foreseen": len(foreseen),
-        "lead_h": round(median(leads), 1) if leads else None,
+        "false_month": round(false_month or 0.0, 4),
+        "failures": found.failures,
+        "failures_foreseen": found.foreseen,
+        "lead_h": None if found.lead_h is None else round(found.lead_h, 1),
     }
 
 
@@ -98,7 +78,7 @@ def judge(conn: Connection, orders: Sequence[Row], period: Period, scope: Scope 
     """The score of what a replay opened within the scope."""
     codes = machines(conn, scope)
     opened = [each for each in orders if each["asset"] in codes and scope.mode in (ANY, each["mode"])]
-    real = [each for each in truths(conn, period) if each.asset in codes]
+    real = [each for each in truths(conn, period) if each.machine in codes]
     return score(opened, real, days=(period.end - period.start) / timedelta(days=1), machines=len(codes))
 
 

@@ -11,10 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 
 from detectors.base import FindingKind
-from maintenance import alarms, guard, learning_store, libraries, policies, store, verdicts
+from maintenance import alarms, guard, learning_store, libraries, mutes, policies, store, verdicts
 from maintenance.alarms import AlarmState
 from maintenance.decide import MuteWhy
 from maintenance.errors import BadVerdict, StaleVerdict
@@ -23,11 +22,9 @@ from maintenance.verdicts import Precision, Said, overall, precision, share_righ
 from plant import assets
 from tickets import failure_codes
 from tickets import service as tickets
-from tickets.model import CANCELLED, Actor, Ticket, Verdict
+from tickets.model import CANCELLED, RIGHT_VERDICTS, Actor, Ticket, Verdict
 
 __all__ = ["Precision", "correct", "on_closed", "overall", "precision", "share_right"]
-
-REPAIRED = frozenset({Verdict.CONFIRMED, Verdict.OTHER_FAULT})
 
 
 def on_closed(conn: Connection, ticket: Ticket, now: datetime) -> None:
@@ -37,14 +34,14 @@ def on_closed(conn: Connection, ticket: Ticket, now: datetime) -> None:
     )
     for kept in store.alarms_of_ticket(conn, ticket.ticket_id):
         if ticket.status == CANCELLED:
-            _mute(conn, kept, ticket, MuteWhy.REJECTED, now)
+            mutes.add(conn, kept, MuteWhy.REJECTED, now=now, ticket_id=ticket.ticket_id)
         elif ticket.verdict is not None:
             _label(conn, kept, ticket, now)
             if ticket.verdict is Verdict.NOTHING_FOUND:
-                _mute(conn, kept, ticket, MuteWhy.NOTHING_FOUND, now)
+                mutes.add(conn, kept, MuteWhy.NOTHING_FOUND, now=now, ticket_id=ticket.ticket_id)
         if kept.alarm.state is not AlarmState.CLEARED:
             store.save_alarm(conn, replace(kept, alarm=alarms.cleared(kept.alarm, at=now)))
-    if ticket.status != CANCELLED and ticket.verdict in REPAIRED and _verified(conn, ticket):
+    if ticket.status != CANCELLED and ticket.verdict in RIGHT_VERDICTS and _verified(conn, ticket):
         guard.ask_detectors(conn, ticket.asset_id, "relearn", now)
 
 
@@ -85,16 +82,16 @@ def _silence(conn: Connection, kept: KeptAlarm, ticket: Ticket, before: Said, af
     if was and not is_now:
         verdicts.unmute(conn, ticket.ticket_id, now)
     if is_now and not was:
-        _mute(conn, kept, ticket, MuteWhy.NOTHING_FOUND, now)
-    if after.verdict in REPAIRED and before.verdict not in REPAIRED and _verified(conn, ticket):
+        mutes.add(conn, kept, MuteWhy.NOTHING_FOUND, now=now, ticket_id=ticket.ticket_id)
+    if after.verdict in RIGHT_VERDICTS and before.verdict not in RIGHT_VERDICTS and _verified(conn, ticket):
         guard.ask_detectors(conn, kept.asset_id, "relearn", now)
 
 
 def _silence_proposal(conn: Connection, kept: KeptAlarm, before: Said, after: Said, now: datetime) -> None:
     """A fault after all: the rejected proposal silences the alarm no longer. None after all: it does again."""
-    if before.verdict not in REPAIRED and after.verdict in REPAIRED:
+    if before.verdict not in RIGHT_VERDICTS and after.verdict in RIGHT_VERDICTS:
         verdicts.unmute_proposal(conn, kept.kind.value, before, now)
-    if before.verdict in REPAIRED and after.verdict not in REPAIRED:
+    if before.verdict in RIGHT_VERDICTS and after.verdict not in RIGHT_VERDICTS:
         policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
         verdicts.mute_proposal(conn, kept.kind.value, before, now + policy.mute)
 
@@ -143,26 +140,6 @@ def _teach(conn: Connection, kept: KeptAlarm, said: Said) -> None:
     """Machine alarms teach the diagnosis; a sensor's fault is no failure mode of its machine."""
     if kept.kind is FindingKind.MACHINE:
         learning_store.keep(conn, said.verdict_id, kept, verdict=said.verdict, found=said.failure_code)
-
-
-def _mute(conn: Connection, kept: KeptAlarm, ticket: Ticket, why: MuteWhy, now: datetime) -> None:
-    policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
-    conn.execute(
-        """insert into mutes (asset_id, kind, mode, contributions, why, health, ticket_id, made_at, until)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict (ticket_id, kind, mode) do update set until = greatest(mutes.until, excluded.until)""",
-        (
-            kept.asset_id,
-            kept.kind.value,
-            kept.mode,
-            Jsonb(store.evidence_json(kept.evidence)),
-            why.value,
-            kept.health,
-            ticket.ticket_id,
-            now,
-            now + policy.mute,
-        ),
-    )
 
 
 def _verified(conn: Connection, ticket: Ticket) -> bool:

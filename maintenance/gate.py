@@ -19,20 +19,39 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 from scipy.special import betaincinv
 
-from core import live, log
+from core import clock, live, log
 from core.errors import NotFound
-from maintenance import sentences
+from maintenance import scorer, sentences
+from maintenance.scorer import WINDOW, Fault, Order
 from plant.model import Asset
 from tickets import notify
+from tickets.model import RIGHT_VERDICTS
 from tickets.notify import NoticeKind
 
 SYSTEM = "gate"
 WORST = 0.4  # precision under which a detector proposes only, …
 SURE = 0.9  # … when it is so sure that it is under it
 FRESH = 20  # the last verdicts that count
-WINDOW = timedelta(days=30)
-MONTH_DAYS = 30.4375
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# an alarm's first order, or what would have been one, and until when it stood
+SAID: LiteralString = """
+  select s.alarm_id, s.asset_id, l.mode, s.at, coalesce(t.done_at, t.closed_at, l.cleared_at),
+    (select v.verdict from verdicts v where v.alarm_id = s.alarm_id
+     order by v.given_at desc, v.verdict_id desc limit 1), s.shadow
+  from (select d.alarm_id, d.asset_id, min(d.at) as at, bool_and(d.action = 'none') as shadow
+    from decisions d join alarms l using (alarm_id)
+    where l.detector = %(detector)s and d.at > %(since)s and d.at <= %(until)s
+      and (d.action = 'open' or (d.action = 'none' and d.reasons->-1->>'key' = 'shadow'))
+      and exists (select 1 from findings f where f.asset_id = d.asset_id and f.detector = %(detector)s
+        and split_part(f.version, '.', 1) = %(version)s and f.at = d.at)
+    group by d.alarm_id, d.asset_id) s
+  join alarms l using (alarm_id) left join tickets t on t.ticket_id = l.ticket_id order by s.at, s.alarm_id"""
+FAILED: LiteralString = """
+  select failure_id, asset_id, mode, failed_at from failures
+  where asset_id = any(%(assets)s) and failed_at > %(since)s and failed_at <= %(until)s::timestamptz + %(window)s"""
+HEARD: LiteralString = """
+  select count(distinct asset_id)::int from findings
+  where detector = %(detector)s and split_part(version, '.', 1) = %(version)s"""
 logger = log.get("gate")
 ROW: LiteralString = """select gate_id, detector, version, standing, row_version, changed_by, changed_at, reason
   from gate_standings """
@@ -95,8 +114,8 @@ def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Stand
         """select exists (select 1 from gate_standings where detector = %(name)s)
              or exists (select 1 from findings where detector = %(name)s
                  and split_part(version, '.', 1) <> %(version)s),
-             coalesce((select max(told_at) from findings where asset_id = %(asset)s), now())""",
-        {"name": detector, "version": version, "asset": asset.asset_id},
+             coalesce((select max(told_at) from findings where asset_id = %(asset)s), %(now)s)""",
+        {"name": detector, "version": version, "asset": asset.asset_id, "now": clock.load(conn).now()},
     ).fetchone()
     known, at = row or (False, None)
     given = Standing.SHADOW if known else Standing.LIVE
@@ -184,7 +203,7 @@ def _tell(conn: Connection, gated: Gated, right: int, judged: int, now: datetime
 
 def _verdicts(conn: Connection, gated: Gated) -> tuple[int, int]:
     row = conn.execute(
-        """select count(*) filter (where verdict in ('confirmed', 'other_fault')), count(*) from (
+        """select count(*) filter (where verdict = any(%(right)s)), count(*) from (
              select v.verdict from verdicts v
              where v.detector = %(detector)s and v.given_at > %(since)s and v.mode not like 'sensor:%%'
                and v.mode not like 'source:%%'
@@ -193,7 +212,13 @@ def _verdicts(conn: Connection, gated: Gated) -> tuple[int, int]:
                    and split_part(f.version, '.', 1) = %(version)s
                    and f.at >= l.started_at and f.at <= v.given_at)
              order by v.given_at desc limit %(most)s) as last""",
-        {"detector": gated.detector, "version": gated.version, "since": _let_at(conn, gated), "most": FRESH},
+        {
+            "detector": gated.detector,
+            "version": gated.version,
+            "since": _let_at(conn, gated),
+            "most": FRESH,
+            "right": sorted(RIGHT_VERDICTS),
+        },
     ).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
@@ -213,37 +238,20 @@ def _let_at(conn: Connection, gated: Gated) -> datetime:
 def figures(conn: Connection, detector: str, version: str, *, since: datetime, until: datetime) -> Figures:
     """Orders that the version opened or would have opened, and what became of them.
 
-    Right: its alarm's verdict was *confirmed* or *other fault*, or a failure of its machine was recorded after it and
-    within ``WINDOW``. Wrong: judged otherwise. The lead is from the order to the failure that was recorded.
+    Counted as ``scorer`` does: right are those judged so and the first before a recorded failure, wrong those judged
+    so; the lead is to the failure that was recorded.
     """
-    values = {"detector": detector, "version": version, "since": since, "until": until, "window": WINDOW}
-    row = conn.execute(
-        """with said as (
-             select d.alarm_id, d.asset_id, min(d.at) as at, bool_and(d.action = 'none') as shadow
-             from decisions d join alarms l using (alarm_id)
-             where l.detector = %(detector)s and d.at > %(since)s and d.at <= %(until)s
-               and (d.action = 'open' or (d.action = 'none' and d.reasons->-1->>'key' = 'shadow'))
-               and exists (select 1 from findings f where f.asset_id = d.asset_id and f.detector = %(detector)s
-                 and split_part(f.version, '.', 1) = %(version)s and f.at = d.at)
-             group by d.alarm_id, d.asset_id),
-           judged as (
-             select s.*, (select min(f.failed_at) from failures f where f.asset_id = s.asset_id
-                 and f.failed_at > s.at and f.failed_at <= s.at + %(window)s) as failed_at,
-               (select max(v.verdict) from verdicts v where v.alarm_id = s.alarm_id) as verdict
-             from said s)
-           select count(*), count(*) filter (where shadow),
-             count(*) filter (where failed_at is not null or verdict in ('confirmed', 'other_fault')),
-             count(*) filter (where failed_at is null and verdict in ('nothing_found', 'sensor')),
-             percentile_cont(0.5) within group (order by extract(epoch from failed_at - at) / 3600.0),
-             (select count(distinct asset_id) from findings
-              where detector = %(detector)s and split_part(version, '.', 1) = %(version)s)
-           from judged""",
-        values,
-    ).fetchone()
-    orders, shadow, right, wrong, lead_h, machines = row or (0, 0, 0, 0, None, 0)
-    days = (until - since) / timedelta(days=1)
-    months = max(machines, 1) * days / MONTH_DAYS
-    return Figures(days, orders, shadow, right, wrong, lead_h, wrong / months if months > 0 else 0.0)
+    asked = {"detector": detector, "version": version, "since": since, "until": until, "window": WINDOW}
+    orders, shadow = [], 0
+    for alarm_id, asset_id, mode, at, ended_at, verdict, in_shadow in conn.execute(SAID, asked):
+        orders.append(Order(alarm_id, asset_id, mode, at, ended_at, scorer.judged_by(verdict)))
+        shadow += in_shadow
+    faults = [Fault(*row) for row in conn.execute(FAILED, {**asked, "assets": [each.machine for each in orders]})]
+    found, days = scorer.score(orders, faults), (until - since) / timedelta(days=1)
+    row = conn.execute(HEARD, asked).fetchone()
+    machines = max(row[0] if row else 0, 1)
+    false = scorer.false_a_month(len(found.wrong), machines=machines, days=days)
+    return Figures(days, len(orders), shadow, len(found.right), len(found.wrong), found.lead_h, false or 0.0)
 
 
 # -- inside -----------------------------------------------------------------------------------------------------------

@@ -12,13 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tickets.model import WRONG_VERDICTS
+
 MICROSECOND = timedelta(microseconds=1)
 HOUR_US = 3_600_000_000
 WEEK_H = 40  # an engineer's hours in a week
 ON_TIME = timedelta(days=1)  # work done so far from its visit was done as scheduled
 FAILURES = frozenset({"incident", "corrective"})
 PLANNED = frozenset({"preventive", "inspection"})
-NO_FAILURE = frozenset({"nothing_found", "sensor"})
 
 
 class Name(StrEnum):
@@ -167,7 +168,9 @@ class Figure:
 def settled(dues: Sequence[Due], completions: Sequence[Completion]) -> list[Due]:
     """Each due day with when its work was done; a completion counts for one due day alone: that of its order, else the
     one that ends first of those that it came in time for."""
-    own = {(each.plan_id, each.ticket_id): each.done_at for each in completions if each.ticket_id is not None}
+    own: dict[tuple[int, int | None], datetime] = {
+        (each.plan_id, each.ticket_id): each.done_at for each in completions if each.ticket_id is not None
+    }
     orders = {(each.plan_id, each.ticket_id) for each in dues}
     found = {each.occurrence_id: own.get((each.plan_id, each.ticket_id)) for each in dues}
     others = [each for each in completions if each.ticket_id is None or (each.plan_id, each.ticket_id) not in orders]
@@ -210,7 +213,7 @@ def _failures(facts: Facts) -> list[tuple[Order | Failure, datetime]]:
 
 
 def _is_failure(order: Order) -> bool:
-    return order.status != "cancelled" and order.verdict not in NO_FAILURE
+    return order.status != "cancelled" and order.verdict not in WRONG_VERDICTS
 
 
 def _stood(facts: Facts) -> list[Row]:

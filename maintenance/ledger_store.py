@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from statistics import median
 from typing import Any, LiteralString
 
 import numpy as np
 from psycopg import Connection
 
-from maintenance import moments, policies, verdicts
+from maintenance import moments, policies, scorer, verdicts
 from maintenance.ledger import Ledger, Line, Record, ledger
 from maintenance.model import Cost, Forecast, Policy
+from maintenance.scorer import Fault, Judged, Order
 from plant import assets, stops
 from plant.windows import next_stop
+from tickets.model import WRONG_VERDICTS
 
 HOUR = timedelta(hours=1)
-LEAD_MOST = timedelta(days=60)  # an alarm that is older foresaw another failure
-MONTH = timedelta(days=30.4375)
-FALSE = ("nothing_found", "sensor")
 ENDED: LiteralString = """
-  select t.ticket_id, t.ref, t.asset_id, t.mode, l.detector, coalesce(f.version, ''), t.done_at, t.verdict, t.cost,
+  select t.ticket_id, t.ref, t.asset_id, t.mode, l.detector, coalesce(f.version, ''), t.done_at, t.verdict,
+    case when exists (select from ticket_events e where e.ticket_id = t.ticket_id and e.seq > 1
+      and e.body->'after'->>'cost' is not null) then t.cost end,
     p.made_at, p.p10_h, p.p50_h, p.p90_h, p.p_fail_horizon, p.horizon_h, p.model, p.version, p.cost_planned,
     p.cost_failure, p.currency, v.status
   from tickets t
@@ -62,7 +63,7 @@ def _line(conn: Connection, row: tuple[Any, ...], book: stops.Book) -> Line:
     asset = assets.asset(conn, asset_id)
     policy = policies.of(conn, asset, mode)
     cost = moments.cost_of(Cost(planned or 0.0, failure or 0.0, currency or "EUR"), policy)
-    proven = proof == "healthy" and verdict not in FALSE and made_at is not None
+    proven = proof == "healthy" and verdict not in WRONG_VERDICTS and made_at is not None
     stop_at = _next_stop(book, asset_id, done_at, policy) if proven else None
     return Line(
         ticket_id,
@@ -76,9 +77,11 @@ def _line(conn: Connection, row: tuple[Any, ...], book: stops.Book) -> Line:
         stop_at,
         0.0 if stop_at is None else _chance(forecast, (stop_at - made_at) / HOUR),
         cost.failure + policy.down / HOUR * policy.down_cost_h,
-        spent or (policy.look_share * cost.planned if verdict in FALSE else cost.planned),
+        spent
+        if spent is not None
+        else (policy.look_share * cost.planned if verdict in WRONG_VERDICTS else cost.planned),
         cost.currency,
-        verdict in FALSE,
+        verdict in WRONG_VERDICTS,
         stop_at is not None and _failed(conn, asset_id, mode, done_at, stop_at),
     )
 
@@ -108,21 +111,10 @@ def _failed(conn: Connection, asset_id: int, mode: str, done_at: datetime, stop_
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """One order that a detector opened, and how it was judged."""
-
-    ticket_id: int
-    asset_id: int
-    detector: str
-    version: str
-    opened_at: datetime
-    verdict: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Detected:
-    """A detector's figures over a span, by version. ``lead_h``: median from the order to the failure that was recorded;
-    ``false_month``: orders that were wrong, per machine it watched and month; ``missed``: ids of failures."""
+    """A detector's figures over a span, by version, as ``scorer`` counts them. ``lead_h``: median to the failure that
+    was recorded; ``false_month``: orders judged wrong, per machine it watched and month; ``missed``: ids of failures.
+    """
 
     detector: str
     version: str
@@ -148,35 +140,37 @@ class Detected:
 
 
 ORDERS: LiteralString = """
-  select distinct on (t.ticket_id) t.ticket_id, t.asset_id, l.detector, coalesce(f.version, ''), t.opened_at, v.verdict
+  select distinct on (t.ticket_id) l.detector, coalesce(f.version, ''), t.ticket_id, t.asset_id,
+    coalesce(t.mode, l.mode), t.opened_at, coalesce(t.done_at, t.closed_at), v.verdict
   from tickets t join alarms l on l.ticket_id = t.ticket_id and l.kind = 'machine'
   left join lateral (select version from findings where asset_id = l.asset_id and detector = l.detector
     and at <= t.opened_at order by at desc, finding_id desc limit 1) f on true
-  left join verdicts v on v.ticket_id = t.ticket_id
+  left join verdicts v on v.ticket_id = t.ticket_id and v.alarm_id = l.alarm_id
   where t.opened_at >= %(early)s and t.opened_at < %(until)s order by t.ticket_id, l.alarm_id"""
 WATCHED: LiteralString = """
   select detector, version, array_agg(distinct asset_id) from findings where at < %(until)s and kind = 'machine'
   group by 1, 2 order by 1, 2"""
 FAILURES: LiteralString = """
-  select failure_id, asset_id, failed_at from failures where failed_at >= %(since)s and failed_at < %(until)s
+  select failure_id, asset_id, mode, failed_at from failures where failed_at >= %(since)s and failed_at < %(until)s
   order by failure_id"""
 
 
 def detected(conn: Connection, *, since: datetime, until: datetime) -> list[Detected]:
     """Precision, recall against recorded failures, lead and false orders, by detector and version."""
-    asked = {"since": since, "until": until, "early": since - LEAD_MOST}
-    spoken = [Spoken(*row) for row in conn.execute(ORDERS, asked)]
-    failures = conn.execute(FAILURES, asked).fetchall()
+    asked = {"since": since, "until": until, "early": since - scorer.WINDOW}
+    spoken: dict[tuple[str, str], list[Order]] = defaultdict(list)
+    for detector, version, ticket_id, asset_id, mode, opened_at, ended_at, verdict in conn.execute(ORDERS, asked):
+        made = Order(ticket_id, asset_id, mode, opened_at, ended_at, scorer.judged_by(verdict))
+        spoken[detector, version].append(made)
+    failures = [Fault(*row) for row in conn.execute(FAILURES, asked)]
     site = _machines(conn)
     watched: Mapping[tuple[str, str], int] = {
         (detector, version): len(set(ids) | site) for detector, version, ids in conn.execute(WATCHED, asked)
     }
-    keys = sorted({*watched, *((each.detector, each.version) for each in spoken)})
     return [
-        _detected(key, [each for each in spoken if (each.detector, each.version) == key], failures,
-                  since=since, until=until, machines=watched.get(key, len(site)))
-        for key in keys
-    ]  # fmt: skip
+        _detected(key, spoken[key], failures, since=since, until=until, machines=watched.get(key, len(site)))
+        for key in sorted({*watched, *spoken})
+    ]
 
 
 def _machines(conn: Connection) -> set[int]:
@@ -186,37 +180,26 @@ def _machines(conn: Connection) -> set[int]:
 
 def _detected(
     key: tuple[str, str],
-    spoken: list[Spoken],
-    failures: list[tuple[Any, ...]],
+    spoken: Sequence[Order],
+    failures: Sequence[Fault],
     *,
     since: datetime,
     until: datetime,
     machines: int,
 ) -> Detected:
     inside = [each for each in spoken if each.opened_at >= since]
-    wrong = sum(each.verdict in FALSE for each in inside)
-    leads, missed = [], []
-    for failure_id, asset_id, failed_at in failures:
-        before = [
-            each.opened_at
-            for each in spoken
-            if each.asset_id == asset_id and failed_at - LEAD_MOST <= each.opened_at < failed_at
-        ]
-        if before:
-            leads.append((failed_at - max(before)) / HOUR)
-        else:
-            missed.append(failure_id)
-    months = machines * ((until - since) / MONTH)
+    found, days = scorer.score(spoken, failures), (until - since) / timedelta(days=1)
+    wrong = sum(each.judged is Judged.WRONG for each in inside)
     return Detected(
         *key,
         len(inside),
-        sum(each.verdict is not None and each.verdict not in FALSE for each in inside),
+        sum(each.judged is Judged.RIGHT for each in inside),
         wrong,
-        len(leads),
-        len(failures),
-        median(leads) if leads else None,
+        found.foreseen,
+        found.failures,
+        found.lead_h,
         machines,
-        wrong / months if months else None,
-        tuple(each.ticket_id for each in inside),
-        tuple(missed),
+        scorer.false_a_month(wrong, machines=machines, days=days),
+        tuple(each.order_id for each in inside),
+        found.missed,
     )

@@ -84,14 +84,26 @@ def of(conn: Connection, asset: Asset, mode: str, *, base: Policy = SHIPPED) -> 
 
 def applied(conn: Connection, scope: Scope, *, instead: Kept | None = None, base: Policy = SHIPPED) -> Applied:
     """The policy in force within a scope, over ``base``; ``instead`` takes the place of the kept one with its scope."""
-    rows = [each for each in rows_of(conn) if instead is None or each.scope != instead.scope]
-    found = [each for each in [*rows, *([instead] if instead else [])] if each.active and _covers(each.scope, scope)]
+    found = [each for each in _covering(conn, scope) if instead is None or each.scope != instead.scope]
+    if instead is not None and instead.active and _covers(instead.scope, scope):
+        found.append(instead)
     policy = base
     for each in sorted(found, key=lambda kept: _rank(kept.scope)):
         policy = policy_values.merged(policy, each.settings)
     return Applied(
         policy, tuple((each.policy_id, each.version) for each in sorted(found, key=lambda k: _rank(k.scope)))
     )
+
+
+def _covering(conn: Connection, scope: Scope) -> list[Kept]:
+    """The policies in force whose scope holds this one: asked for at every finding, a handful of many."""
+    rows = conn.execute(
+        ROW
+        + """where active and asset_class in ('*', %s) and mode in ('*', %s)
+             and (asset_id is null or asset_id = %s)""",
+        (scope.asset_class, scope.mode, scope.asset_id),
+    )
+    return [_kept(row) for row in rows]
 
 
 def rows_of(conn: Connection) -> list[Kept]:

@@ -17,13 +17,14 @@ from maintenance.grounds import Ground, Grounds
 from maintenance.model import Opening
 from maintenance.policies import Kept, Note, Scope
 from tickets import notify
+from tickets.model import RIGHT_VERDICTS
 from tickets.notify import NoticeKind
 
 logger = log.get("gate")
 
 # The newest verdicts in the policy's scope since it was changed; orders of sensors and sources are not its doing.
 JUDGED: LiteralString = """
-  select count(*) filter (where verdict in ('confirmed', 'other_fault')), count(*) from (
+  select count(*) filter (where verdict = any(%(right)s)), count(*) from (
     select v.verdict from verdicts v join assets a using (asset_id) join alarms l on l.alarm_id = v.alarm_id
     where l.raised_at > %(since)s and v.ticket_id is not null and l.kind = 'machine'
       and (%(class)s = '*' or a.class = %(class)s) and (%(mode)s = '*' or l.mode = %(mode)s)
@@ -87,7 +88,7 @@ def fall_back(conn: Connection, now: datetime) -> list[Kept]:
 def _verdicts(conn: Connection, kept: Kept) -> tuple[int, int]:
     scope = kept.scope
     values = {"since": kept.changed_at, "class": scope.asset_class, "mode": scope.mode, "asset": scope.asset_id}
-    row = conn.execute(JUDGED, {**values, "most": gate.FRESH}).fetchone()
+    row = conn.execute(JUDGED, {**values, "most": gate.FRESH, "right": sorted(RIGHT_VERDICTS)}).fetchone()
     return (int(row[0]), int(row[1])) if row else (0, 0)
 
 

@@ -15,13 +15,12 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 from psycopg import Connection
-from psycopg.types.json import Jsonb
 from scipy.special import betaincinv
 
 from core import live
 from core.errors import NotFound, Stale
 from detectors.base import Finding, FindingKind, Sentence
-from maintenance import decide, gate, libraries, orders, policies, sentences, store
+from maintenance import decide, gate, libraries, mutes, orders, policies, sentences, store
 from maintenance.decide import MuteWhy
 from maintenance.errors import BadReview, ReviewDecided
 from maintenance.gate import Standing
@@ -32,9 +31,8 @@ from plant import assets
 from plant.model import Asset
 from tickets import service
 from tickets import store as tickets_store
-from tickets.model import Actor, Ticket
+from tickets.model import RIGHT_VERDICTS, WRONG_VERDICTS, Actor, Ticket
 
-RIGHT, WRONG = ("confirmed", "other_fault"), ("nothing_found", "sensor")
 LONGEST_SNOOZE = timedelta(days=90)
 ROW: LiteralString = """
   select review_id, asset_id, alarm_id, prediction_id, mode, state, version, decided_by, ticket_id from review_items """
@@ -97,8 +95,8 @@ def proven(conn: Connection, detector: str, asset_id: int, policy: Policy) -> fl
     """The precision that the detector has on this asset with ``proven_share``: a lower bound of the Beta posterior."""
     counts = store.verdict_counts(conn, detector, asset_id)
     right, wrong = policy.precision_prior
-    right += sum(counts.get(word, 0) for word in RIGHT)
-    wrong += sum(counts.get(word, 0) for word in WRONG)
+    right += sum(counts.get(word, 0) for word in RIGHT_VERDICTS)
+    wrong += sum(counts.get(word, 0) for word in WRONG_VERDICTS)
     return float(betaincinv(right, wrong, 1 - policy.proven_share))
 
 
@@ -143,11 +141,16 @@ def accept(conn: Connection, actor: Actor, review_id: int, *, version: int, now:
 
 
 def merge(conn: Connection, actor: Actor, review_id: int, ticket_id: int, *, version: int, now: datetime) -> Ticket:
-    """Let an open order of the same site carry the alarm. Raises NotFound, ReviewDecided, Stale, BadReview."""
+    """Let an open order on the machine, or on another of its line, carry the alarm.
+
+    Raises NotFound, ReviewDecided, Stale, BadReview.
+    """
     item = _lock(conn, review_id, version)
     ticket = tickets_store.lock(conn, ticket_id)
     if orders.stage(ticket) not in (decide.OrderStage.PLANNED, decide.OrderStage.WORKING):
         raise BadReview(f"{ticket.ref} is {ticket.status}: an alarm is merged into an order that is open.")
+    if not _near(conn, item.asset_id, ticket.asset_id):
+        raise BadReview(f"{ticket.ref} is about another line: merge into an order on this machine or its line.")
     kept = store.alarm(conn, item.alarm_id)
     name = libraries.mode(conn, assets.asset(conn, kept.asset_id).asset_class, kept.mode).name
     _carry(conn, actor, kept, ticket, Reason("merged", {"by": actor.name, "mode": name}), now)
@@ -183,8 +186,9 @@ def reject(
     item = _lock(conn, review_id, version)
     kept = store.alarm(conn, item.alarm_id)
     if why in (Rejection.NOTHING_FOUND, Rejection.SENSOR):
-        _label(conn, kept, why, actor.name, now)
-    _mute(conn, kept, why, now)
+        _label(conn, kept, item, why, actor.name, now)
+    silence = MuteWhy.NOTHING_FOUND if why is Rejection.NOTHING_FOUND else MuteWhy.REJECTED
+    mutes.add(conn, kept, silence, now=now)
     _decided(conn, item, "rejected", by=actor.name, now=now, reason=f"{why}: {reason.strip()}")
     said = Decision(Action.NONE, (Reason("rejected", {"reason": reason.strip()}),))
     store.add_decision(conn, kept, said, at=now, prediction_id=item.prediction_id)
@@ -217,6 +221,26 @@ def _too_late(conn: Connection, item: Item) -> ReviewDecided:
         decided_by=item.decided_by,
         ticket_id=item.ticket_id,
     )
+
+
+def _near(conn: Connection, asset_id: int, other_id: int | None) -> bool:
+    """Whether both are one machine, one is part of the other, or both belong to one line."""
+    if other_id is None:
+        return False
+    one, other = (_above(conn, each) for each in (asset_id, other_id))
+    return asset_id in other or other_id in one or any(level == "line" and each in other for each, level in one.items())
+
+
+def _above(conn: Connection, asset_id: int) -> dict[int, str]:
+    """The asset and what it is part of: id → level."""
+    rows = conn.execute(
+        """with recursive up as (
+             select asset_id, parent_id, level from assets where asset_id = %s
+             union select a.asset_id, a.parent_id, a.level from assets a join up on a.asset_id = up.parent_id)
+           select asset_id, level from up""",
+        (asset_id,),
+    )
+    return dict(rows.fetchall())
 
 
 def _case(conn: Connection, kept: KeptAlarm, item: Item) -> Case:
@@ -284,28 +308,10 @@ def _decided(
     live.announce(conn, "alarm", item.alarm_id)
 
 
-def _label(conn: Connection, kept: KeptAlarm, why: Rejection, by: str, now: datetime) -> None:
+def _label(conn: Connection, kept: KeptAlarm, item: Item, why: Rejection, by: str, now: datetime) -> None:
+    """Each rejection is a verdict of its own: an alarm may be proposed, and rejected, again."""
     conn.execute(
-        """insert into verdicts (ticket_id, alarm_id, asset_id, detector, mode, verdict, given_by, given_at)
-           values (null, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
-        (kept.alarm_id, kept.asset_id, kept.detector, kept.mode, why.value, by, now),
-    )
-
-
-def _mute(conn: Connection, kept: KeptAlarm, why: Rejection, now: datetime) -> None:
-    policy = policies.of(conn, assets.asset(conn, kept.asset_id), kept.mode)
-    reason = MuteWhy.NOTHING_FOUND if why is Rejection.NOTHING_FOUND else MuteWhy.REJECTED
-    conn.execute(
-        """insert into mutes (asset_id, kind, mode, contributions, why, health, ticket_id, made_at, until)
-           values (%s, %s, %s, %s, %s, %s, null, %s, %s)""",
-        (
-            kept.asset_id,
-            kept.kind.value,
-            kept.mode,
-            Jsonb(store.evidence_json(kept.evidence)),
-            reason.value,
-            kept.health,
-            now,
-            now + policy.mute,
-        ),
+        """insert into verdicts (ticket_id, review_id, alarm_id, asset_id, detector, mode, verdict, given_by, given_at)
+           values (null, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+        (item.review_id, kept.alarm_id, kept.asset_id, kept.detector, kept.mode, why.value, by, now),
     )

@@ -19,8 +19,8 @@ from scipy.special import betaincinv
 
 from core.errors import NotFound
 from maintenance.model import Policy
+from tickets.model import RIGHT_VERDICTS
 
-RIGHT = frozenset({"confirmed", "other_fault"})
 ELSEWHERE = 0.25  # what a verdict on another machine counts beside one on this
 BELIEF = 4.0  # verdicts that the machine's precision counts as, for one mode of it
 INTERVAL = 0.9
@@ -92,7 +92,7 @@ def precision(conn: Connection) -> list[Precision]:
 
 def right_words(mode: str) -> frozenset[str]:
     """The verdicts that prove an order right; of a sensor's fault, *sensor* is the right answer."""
-    return RIGHT | {"sensor"} if mode.startswith(("sensor:", "source:")) else RIGHT
+    return RIGHT_VERDICTS | {"sensor"} if mode.startswith(("sensor:", "source:")) else RIGHT_VERDICTS
 
 
 def share_right(counts: Mapping[str, int], *, mode: str = "") -> float:
@@ -138,10 +138,10 @@ def believed(rows: Iterable[tuple[bool, bool, str, int]], policy: Policy) -> flo
     mode_right = mode_wrong = 0.0
     for here, same_mode, verdict, count in rows:
         weight = count * (1.0 if here else ELSEWHERE)
-        right, wrong = (right + weight, wrong) if verdict in RIGHT else (right, wrong + weight)
+        right, wrong = (right + weight, wrong) if verdict in RIGHT_VERDICTS else (right, wrong + weight)
         if here and same_mode:
-            mode_right += count * (verdict in RIGHT)
-            mode_wrong += count * (verdict not in RIGHT)
+            mode_right += count * (verdict in RIGHT_VERDICTS)
+            mode_wrong += count * (verdict not in RIGHT_VERDICTS)
     machine = right / (right + wrong)
     return (BELIEF * machine + mode_right) / (BELIEF + mode_right + mode_wrong)
 

@@ -34,6 +34,10 @@ class Verdict(StrEnum):
     SENSOR = "sensor"
 
 
+RIGHT_VERDICTS = frozenset({Verdict.CONFIRMED, Verdict.OTHER_FAULT})  # there was a fault
+WRONG_VERDICTS = frozenset({Verdict.NOTHING_FOUND, Verdict.SENSOR})  # there was none of the machine
+
+
 class Audience(StrEnum):
     """Who may read an event: the crew alone, or the requester too."""
 
@@ -134,6 +138,24 @@ class Ticket:
     @property
     def is_open(self) -> bool:
         return self.status not in TERMINAL
+
+
+class Own(StrEnum):
+    """Whether who asked for an approval, or made the change that needs it, may give it."""
+
+    REFUSED = "refused"
+    ALLOWED = "allowed"
+
+
+class LinkKind(StrEnum):
+    """What one ticket is to another, read from the first to the second."""
+
+    RELATES = "relates"
+    BLOCKS = "blocks"
+    DUPLICATES = "duplicates"
+    CAUSED_BY = "caused_by"
+    CONVERTED_FROM = "converted_from"
+    SPLIT_FROM = "split_from"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from psycopg import Connection
 from core.errors import Stale
 from detectors.base import Finding, FindingKind, Sentence
 from maintenance import backtest, backtest_runs, gate, gate_release, policies, policy_gate, service
-from maintenance.backtest import Truth
 from maintenance.errors import BacktestOver, BacktestsWaiting, BadGate, Unproven
 from maintenance.gate import Gated, Standing
 from maintenance.grounds import Ground, Grounds
@@ -19,6 +18,7 @@ from maintenance.model import Action, Opening
 from maintenance.policies import Scope
 from maintenance.policy_gate import Word
 from maintenance.replay.model import Period
+from maintenance.scorer import Fault
 from plant import assets
 from plant.model import Asset
 
@@ -123,9 +123,11 @@ def test_a_version_that_is_seldom_right_proposes_only(conn: Connection, pump: As
 
 def test_a_backtest_counts_orders_before_real_faults() -> None:
     def order(asset: str, day: float) -> dict[str, object]:
-        return {"asset": asset, "kind": "preventive", "opened_at": T0 + day * timedelta(days=1)}
+        opened = T0 + day * timedelta(days=1)
+        return {"asset": asset, "kind": "preventive", "mode": "x", "opened_at": opened, "closed_at": None,
+                "verdict": None}  # fmt: skip
 
-    real = [Truth("A", T0 + timedelta(days=10), False), Truth("B", T0 + timedelta(days=5), True)]
+    real = [Fault(1, "A", "x", T0 + timedelta(days=10)), Fault(2, "B", "y", T0 + timedelta(days=5), found=True)]
     found = backtest.score(
         [order("A", 4), order("A", 12), order("B", 3), order("C", 3)], real, days=30.4375, machines=4
     )

@@ -12,8 +12,10 @@ from maintenance import feedback, ledger_store
 from maintenance.guard import GUARD
 from tests.integration.test_maintenance_guard import DONE, HOUR, T0, Plant
 from tickets import hooks
-from tickets.model import Ticket
+from tickets import service as tickets
+from tickets.model import Actor, ActorKind, Late, Ticket
 
+PLANNER = Actor(ActorKind.PERSON, None, "Planner", "planner")
 UNTIL = T0 + timedelta(days=60)
 
 
@@ -52,6 +54,31 @@ def test_a_proven_repair_is_worth_its_chance_of_failure_less_its_cost(plant: Pla
     assert 0.95 < line.p_fail < 1 and (line.loss, line.cost) == (20_000, 1_000)
     assert worth.expected == pytest.approx(0.75 * line.p_fail * 20_000 - 1_000)  # one verdict: three in four
     assert worth.low == -1_000 and found.sums["EUR"].expected == worth.expected
+
+
+@pytest.mark.parametrize(("booked", "cost"), [(0.0, 0.0), (250.0, 250.0)])
+def test_what_was_booked_is_the_cost_also_when_it_was_nothing(plant: Plant, booked: float, cost: float) -> None:
+    ticket = closed(plant)
+    with plant.tx() as conn:
+        for total in (9.0, booked):
+            tickets.record(conn, PLANNER, ticket.ticket_id, kind="cost", details={"n": total}, changes={"cost": total},
+                           now=UNTIL, late=Late.TAKEN)  # fmt: skip
+        ((line, _),) = ledger_store.of(conn, since=T0, until=UNTIL).lines
+    assert line.cost == cost
+
+
+def test_a_failure_of_another_part_after_the_repair_was_not_foreseen(plant: Plant) -> None:
+    ticket = closed(plant)
+    with plant.tx() as conn:
+        for number, mode in enumerate(("seal_leak", ticket.mode)):
+            at = ticket.opened_at + timedelta(days=4 + number)
+            conn.execute(
+                """insert into failures (asset_id, mode, failed_at, recorded_by, recorded_at)
+                   values (%s, %s, %s, 'x', %s)""",
+                (plant.asset_id, mode, at, UNTIL),
+            )
+        (figures,) = ledger_store.detected(conn, since=T0, until=UNTIL)
+    assert (figures.foreseen, figures.failures, len(figures.missed)) == (1, 2, 1)
 
 
 def test_no_more_is_claimed_than_until_the_next_window(plant: Plant) -> None:

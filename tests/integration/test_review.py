@@ -37,6 +37,7 @@ from maintenance.review import Rejection
 from plant import assets
 from tests.integration.test_maintenance import HOUR, PLANNER, T0, Pump, all_tickets, evidence, persist, say
 from tickets import engineers, hooks
+from tickets import service as tickets
 from tickets import store as tickets_store
 
 NOW = T0 + 6 * HOUR
@@ -172,6 +173,9 @@ def test_two_planners_accept_at_once_and_one_is_told(database: Database, site: i
 def test_an_order_that_is_open_can_carry_it(conn: Connection, pump: Pump) -> None:
     item = proposed(conn, pump)
     other = Pump(conn, pump.site, "P-102")
+    line = assets.create_asset(conn, code="L-1", name="Line", asset_class="", level="line")
+    for each in (pump, other):
+        conn.execute("update assets set parent_id = %s where asset_id = %s", (line, each.asset_id))
     with pytest.raises(NotFound):
         review.merge(conn, PLANNER, item["review_id"], 10**6, version=1, now=NOW)
     persist(conn, other)
@@ -180,6 +184,35 @@ def test_an_order_that_is_open_can_carry_it(conn: Connection, pump: Pump) -> Non
     review.merge(conn, PLANNER, item["review_id"], ticket.ticket_id, version=1, now=NOW)
     assert len(all_tickets(conn)) == 1 and queue(conn) == []
     assert {each["ticket"]["ref"] for each in queries.alarms(conn)} == {ticket.ref}
+
+
+def test_an_order_of_another_line_does_not_carry_it(conn: Connection, pump: Pump) -> None:
+    item = proposed(conn, pump)
+    other = assets.create_asset(conn, code="P-102", name="Pump", asset_class="pump")
+    part = assets.create_asset(conn, code="B-1", name="Bearing", asset_class="", parent_id=pump.asset_id)
+    far, near = (
+        tickets.open(conn, PLANNER, kind="inspection", title="Look", asset_id=each, now=NOW).ticket
+        for each in (other, part)
+    )
+    with pytest.raises(BadReview, match="another line"):
+        review.merge(conn, PLANNER, item["review_id"], far.ticket_id, version=1, now=NOW)
+    review.merge(conn, PLANNER, item["review_id"], near.ticket_id, version=1, now=NOW)
+
+
+def test_each_rejection_of_an_alarm_counts(conn: Connection, pump: Pump) -> None:
+    item = proposed(conn, pump)
+    reason = "looked at it, all well"
+    review.reject(conn, PLANNER, item["review_id"], why=Rejection.NOTHING_FOUND, reason=reason, version=1, now=NOW)
+    again = conn.execute(
+        """insert into review_items (asset_id, alarm_id, prediction_id, mode, risk, why, proposed_at, due_at)
+           select asset_id, alarm_id, prediction_id, mode, risk, why, %(at)s, %(at)s from review_items
+           returning review_id""",
+        {"at": NOW + 300 * HOUR},
+    ).fetchone()
+    assert again
+    then = NOW + 301 * HOUR
+    review.reject(conn, PLANNER, again[0], why=Rejection.NOTHING_FOUND, reason=reason, version=1, now=then)
+    assert [each.judged for each in verdicts.precision(conn)] == [2]
 
 
 def test_a_snooze_has_an_owner_and_ends(conn: Connection, pump: Pump) -> None:

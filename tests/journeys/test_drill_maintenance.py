@@ -17,6 +17,7 @@ def test_kills_leave_no_sample_unjudged_and_races_no_second_order() -> None:
         0,
         0,
     )
+    assert (found["least_orders"], found["most_orders"]) == (1, 1)
     assert (found["twin_difference"] or 0) <= 1e-9
     assert min(found[f"compared.{name}"] or 0 for name in ("bands", "scores", "health")) > 10
     assert (found["control_orders_per_fault"] or 0) > 1

@@ -71,7 +71,8 @@ alter table decisions add constraint decisions_action_check
 
 -- a proposal that a planner rejects has no order
 alter table verdicts alter column ticket_id drop not null;
-create unique index verdicts_without_order on verdicts (alarm_id) where ticket_id is null;
+alter table verdicts add column review_id int references review_items; -- the proposal whose rejection it is
+create unique index verdicts_of_review on verdicts (review_id);
 alter table mutes alter column ticket_id drop not null;
 
 grant select, insert, update on maintenance_policies, review_items to millwright_app;
