@@ -21,6 +21,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from tickets import images, service, sniff, store, words
+from tickets.chain import time_text
 from tickets.file_errors import FileTooLarge, FileTypeRefused, TooManyFiles
 from tickets.files import Files, digest_of, written_at
 from tickets.images import Code, Picture
@@ -183,6 +184,8 @@ def attach(
         "name": named,
         "media": received.seen.media,
         "bytes": received.seen.end,
+        "note": note,
+        "taken_at": time_text(taken),
     }
     service.record(
         conn, actor, ticket_id, kind="attached", details=details, audience=audience, late=Late.TAKEN, now=now
@@ -203,14 +206,22 @@ def carry(conn: Connection, actor: Actor, from_id: int, to_id: int, *, now: date
              user_id, by_name, taken_at, made_at)
            select %s, digest, name, media, kind, bytes, width, height, audience, note, codes, user_id, by_name,
              taken_at, %s from attachments where ticket_id = %s order by attachment_id
-           on conflict do nothing returning attachment_id, digest""",
+           on conflict do nothing returning attachment_id, digest, name, media, bytes, audience, note, taken_at,
+             user_id, by_name""",
         (to_id, now, from_id),
     ).fetchall()
     if rows:
-        carried = [{"attachment_id": ident, "sha256": bytes(digest).hex()} for ident, digest in rows]
+        carried = [_carried(row) for row in rows]
         details = {"from": source.ref, "attachments": carried}
         service.record(conn, actor, to_id, kind="attachments_carried", details=details, late=Late.TAKEN, now=now)
     return len(rows)
+
+
+def _carried(row: tuple[Any, ...]) -> dict[str, Any]:
+    ident, digest, *rest, taken_at, user_id, by_name = row
+    told = dict(zip(("name", "media", "bytes", "audience", "note"), rest, strict=True))
+    told |= {"attachment_id": ident, "sha256": bytes(digest).hex()}
+    return told | {"taken_at": time_text(taken_at), "user_id": user_id, "by_name": by_name}
 
 
 def clean_name(name: str, seen: Seen) -> str:

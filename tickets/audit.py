@@ -1,26 +1,33 @@
-"""Was anything changed behind the program's back? Every ticket against its timeline, the numbers, and the roots.
+"""Was anything changed behind the program's back? Every ticket and the rows beside it against its timeline, and the
+numbers.
 
-Read in parts, so that a million tickets hold up nobody: each part is one statement and so one moment of the database.
+Read in parts of bounded size, so that a million tickets hold up nobody. A part is several statements, between which
+somebody may work: a ticket that seems wrong is read again with its row locked, and only what is wrong then counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 from typing import Any, LiteralString
 
 from psycopg import Connection
 
-from tickets import chain
-from tickets.model import Ticket
+from tickets import chain, held, held_compare, held_rows, store
+from tickets.clocks import LATER
+from tickets.held_compare import Compared, Tables
+from tickets.model import Event, Ticket
 from tickets.ticket_rows import COLUMNS, FROM, read_event, read_ticket
 
-PART = 2000
+PART = 2000  # tickets
+MOST_EVENTS = 20_000  # of a part, but of one ticket any number
 TICKET_COLUMNS = len(Ticket.__slots__)
 JOINED: LiteralString = """
   left join ticket_events v on v.ticket_id = t.ticket_id
-  where t.ticket_id in (select ticket_id from tickets where ticket_id > %s order by ticket_id limit %s)
+  where t.ticket_id = any(%s)
   order by t.ticket_id, v.seq"""
 EVENT: LiteralString = (
     "v.ticket_id, v.site_id, v.seq, v.at, v.actor_kind, v.actor_id, v.actor_name, v.kind, v.audience, v.body,"
@@ -30,32 +37,67 @@ EVENT: LiteralString = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was found in some tickets; the next part begins after ``last_id``, None at the end."""
+    """What was found in some tickets; the next part begins after ``last_id``, None at the end. ``uncovered``: table →
+    rows beside tickets of which an older version's events hold not everything."""
 
     problems: tuple[str, ...]
     tickets: int
     events: int
     last_id: int | None
+    uncovered: Mapping[str, int]
 
 
-def tickets(conn: Connection, after: int = 0, *, part: int = PART) -> Part:
-    """Verify the next tickets of the current site: chain, counts, and the row against its timeline."""
-    rows = conn.execute(
-        f"select {COLUMNS}, {EVENT} {FROM} {JOINED}",
-        (after, part),
-    ).fetchall()
+def tickets(conn: Connection, after: int = 0, *, part: int = PART, now: datetime) -> Part:
+    """Verify the next tickets of the current site: chain, counts, the row and what stands beside it."""
+    ids = _next(conn, after, part)
+    rows = conn.execute(f"select {COLUMNS}, {EVENT} {FROM} {JOINED}", (ids,)).fetchall()
+    beside = held_rows.of(conn, ids)
     found: list[str] = []
-    count, last_id = 0, None
+    uncovered: Counter[str] = Counter()
+    count = 0
     for ticket_id, grouped in groupby(rows, key=lambda row: row[0]):
-        found += _ticket_problems(list(grouped))
-        count, last_id = count + 1, ticket_id
-    return Part(tuple(found), count, sum(row[TICKET_COLUMNS] is not None for row in rows), last_id)
+        seen = _compared(*_read(list(grouped)), beside[ticket_id], now)
+        if seen.problems:
+            seen = ticket(conn, ticket_id, now=now)
+        found += seen.problems
+        uncovered.update(seen.uncovered)
+        count += 1
+    events = sum(row[TICKET_COLUMNS] is not None for row in rows)
+    return Part(tuple(found), count, events, ids[-1] if ids else None, uncovered)
 
 
-def _ticket_problems(rows: list[tuple[Any, ...]]) -> list[str]:
-    ticket = read_ticket(rows[0][:TICKET_COLUMNS])
+def ticket(conn: Connection, ticket_id: int, *, now: datetime) -> Compared:
+    """Verify one ticket, its row locked so that nobody writes meanwhile. Raises NotFound."""
+    conn.execute("select 1 from tickets where ticket_id = %s for share", (ticket_id,))
+    row, events = store.get(conn, ticket_id), store.timeline(conn, ticket_id)
+    return _compared(row, events, held_rows.of(conn, [ticket_id])[ticket_id], now)
+
+
+def _next(conn: Connection, after: int, part: int) -> list[int]:
+    """The next tickets, as many as have not too many events together."""
+    ids: list[int] = []
+    events = 0
+    query = "select ticket_id, event_count from tickets where ticket_id > %s order by ticket_id limit %s"
+    for ticket_id, count in conn.execute(query, (after, part)):
+        events += max(count, 0)
+        if ids and events > MOST_EVENTS:
+            break
+        ids.append(ticket_id)
+    return ids
+
+
+def _read(rows: list[tuple[Any, ...]]) -> tuple[Ticket, list[Event]]:
     events = [read_event(row[TICKET_COLUMNS:]) for row in rows if row[TICKET_COLUMNS] is not None]
-    return [f"{ticket.ref}: {problem}" for problem in chain.problems(chain.row_of(ticket), events)]
+    return read_ticket(rows[0][:TICKET_COLUMNS]), events
+
+
+def _compared(row: Ticket, events: Sequence[Event], beside: Tables, now: datetime) -> Compared:
+    problems = list(chain.problems(chain.row_of(row), events))
+    try:
+        seen = held_compare.compare(held.fold(events), beside, retried_until=now + LATER)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        seen = Compared([f"The rows beside it cannot be told from its timeline: {error!r}."])
+    return Compared([f"{row.ref}: {problem}" for problem in [*problems, *seen.problems]], seen.uncovered)
 
 
 def numbers(conn: Connection) -> Iterator[str]:

@@ -17,7 +17,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.database import savepoint
-from core.errors import Conflict, MillwrightError
+from core.errors import Conflict, IfMatchMissing, MillwrightError
 from tickets import chain, service, store, words
 from tickets.errors import NotAllowed
 from tickets.model import ASSIGNED, NEW, Actor, Ticket
@@ -41,6 +41,7 @@ SHOWN = (
 )
 NOBODY = 0  # `assign`: whom routing finds
 CHANGED_SINCE = "It was changed meanwhile: it is at version {now}, not {then}."
+WHENCE = "it stands in the list, and in the answer of `POST /bulk/preview`."
 NO_WAY_BACK = "{ref} cannot be taken back from {now} to {then}: {why}"
 
 
@@ -62,6 +63,12 @@ class BulkRefused(Conflict):
     """Some of the tickets cannot be changed so, and nothing was written. Leave them out, or apply one by one."""
 
     code = "bulk_refused"
+
+
+class VersionMissing(IfMatchMissing):
+    """Each ticket needs the version that was seen: it stands in the list, and in the answer of `POST /bulk/preview`."""
+
+    code = "version_missing"
 
 
 class AlreadyUndone(Conflict):
@@ -126,7 +133,13 @@ def rehearse(
 def apply(
     conn: Connection, actor: Actor, *, chosen: Sequence[Chosen], changes: Mapping[str, Any], how: How, now: datetime
 ) -> tuple[int, list[Row]]:
-    """Change them; returns the id to undo it by, and a row a ticket. Raises BulkRefused, InvalidFields."""
+    """Change them; returns the id to undo it by, and a row a ticket. Raises VersionMissing, BulkRefused,
+    InvalidFields."""
+    unseen = [each.ticket_id for each in chosen if each.version is None]
+    if unseen:
+        raise VersionMissing(
+            f"{len(unseen)} of {len(chosen)} tickets lack the version that was seen: {WHENCE}", tickets=unseen
+        )
     wanted = checked(changes)
     rows = [_tried(conn, actor, each, wanted, now, purpose=Purpose.EFFECT) for each in _distinct(chosen)]
     refused = [_problem(row) for row in rows if row.refused]

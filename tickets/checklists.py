@@ -199,6 +199,7 @@ def put(conn: Connection, actor: Actor, ticket: Ticket, template: Template, *, n
     ident = kept.fix(conn, ticket.ticket_id, template, now=now)
     if ident is not None:
         details = {"checklist": template.code, "revision": template.revision, "title": dict(template.checklist.title)}
+        details["checklist_id"] = ident
         service.record(conn, actor, ticket.ticket_id, kind="checklist", details=details, now=now)
     return ident
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, LiteralString
 
 from psycopg import Connection, sql
 from psycopg.types.json import Jsonb
 
-from tickets import policies, sla_policy
+from tickets import policies, sla_policy, verbs
 from tickets.beside import Beside
+from tickets.chain import canonical, time_text
+from tickets.held import BLANK_CLOCK, CLOCKS, MOMENTS
 from tickets.policies import Dated
 from tickets.sla import Basis, Clock, ClockKind
 
@@ -26,11 +29,13 @@ SELECT: LiteralString = """
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A clock as it stands in the database; ``clock_id`` None = not yet there."""
+    """A clock as it stands in the database; ``clock_id`` None = not yet there. ``was``: its columns as they were read,
+    whatever becomes of the clock."""
 
     clock: Clock
     dated: Dated
     clock_id: int | None = None
+    was: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 def of(conn: Connection, ticket_id: int) -> list[Kept]:
@@ -47,9 +52,16 @@ def of_many(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, list[Kept]
 
 
 def write(conn: Connection, ticket_id: int, clocks: Sequence[Kept]) -> None:
-    """Write new or changed clocks of a ticket in one statement."""
+    """Write new or changed clocks of a ticket in one statement; the ticket's next event keeps what changed."""
     if not clocks:
         return
+    for kept in clocks:
+        now = held(kept)
+        was = now if kept.was is None else kept.was
+        names = [name for name in now if kept.was is None or now[name] != was[name]]
+        before = {} if kept.was is None else {name: was[name] for name in names}
+        after = {name: now[name] for name in names}
+        verbs.leave(conn, ticket_id, CLOCKS, kept.clock.kind.value, before=before, after=after)
     rows = sql.SQL(", ").join([ROW] * len(clocks))
     conn.execute(WRITE.format(rows), [value for kept in clocks for value in _values(ticket_id, kept)])
 
@@ -62,11 +74,29 @@ def beside(clocks: Sequence[Kept]) -> Beside | None:
     return Beside(BESIDE, [Jsonb([_fresh(each) for each in clocks])])
 
 
+def opened(clocks: Sequence[Kept]) -> dict[str, dict[str, dict[str, Any]]]:
+    """What the opening event keeps of the clocks: their columns but those that a new clock has anyway."""
+    rows = {kept.clock.kind.value: held(kept) for kept in clocks}
+    return {
+        kind: {"after": {name: value for name, value in row.items() if value != BLANK_CLOCK.get(name)}}
+        for kind, row in rows.items()
+    }
+
+
+def held(kept: Kept) -> dict[str, Any]:
+    """The columns of a clock as a timeline keeps them: the terms as their hash."""
+    row = _fresh(kept)
+    del row["kind"]
+    return row | {"terms": digest(row["terms"])}
+
+
+def digest(terms: Any) -> str:
+    """32 hex digits of the sha256 of a clock's terms."""
+    return hashlib.sha256(canonical(terms).encode()).hexdigest()[:32]
+
+
 def _fresh(kept: Kept) -> dict[str, Any]:
     clock = kept.clock
-    moments = {
-        name: getattr(clock, name) for name in ("running_since", "due_at", "next_at", "breached_at", "stopped_at")
-    }
     return {
         "kind": clock.kind.value,
         "calendar_id": kept.dated.calendar_id,
@@ -81,7 +111,7 @@ def _fresh(kept: Kept) -> dict[str, Any]:
         "generation": clock.generation,
         "round": clock.round,
         "breaches": clock.breaches,
-    } | {name: None if at is None else at.isoformat() for name, at in moments.items()}
+    } | {name: None if (at := getattr(clock, name)) is None else time_text(at) for name in MOMENTS}
 
 
 BESIDE = sql.SQL(
@@ -153,4 +183,5 @@ def _read(row: Sequence[Any]) -> Kept:
         stopped_at,
         *counts,
     )
-    return Kept(clock, dated, clock_id)
+    kept = Kept(clock, dated, clock_id)
+    return replace(kept, was=held(kept))

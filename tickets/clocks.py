@@ -87,11 +87,14 @@ def due_columns(clocks: Iterable[Kept]) -> dict[str, datetime]:
     }
 
 
+def opened(planned: list[Kept], state: State, now: datetime) -> list[Kept]:
+    """The clocks of a ticket that is opened and goes to ``state`` at once."""
+    return [replace(kept, clock=_follow(kept.clock, state, None, now)) for kept in planned] if state.stops else planned
+
+
 def beside(planned: list[Kept], state: State, now: datetime) -> Beside | None:
-    """The clocks of a ticket that is opened and goes to ``state`` at once, for the statement that writes it."""
-    if state.stops:
-        planned = [replace(kept, clock=_follow(kept.clock, state, None, now)) for kept in planned]
-    return clock_rows.beside(planned)
+    """The same for the statement that writes the ticket."""
+    return clock_rows.beside(opened(planned, state, now))
 
 
 def keep(conn: Connection, ticket_id: int, clocks: Iterable[Kept]) -> None:
@@ -292,10 +295,10 @@ def adopt(conn: Connection, ticket_id: int, *, now: datetime) -> None:
     ticket = settle(conn, store.lock(conn, ticket_id), now)
     if not ticket.is_open:
         return
-    before = {kept.clock.kind: kept.clock.due_at for kept in of(conn, ticket_id)}
+    before = {kept.clock.kind: kept for kept in of(conn, ticket_id)}
     columns = review(conn, ticket, now=now)
     after = of(conn, ticket_id)
-    moved = [kept for kept in after if kept.clock.due_at != before.get(kept.clock.kind)]
+    moved = [kept for kept in after if kept != before.get(kept.clock.kind)]
     if not moved:
         return
     details = {

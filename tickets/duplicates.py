@@ -4,6 +4,7 @@ that sound alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
@@ -19,6 +20,7 @@ from tickets.watchers import Why
 
 MOST_NEAR, MOST_FAR = 1000, 1500  # candidates on the machine, and elsewhere
 SHOWN = 5
+STANDING = timedelta(days=1)  # how long an offer may be taken up
 RECENT = timedelta(days=14)  # what was closed just now may not have helped
 NEAR_ENOUGH, FAR_ENOUGH = 0.12, 0.45
 SAME, FAMILY = 0.35, 0.2  # what the same machine, or a part of it, adds
@@ -57,6 +59,22 @@ def offer(conn: Connection, *, text: str, asset_id: int | None, now: datetime, m
     scored = zip(rows, likeness.scores(text, [f"{row[4]}\n{row[5]}" for row in rows]), strict=True)
     found = [_candidate(row, alike, asset_id) for row, alike in scored if alike >= _needed(row, asset_id)]
     return sorted(found, key=lambda each: (-each.score, -each.ticket_id))[:most]
+
+
+def remember(conn: Connection, user_id: int, found: Sequence[Candidate], *, now: datetime) -> None:
+    """Note what was offered to a requester, who may add to these tickets for a while."""
+    conn.execute("delete from duplicate_offers where user_id = %s and offered_at < %s", (user_id, now - STANDING))
+    conn.execute(
+        """insert into duplicate_offers (ticket_id, user_id, offered_at) select unnest(%s::int[]), %s, %s
+           on conflict (user_id, ticket_id) do update set offered_at = excluded.offered_at""",
+        ([each.ticket_id for each in found], user_id, now),
+    )
+
+
+def was_offered(conn: Connection, user_id: int, ticket_id: int, *, now: datetime) -> bool:
+    """Whether the ticket was offered to this user lately, as like a report of theirs."""
+    query = "select 1 from duplicate_offers where user_id = %s and ticket_id = %s and offered_at >= %s"
+    return conn.execute(query, (user_id, ticket_id, now - STANDING)).fetchone() is not None
 
 
 @verb

@@ -25,6 +25,13 @@ class NotAllowed(Forbidden):
     code = "not_allowed"
 
 
+class OwnApproval(NotAllowed):
+    """You asked for this approval, or your change needs it: somebody else gives it. Where a site has one person alone,
+    its administrator lets the rule or the approval take one's own (`own = "allowed"`)."""
+
+    code = "own_approval"
+
+
 class MissingFields(Invalid):
     """This step needs more fields."""
 

@@ -1,6 +1,6 @@
 """Tables as files: CSV (streamed), XLSX, PDF. No cell of ours is ever run by the program that opens it.
 
-    a cell that begins with = + - @ tab or return  →  CSV: preceded by '   XLSX: written as text, never as a formula
+    a cell that begins with = + - @ (full-width or alike), tab, return  →  CSV: preceded by '   XLSX: text, no formula
 
 Numbers and times stay numbers and times; a column's unit stands in its heading.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +18,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 BOM = "\ufeff"  # by it a spreadsheet program knows UTF-8
-RUN = ("=", "+", "-", "@", "\t", "\r", "\n")
+RUN = frozenset("=+-@\t\r\n\N{MINUS SIGN}")
+UNSEEN = frozenset({"Cc", "Cf", "Mn"})  # what stands before a sign without being seen
 CHUNK = 64 * 1024
 LONGEST_CELL = 32_767  # what a spreadsheet takes
 
@@ -47,7 +49,13 @@ class Table:
 
 def neutral(text: str) -> str:
     """The text as a cell that no spreadsheet program takes for a formula."""
-    return "'" + text if text.lstrip(" ").startswith(RUN) else text
+    for sign in text:
+        plain_sign = unicodedata.normalize("NFKC", sign)
+        if plain_sign[:1] in RUN:
+            return "'" + text
+        if plain_sign.strip() and unicodedata.category(sign) not in UNSEEN:
+            break
+    return text
 
 
 def plain(value: Any, zone: ZoneInfo) -> Any:

@@ -6,10 +6,12 @@ from psycopg import Connection
 
 from tickets import checklist_store
 from tickets.errors import ApprovalPending, OpenChildren
+from tickets.given import LOST, MISSING
 from tickets.model import CLOSED, DONE, VERIFYING, Ticket
 
 FREE = frozenset({"new", "approved", "on_hold", "reopened", "cancelled"})  # the trigger in 0016 names them too
 SHOWN = 5
+TAMPERED = "Its row in the database is not what the timeline says: run `millwright audit verify`, then ask anew."
 
 
 def check(conn: Connection, ticket: Ticket, to: str) -> None:
@@ -24,22 +26,27 @@ def refuse_unapproved(conn: Connection, ticket: Ticket, to: str) -> None:
     """Raise ApprovalPending while a demanded approval is pending or declined."""
     if to in FREE:
         return
-    row = conn.execute(
-        """select a.state, a.why, coalesce(u.name, a.role), a.reason from approvals a left join users u using (user_id)
-           where a.ticket_id = %s and a.state <> 'approved' order by a.approval_id limit 1""",
-        (ticket.ticket_id,),
-    ).fetchone()
+    row = conn.execute(MISSING, (ticket.ticket_id,)).fetchone()
     if row is None:
+        _refuse_lost(conn, ticket)
         return
     state, why, who, reason = row
+    if state == "approved":
+        raise ApprovalPending(f"{ticket.ref} waits for an approval ({why['en']}). {TAMPERED}", waits_for=who, why=why)
     said = f"{who} declined it: {reason}. Ask again, or cancel the ticket" if state == "declined" else f"{who} decides"
     raise ApprovalPending(f"{ticket.ref} waits for an approval ({why['en']}). {said}.", waits_for=who, why=why)
 
 
 def is_unapproved(conn: Connection, ticket: Ticket) -> bool:
     """Whether a demanded approval is pending or declined."""
-    query = "select 1 from approvals where ticket_id = %s and state <> 'approved' limit 1"
-    return conn.execute(query, (ticket.ticket_id,)).fetchone() is not None
+    return any(conn.execute(query, (ticket.ticket_id,)).fetchone() for query in (MISSING, LOST))
+
+
+def _refuse_lost(conn: Connection, ticket: Ticket) -> None:
+    row = conn.execute(LOST, (ticket.ticket_id,)).fetchone()
+    if row is not None:
+        why = row[0] or {"en": "", "zh": ""}
+        raise ApprovalPending(f"{ticket.ref} waits for an approval ({why['en']}). {TAMPERED}", waits_for="", why=why)
 
 
 def refuse_open_children(conn: Connection, ticket: Ticket, to: str) -> None:

@@ -111,7 +111,9 @@ def work(
     )
     made = labour(conn, ident)
     details = {"labour_id": ident, "engineer": made.engineer, "began_at": began_at.isoformat(), "minutes": minutes}
-    details |= {"cost": cost, "client_id": entry_id} | ({"note": note} if note else {})
+    details |= {"cost": cost, "client_id": entry_id, "engineer_id": engineer_id, "rate": rate} | (
+        {"note": note} if note else {}
+    )
     _record(conn, actor, ticket, "labour", details, {"cost": round(ticket.cost + cost, 2)}, now)
     return made
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -14,22 +13,12 @@ from core.errors import Conflict, NotFound
 from tickets import service, store, words
 from tickets.errors import Cyclic, NotAllowed, TicketClosed
 from tickets.model import DONE, VERIFYING, Actor, ActorKind, Audience, Late, Ticket
+from tickets.model import LinkKind as LinkKind
 from tickets.verbs import verb
 
 MOST = 200
 MOST_SHOWN = 500
 FAMILY: LiteralString = "select pg_advisory_xact_lock(hashtext('ticket families'), current_site())"
-
-
-class LinkKind(StrEnum):
-    """What one ticket is to another, read from the first to the second."""
-
-    RELATES = "relates"
-    BLOCKS = "blocks"
-    DUPLICATES = "duplicates"
-    CAUSED_BY = "caused_by"
-    CONVERTED_FROM = "converted_from"
-    SPLIT_FROM = "split_from"
 
 
 BY_HAND = frozenset({LinkKind.RELATES, LinkKind.BLOCKS, LinkKind.DUPLICATES, LinkKind.CAUSED_BY})

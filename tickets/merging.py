@@ -9,9 +9,10 @@ from typing import Any
 from psycopg import Connection
 
 from tickets import approvals, attachments, gates, links, service, store, watchers, words
+from tickets.chain import time_text
 from tickets.errors import CannotMerge, NotAllowed
 from tickets.links import LinkKind
-from tickets.model import ASSIGNED, CANCELLED, Actor, Audience, Event, Opened, Ticket, TicketKind
+from tickets.model import ASSIGNED, CANCELLED, Actor, Audience, Event, Late, Opened, Ticket, TicketKind
 from tickets.verbs import verb
 from tickets.watchers import Why
 
@@ -33,7 +34,7 @@ def merge(
     if ticket_id == into_id:
         raise CannotMerge("A ticket cannot be merged with itself.")
     conn.execute(links.FAMILY)
-    ticket, into = links.lock_both(conn, ticket_id, into_id)
+    ticket, into = _lock_all(conn, ticket_id, into_id)
     if ticket.merged_into == into_id:
         return into
     if version is not None and ticket.version != version:
@@ -139,24 +140,44 @@ def _take_over(conn: Connection, actor: Actor, ticket: Ticket, into: Ticket, now
     users = [each.user_id for each in watchers.of(conn, ticket.ticket_id)]
     followers = [*users, ticket.requester_id if ticket.requester_id != into.requester_id else None]
     watchers.add(conn, into.ticket_id, followers, why=Why.MERGED, now=now)
-    _move_links(conn, ticket.ticket_id, into.ticket_id)
+    _move_links(conn, actor, ticket, into, now)
 
 
-def _move_links(conn: Connection, old: int, new: int) -> None:
-    """Links point to the ticket that goes on; one between the two, or one that stands there already, is dropped."""
+def _lock_all(conn: Connection, ticket_id: int, into_id: int) -> tuple[Ticket, Ticket]:
+    """Both tickets, with those that are linked with the first: their timelines are told that the links move."""
+    near = [each.ticket_id for each in links.of(conn, ticket_id) if each.link_id is not None]
+    locked = {ident: store.lock(conn, ident) for ident in sorted({ticket_id, into_id, *near})}
+    return locked[ticket_id], locked[into_id]
+
+
+def _move_links(conn: Connection, actor: Actor, ticket: Ticket, into: Ticket, now: datetime) -> None:
+    """Links point to the ticket that goes on; one between the two, or one that stands there already, is dropped. Where
+    a link begins, the timeline says what became of it."""
+    old, new = ticket.ticket_id, into.ticket_id
+    moved: dict[int, dict[str, list[Any]]] = {}
     rows = conn.execute(
         "delete from ticket_links where %s in (from_id, to_id) returning from_id, kind, to_id, made_at, made_by", (old,)
     ).fetchall()
     for from_id, kind, to_id, made_at, made_by in rows:
+        moved.setdefault(from_id, {"gone": [], "come": []})["gone"].append([kind, to_id])
         ends = new if from_id == old else from_id, new if to_id == old else to_id
         if kind == LinkKind.RELATES:
             ends = min(ends), max(ends)
-        if ends[0] != ends[1]:
-            conn.execute(
-                """insert into ticket_links (from_id, kind, to_id, made_at, made_by) values (%s, %s, %s, %s, %s)
-                   on conflict do nothing""",
-                (ends[0], kind, ends[1], made_at, made_by),
-            )
+        if ends[0] != ends[1] and _insert_link(conn, ends[0], kind, ends[1], made_at, made_by):
+            come = [kind, ends[1], time_text(made_at), made_by]
+            moved.setdefault(ends[0], {"gone": [], "come": []})["come"].append(come)
+    for ident, what in sorted(moved.items()):
+        details = {"from": ticket.ref, "ref": into.ref, **what}
+        service.record(conn, actor, ident, kind="links_moved", details=details, late=Late.TAKEN, now=now)
+
+
+def _insert_link(conn: Connection, from_id: int, kind: str, to_id: int, made_at: datetime, made_by: str) -> bool:
+    made = conn.execute(
+        """insert into ticket_links (from_id, kind, to_id, made_at, made_by) values (%s, %s, %s, %s, %s)
+           on conflict do nothing""",
+        (from_id, kind, to_id, made_at, made_by),
+    )
+    return made.rowcount == 1
 
 
 def _chosen(conn: Connection, ticket: Ticket, seqs: Sequence[int]) -> list[Event]:

@@ -9,9 +9,10 @@ from typing import Any, LiteralString
 from psycopg import Connection
 
 from core.errors import Conflict, NotFound
-from tickets import assigning, checklist_store, clocks, definitions, marks, store, words
+from tickets import assigning, checklist_store, clock_rows, clocks, definitions, marks, store, words
 from tickets import fields as custom_fields
 from tickets.beside import Beside
+from tickets.held import CLOCKS
 from tickets.hooks import hooks
 from tickets.model import ASSIGNED, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
@@ -99,7 +100,10 @@ def _create(
         notice = decision.notice(ticket, now) if decision is not None and followed is store.Followed.YES else None
         return clocks.beside(planned, flow.states[ticket.status], now), notice, *(each(ticket) for each in more)
 
-    opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside, origin)
+    def rows(status: str) -> Mapping[str, Any]:
+        return {CLOCKS: clock_rows.opened(clocks.opened(planned, flow.states[status], now))}
+
+    opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside, rows, origin)
     return store.create(conn, actor, values=row, details={"to": flow.initial}, opening=opening, now=now)
 
 

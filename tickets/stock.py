@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import Connection
 
 from core.errors import NotFound
-from tickets import service, store, words
+from tickets import quantities, service, store, words
 from tickets.errors import NotAllowed, NotYours, ShortOfStock
 from tickets.model import SYSTEM, Actor, ActorKind, Late, Ticket
 from tickets.notify import NoticeKind, planners, tell_of
@@ -73,6 +73,7 @@ def reserve(
     Raises ShortOfStock, NotFound, NotYours, NotAllowed, TicketClosed, InvalidFields.
     """
     ticket = _ticket(conn, actor, ticket_id, quantity)
+    refuse_odd(conn, part_id, quantity)
     shelf = _take(conn, _place(conn, part_id, store_id), part_id, hand=0.0, promised=quantity)
     _line(conn, ticket, shelf, reserved=quantity)
     return _told(conn, actor, ticket, shelf, kind="reserve", quantity=quantity, amount=0.0, now=now)
@@ -107,6 +108,7 @@ def consume(
     Raises as :func:`reserve`.
     """
     ticket = _ticket(conn, actor, ticket_id, quantity)
+    refuse_odd(conn, part_id, quantity)
     store_id = _place(conn, part_id, store_id or _reserved_at(conn, ticket, part_id))
     kept = min(_held(conn, ticket, store_id, part_id).reserved, quantity)
     shelf = _take(conn, store_id, part_id, hand=-quantity, promised=-kept)
@@ -144,6 +146,7 @@ def receive(
     if kind != "correct" or quantity == 0:
         _refuse_odd(quantity)
     place = _place(conn, part_id, store_id)
+    refuse_odd(conn, part_id, quantity)
     shelf = _take(conn, place, part_id, hand=quantity, promised=0.0)
     _moved(conn, actor, shelf, kind=kind, quantity=quantity, ticket_id=None, now=now)
     return shelf
@@ -189,7 +192,8 @@ def kit(conn: Connection, ticket: Ticket) -> list[tuple[int, float]]:
 def reserve_kit(conn: Connection, ticket: Ticket, *, now: datetime) -> list[int]:
     """Reserve what the job's kit names; returns the parts there was not enough of, which the timeline names too."""
     short = []
-    for part_id, quantity in kit(conn, ticket):
+    for part_id, needed in kit(conn, ticket):
+        quantity = quantities.enough(needed, _least(conn, part_id)[2])
         place = _best_place(conn, part_id, quantity)
         if place is None:
             short.append(part_id)
@@ -252,6 +256,23 @@ def _was_theirs(conn: Connection, ticket: Ticket, actor: Actor) -> bool:
 def _refuse_odd(quantity: float) -> None:
     if not (isfinite(quantity) and 0 < quantity <= MOST):
         raise words.refuse("quantity", "quantity is a number above 0.")
+
+
+def refuse_odd(conn: Connection, part_id: int, quantity: float) -> None:
+    """Raise InvalidFields where the part is not counted so finely, NotFound where there is no such part."""
+    code, unit, least = _least(conn, part_id)
+    quantities.refuse_odd(code, unit, quantity=quantity, least=least)
+
+
+def _least(conn: Connection, part_id: int) -> tuple[str, str, float]:
+    """A part's code and unit, and the smallest quantity of it."""
+    code, unit, declared = one(
+        conn,
+        "select code, unit, smallest from parts where part_id = %s",
+        (part_id,),
+        missing=f"There is no part {part_id} in any store.",
+    )
+    return code, unit, quantities.smallest(unit, declared)
 
 
 def _place(conn: Connection, part_id: int, store_id: int | None) -> int:
@@ -349,6 +370,7 @@ def _told(
         "move": kind,
         "part": shelf.code,
         "name": shelf.name,
+        "part_id": shelf.part_id,
         "store_id": shelf.store_id,
         "quantity": quantity,
         "amount": amount,

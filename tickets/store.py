@@ -54,11 +54,13 @@ EVENT: LiteralString = "(%s::int, %s::timestamptz, %s, %s::int, %s, %s, %s, %s::
 class Opening:
     """What is written with a new ticket, in one statement: a step of the system unless a guard keeps the ticket from
     going ``to``, and rows of other rooms, made of the ticket as it will be and of whether the step is taken.
+    ``rows``: what the opening event keeps of rows beside the ticket, by the state that it goes to at once.
     ``origin``: the ticket out of which this one comes, whose costs count with its own."""
 
     to: str
     step: Step | None
     beside: Callable[[Ticket, Followed], Sequence[Beside | None]]
+    rows: Callable[[str], Mapping[str, Any]]
     origin: int | None = None
 
 
@@ -87,11 +89,14 @@ def create(
     number, ticket_id, site_id = _next(conn, prefix, now.year)
     values = {**values, "ref": f"{prefix}-{now.year}-{number:06d}"}
     blank = Ticket(ticket_id, site_id, version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
-    fresh, opened = _stepped(blank, actor, now, (Step("opened", values, details, Audience.REQUESTER),))
+    first = Step("opened", values, details, Audience.REQUESTER)
+    fresh, _ = _stepped(blank, actor, now, (first,))
     follows = opening.step is not None and not guards.holds(
         conn, fresh, to=opening.to, actor=SYSTEM, now=now, origin=opening.origin
     )
     steps = (opening.step,) if opening.step is not None and follows else ()
+    rows = opening.rows(opening.to if steps else fresh.status)
+    fresh, opened = _stepped(blank, actor, now, (replace(first, details={**details, "rows": rows}),))
     ticket, more = _stepped(fresh, SYSTEM, now, steps)
     changed = {*values, *(name for event in more for name in _after(event))}
     row = {"ticket_id": ticket_id} | {name: getattr(ticket, name) for name in changed} | _counts(ticket)
@@ -118,7 +123,7 @@ def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: 
 
     The version grows by one for every step that changes a column. Raises Stale when the row is not the one given.
     """
-    written, events = _stepped(ticket, actor, now, steps)
+    written, events = _stepped(ticket, actor, now, _kept(steps, verbs.left(conn, ticket.ticket_id)))
     changed = {name: getattr(written, name) for name in chain.COLUMNS if any(name in _after(each) for each in events)}
     guards.check(conn, ticket, changed, actor, now)
     row = changed | _counts(written)
@@ -127,6 +132,11 @@ def save(conn: Connection, ticket: Ticket, actor: Actor, now: datetime, *steps: 
     if found is None:
         raise stale(conn, get(conn, ticket.ticket_id), given=ticket.version)
     return _told(conn, ticket, replace(written, assignee_name=found[0], assignee_user_id=found[1]), events, actor, now)
+
+
+def _kept(steps: Sequence[Step], rows: Mapping[str, Any]) -> Sequence[Step]:
+    """The first of the steps says what has changed beside the ticket."""
+    return (replace(steps[0], details={**steps[0].details, "rows": rows}), *steps[1:]) if rows and steps else steps
 
 
 def _run(

@@ -10,7 +10,7 @@ from typing import Any, LiteralString
 from psycopg import Connection
 
 from core.errors import Conflict, NotFound
-from tickets import marks, stock
+from tickets import marks, quantities, stock
 from tickets.hooks import Change
 from tickets.model import Actor, Ticket, TicketKind
 from tickets.rows import one, refuse_unseen
@@ -34,6 +34,7 @@ class Part:
     unit: str
     price: float
     lead_s: int
+    smallest: float | None  # what a quantity is a multiple of; None: as the unit says
     version: int = 1
     changed_by: str = ""
 
@@ -86,7 +87,7 @@ NEXT = {"open": ("ordered", "received", "cancelled"), "ordered": ("received", "c
 
 
 STORES: LiteralString = "select store_id, code, name, allow_negative, version, changed_by from stores "
-PARTS: LiteralString = "select part_id, code, name, unit, price, lead_s, version, changed_by from parts "
+PARTS: LiteralString = "select part_id, code, name, unit, price, lead_s, smallest, version, changed_by from parts "
 
 
 def stores(conn: Connection) -> list[Store]:
@@ -157,20 +158,27 @@ def put_part(
     unit: str,
     price: float,
     lead_s: int,
+    smallest: float | None = None,
     version: int | None = None,
     by: str = "",
 ) -> Part:
-    """A new part, or new words for the one of this code, of which ``version`` was seen. Raises as `put_store`."""
+    """A new part, or new words for the one of this code, of which ``version`` was seen. Raises as `put_store`.
+
+    ``smallest``: what a quantity of it is a multiple of; None keeps what was declared.
+    """
+    least = quantities.declared(smallest)
     found = conn.execute(PARTS + "where code = %s for update", (code,)).fetchone()
     if found:
         _refuse_unseen(Part(*found), version)
     row = conn.execute(
-        """insert into parts (code, name, unit, price, lead_s, changed_by) values (%s, %s, %s, %s, %s, %s)
+        """insert into parts (code, name, unit, price, lead_s, smallest, changed_by)
+           values (%s, %s, %s, %s, %s, %s, %s)
            on conflict (site_id, code) do update set name = excluded.name, unit = excluded.unit,
-             price = excluded.price, lead_s = excluded.lead_s, changed_by = excluded.changed_by
+             price = excluded.price, lead_s = excluded.lead_s, changed_by = excluded.changed_by,
+             smallest = coalesce(excluded.smallest, parts.smallest)
              where parts.version = %s
-           returning part_id, code, name, unit, price, lead_s, version, changed_by""",
-        (code, name, unit, price, lead_s, by, version),
+           returning part_id, code, name, unit, price, lead_s, smallest, version, changed_by""",
+        (code, name, unit, price, lead_s, least, by, version),
     ).fetchone()
     return Part(*_won(row, code))
 
@@ -224,12 +232,14 @@ def set_kit(
 ) -> None:
     """Replace what jobs of this class and mode need, of which ``version`` was seen.
 
-    Raises NotFound for a strange part, IfMatchMissing where there is a kit already, Stale.
+    Raises NotFound for a strange part, InvalidFields for half a piece, IfMatchMissing where there is a kit, Stale.
     """
     known = {row[0] for row in conn.execute("select part_id from parts")}
     strange = [part_id for part_id, _ in wanted if part_id not in known]
     if strange:
         raise NotFound(f"There is no part {strange[0]} on this site.")
+    for part_id, quantity in wanted:
+        stock.refuse_odd(conn, part_id, quantity)
     _number_kit(conn, asset_class, mode, version=version, by=by)
     conn.execute("delete from kits where class = %s and mode = %s", (asset_class, mode))
     for part_id, quantity in wanted:

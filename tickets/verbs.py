@@ -10,9 +10,10 @@ transaction. An error undoes everything, so nothing is told of it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
@@ -26,6 +27,7 @@ from tickets.model import Opened, Ticket
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Rows = dict[str, dict[str, dict[str, dict[str, Any]]]]  # table → key → before, after → column → value
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class _Story:
     changes: deque[Change] = field(default_factory=deque)
     newest: dict[int, Ticket] = field(default_factory=dict)  # by ticket id
     memory: dict[Hashable, Any] = field(default_factory=dict)
+    rows: dict[int, Rows] = field(default_factory=dict)  # by ticket id: what its next event has to say
 
 
 _story: ContextVar[_Story | None] = ContextVar("story", default=None)
@@ -65,12 +68,12 @@ def verb(function: Callable[Concatenate[Connection, P], R]) -> Callable[Concaten
 def attempt(conn: Connection) -> Iterator[None]:
     """A savepoint: when the block raises, what it wrote is undone and never told."""
     with _within(conn) as story:
-        changes, newest = deque(story.changes), dict(story.newest)
+        changes, newest, rows = deque(story.changes), dict(story.newest), deepcopy(story.rows)
         try:
             with savepoint(conn):
                 yield
         except BaseException:
-            story.changes, story.newest = changes, newest
+            story.changes, story.newest, story.rows = changes, newest, rows
             story.memory.clear()
             raise
 
@@ -79,6 +82,25 @@ def memory(conn: Connection) -> dict[Hashable, Any]:
     """What may be kept until the outermost verb ends, by name; outside every verb nothing is."""
     story = _story.get()
     return story.memory if story is not None and story.conn is conn else {}
+
+
+def leave(
+    conn: Connection, ticket_id: int, table: str, key: str, *, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> None:
+    """A row beside the ticket has changed: its next event in this verb keeps the columns. Raises RuntimeError where no
+    verb is, as no event would follow."""
+    story = _story.get()
+    if story is None or story.conn is not conn:
+        raise RuntimeError(f"A row of {table} changes inside a verb, whose event keeps it.")
+    change = story.rows.setdefault(ticket_id, {}).setdefault(table, {}).setdefault(key, {"before": {}, "after": {}})
+    change["before"] = {**before, **change["before"]}
+    change["after"] |= after
+
+
+def left(conn: Connection, ticket_id: int) -> Rows:
+    """What was left for the ticket's next event; it is taken away."""
+    story = _story.get()
+    return story.rows.pop(ticket_id, {}) if story is not None and story.conn is conn else {}
 
 
 @contextmanager
@@ -92,6 +114,8 @@ def _within(conn: Connection) -> Iterator[_Story]:
     try:
         yield story
         _tell(story)
+        if story.rows:
+            raise RuntimeError(f"No event keeps the rows that changed beside the tickets {sorted(story.rows)}.")
     finally:
         _story.reset(token)
 

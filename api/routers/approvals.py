@@ -15,7 +15,8 @@ from api.shapes import Id, Input, Line, Moment, Output, Page, Ref, Words
 from api.ticket_view import TicketDetail
 from tickets import approvals, conversion
 from tickets.approvals import Approval, State
-from tickets.model import TicketKind
+from tickets.errors import NotAllowed
+from tickets.model import Own, TicketKind
 
 routes = router("approvals")
 PLAN = [allow("ticket.plan")]
@@ -38,11 +39,12 @@ class Decline(Input):
 
 
 class Demand(Input):
-    """Of a role, or of one person."""
+    """Of a role, or of one person. ``own`` allowed: who asks may give it; an administrator asks so."""
 
     why: Annotated[str, Field(min_length=1, max_length=500)]
     role: Literal["engineer", "planner", "manager", "admin"] | None = None
     user_id: Ref | None = None
+    own: Own = Own.REFUSED
 
 
 class Decision(Input):
@@ -51,7 +53,7 @@ class Decision(Input):
 
 
 class ApprovalShown(Output):
-    """``mine``: the caller decides it."""
+    """``mine``: the caller decides it. ``own``: whether who asked may give it."""
 
     approval_id: int
     ticket_id: int
@@ -66,6 +68,7 @@ class ApprovalShown(Output):
     decided_by: str | None
     decided_at: Moment | None
     reason: str
+    own: Own
     mine: bool
 
 
@@ -94,9 +97,10 @@ def decline(ctx: Ctx, response: Response, ticket_id: Id, version: Version, body:
 @routes.post("/tickets/{ticket_id}/approvals", status_code=201, dependencies=PLAN)
 def demand(ctx: Ctx, ticket_id: Id, body: Demand) -> ApprovalShown:
     """Ask somebody to approve; until then the ticket goes no further."""
-    found = approvals.demand(
-        ctx.conn, ticket_id, body.why, role=body.role, user_id=body.user_id, actor=ctx.actor, now=ctx.now
-    )
+    if body.own is Own.ALLOWED and ctx.role != "admin":
+        raise NotAllowed("Administrators alone let an approval be given by who asks for it.")
+    asked = body.model_dump(exclude={"why"})
+    found = approvals.demand(ctx.conn, ticket_id, body.why, **asked, actor=ctx.actor, now=ctx.now)
     return shown(ctx, found)
 
 
@@ -129,5 +133,5 @@ def approvals_of(ctx: Ctx, ticket_id: Id) -> Page[ApprovalShown]:
 def shown(ctx: Ctx, found: Approval) -> ApprovalShown:
     """The approval as the caller sees it."""
     kept = {name: getattr(found, name) for name in ApprovalShown.model_fields if name != "mine"}
-    waits = found.state is State.PENDING and found.is_for(ctx.actor)
+    waits = found.state is State.PENDING and found.is_for(ctx.actor) and not found.is_own(ctx.actor)
     return ApprovalShown(**kept | {"why": Words(**found.why), "mine": waits})

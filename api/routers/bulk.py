@@ -19,7 +19,7 @@ Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ChosenTicket(Input):
-    """``version``: as it was seen; left out: as it is now."""
+    """``version``: as it was seen; a preview may leave it out and answers with it, a change needs it."""
 
     ticket_id: Ref
     version: Ref | None = None

@@ -185,12 +185,19 @@ def split(ctx: Ctx, response: Response, ticket_id: Id, body: Split) -> TicketDet
 def offer_duplicates(ctx: Ctx, body: Symptom) -> Page[Candidate]:
     """Tickets that this report may repeat: ask while somebody types."""
     found = duplicates.offer(ctx.conn, text=body.text, asset_id=body.asset_id, now=ctx.now)
+    if ctx.grant is Grant.OWN:
+        duplicates.remember(ctx.conn, ctx.person.user_id, found, now=ctx.now)
     return Page(items=[Candidate.model_validate(each) for each in found])
 
 
 @routes.post("/tickets/{ticket_id}/reports", status_code=201, dependencies=[allow("ticket.create")])
 def report_again(ctx: Ctx, ticket_id: Id, body: Again) -> Joined:
-    """Add a report to the ticket that is about the same; its author follows it."""
+    """Add a report to the ticket that is about the same; its author follows it.
+
+    A requester adds to what was offered to them within a day, or what they see already; no other ticket is there.
+    """
+    if not duplicates.was_offered(ctx.conn, ctx.person.user_id, ticket_id, now=ctx.now):
+        readable(ctx, ticket_id)
     joined = duplicates.join(ctx.conn, ctx.actor, ticket_id, title=body.title, text=body.text, now=ctx.now)
     return Joined.model_validate(joined)
 

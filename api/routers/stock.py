@@ -53,13 +53,15 @@ class StoreShown(Output):
 
 
 class PartBody(Input):
-    """`price` of one, in the site's currency; `lead_s` until ordered ones come."""
+    """`price` of one, in the site's currency; `lead_s` until ordered ones come; a quantity is a multiple of `smallest`
+    (left out: as it was; at first whole pieces of what is counted)."""
 
     code: Code
     name: Line
     unit: Annotated[str, Field(min_length=1, max_length=16)] = "pcs"
     price: Annotated[Number, Field(ge=0, le=1e9)] = 0
     lead_s: Annotated[Whole, Field(ge=0, le=63_072_000)] = 604_800
+    smallest: Annotated[Number, Field(ge=1e-9, le=1e6)] | None = None
 
 
 class PartShown(Output):
@@ -69,6 +71,7 @@ class PartShown(Output):
     unit: str
     price: float
     lead_s: int
+    smallest: float | None
     version: int
     changed_by: str
 

@@ -143,6 +143,17 @@ def test_an_approval_holds_a_ticket_and_only_who_was_asked_decides(world: World)
     assert send(world, "planner", f"{path}/approvals", {"why": "x"}).status_code == 422
 
 
+def test_nobody_gives_an_approval_of_their_own(world: World) -> None:
+    path = f"/tickets/{ticket(world)['ticket_id']}/approvals"
+    own = {"why": "Alone here", "role": "planner", "own": "allowed"}
+    assert problem(send(world, "planner", path, own))["code"] == "not_allowed"  # an administrator's word
+    assert send(world, "admin", path, own).json()["own"] == "allowed"
+    mine = send(world, "planner", path, {"why": "Mine", "role": "planner"}).json()
+    assert (mine["mine"], mine["own"]) == (False, "refused")
+    given = send(world, "planner", f"/approvals/{mine['approval_id']}/decide", {"state": "approved"})
+    assert (given.status_code, problem(given)["code"]) == (403, "own_approval")
+
+
 def test_links_parents_and_circles(world: World) -> None:
     one, other = ticket(world, kind="inspection", title="one"), ticket(world, kind="inspection", title="other")
     path = f"/tickets/{one['ticket_id']}"
@@ -200,7 +211,14 @@ def test_duplicates_are_offered_within_a_second_and_joined(world: World) -> None
     offered = send(world, "requester", "/tickets/duplicates", {"text": "水泵密封漏油"})
     assert time.perf_counter() - begun < 3  # measured below 0.1 s; the bound leaves room for a busy machine
     assert made["ref"] in [each["ref"] for each in offered.json()["items"]]
-    joined = send(world, "requester", f"/tickets/{made['ticket_id']}/reports", {"title": "漏油", "text": "还在漏"})
+    again = {"title": "漏油", "text": "还在漏"}
+    other = ticket(world, kind="incident", title="Crane stands still")
+    for unseen in (other["ticket_id"], 999_999):  # by its number alone nobody gets at a ticket
+        refused = problem(send(world, "requester", f"/tickets/{unseen}/reports", again))
+        assert (refused["status"], refused["code"]) == (404, "not_found")
+        assert refused["detail"] == f"There is no ticket {unseen} on this site."
+    assert send(world, "planner", f"/tickets/{other['ticket_id']}/reports", again).status_code == 201
+    joined = send(world, "requester", f"/tickets/{made['ticket_id']}/reports", again)
     assert joined.status_code == 201 and joined.json()["ref"] == made["ref"], joined.text
     assert world.as_("requester").get(f"{API}/tickets/{made['ticket_id']}").status_code == 200
 

@@ -67,6 +67,10 @@ def test_many_tickets_at_once(world: World) -> None:
     rows = planner.post(f"{API}/bulk/preview", json=body).json()
     assert [(each["after"]["priority"], each["code"]) for each in rows[:2]] == [(1, None)] * 2
     assert (rows[2]["after"], rows[2]["code"]) == ({}, "not_found")
+    unseen = problem(planner.post(f"{API}/bulk", json=body))
+    assert (unseen["status"], unseen["code"], len(unseen["tickets"])) == (428, "version_missing", 3)
+    body["tickets"] = [{"ticket_id": row["ticket_id"], "version": row["version"]} for row in rows[:2]]
+    body["tickets"].append({"ticket_id": 9999, "version": 1})
     refused = problem(planner.post(f"{API}/bulk", json=body))
     assert (refused["code"], refused["errors"][0]["ticket_id"]) == ("bulk_refused", 9999)
     done = planner.post(f"{API}/bulk", json=body | {"how": "each"}).json()

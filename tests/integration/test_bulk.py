@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from psycopg import Connection
 from tests.integration import tickets_world
 from tests.integration.tickets_world import NOW, World
 from tickets import bulk, chain, fields, service, store
-from tickets.bulk import AlreadyUndone, BulkRefused, Chosen, How
+from tickets.bulk import AlreadyUndone, BulkRefused, Chosen, How, VersionMissing
 from tickets.errors import InvalidFields
 from tickets.model import Ticket
 
@@ -49,7 +50,13 @@ def test_a_rehearsal_foretells_and_writes_nothing(conn: Connection, world: World
     assert [row.code for row in foretold] == [None, "ticket_closed", None, "not_found"]
     assert foretold[0].after["tags"] == ["night"] and foretold[0].after["assignee_id"] == world.wang_id
     assert foretold[0].before["priority"] == 3
-    _, done = bulk.apply(conn, world.planner, chosen=chosen, changes=changes, how=How.EACH, now=LATER)
+    with pytest.raises(VersionMissing, match="4 of 4 tickets"):
+        bulk.apply(conn, world.planner, chosen=chosen, changes=changes, how=How.EACH, now=LATER)
+    assert state(conn) == before
+    seen = [Chosen(each.ticket_id, each.version) for each in foretold[:3]] + [Chosen(999, 1)]
+    foretold[3] = replace(foretold[3], version=1, version_after=1)
+    foretold[1] = replace(foretold[1], version_after=foretold[1].version)  # refused: it is as it was seen
+    _, done = bulk.apply(conn, world.planner, chosen=seen, changes=changes, how=How.EACH, now=LATER)
     assert done == foretold
 
 

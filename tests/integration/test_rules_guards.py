@@ -11,13 +11,13 @@ from psycopg import Connection
 
 from core.errors import Conflict
 from tests.integration.tickets_world import NOW, World, build, user, walk
-from tickets import approvals, bulk, conversion, lifecycle, links, merging, service, store
-from tickets.errors import ApprovalPending
+from tickets import approvals, bulk, conversion, gates, lifecycle, links, merging, service, store
+from tickets.errors import ApprovalPending, OwnApproval
 from tickets.hooks import only
 from tickets.model import SYSTEM, Actor, ActorKind, Step, Ticket
 from tickets.rules import engine, exchange, forms, guards, rehearsal, runs
 from tickets.rules import service as rules
-from tickets.rules.errors import GuardUnclear, NeedsApproval
+from tickets.rules.errors import BadRule, GuardUnclear, NeedsApproval
 from tickets.rules.model import Form
 from tickets.rules.runs import Outcome
 
@@ -44,6 +44,12 @@ def manager(conn: Connection, world: World) -> Actor:
         "insert into memberships (user_id, site_id, role) values (%s, current_site(), 'manager')", (found.actor_id,)
     )
     return found
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests take demanded approvals away, so that the guards alone hold; who else misses them is not asked."""
+    monkeypatch.setattr(gates, "LOST", "select 1 where %s is null")
 
 
 def guard(conn: Connection, manager: Actor, **changes: Any) -> int:
@@ -75,6 +81,25 @@ def test_a_dear_ticket_waits_for_finance_and_then_goes_on(conn: Connection, worl
     moved = service.assign(conn, world.planner, dear.ticket_id, assignee_id=world.lin_id, now=NOW)
     assert moved.status == "assigned"
     walk(conn, world.lin, moved, "accepted", "arrived", "done")
+
+
+def test_whose_change_needs_the_approval_does_not_give_it(conn: Connection, world: World, manager: Actor) -> None:
+    guard(conn, manager)
+    mine = request(conn, world)
+    changes = {"cost": 5000.0}
+    service.record(conn, manager, mine.ticket_id, kind="spent", details={}, changes=changes, now=NOW)
+    (asked,) = approvals.of(conn, mine.ticket_id)
+    with pytest.raises(OwnApproval):
+        approvals.decide(conn, manager, asked.approval_id, state="approved", now=NOW)
+    allowed = {**DEAR["approval"], "own": "allowed"}  # type: ignore[dict-item]
+    rules.make(conn, manager, code="alone", form=Form.GUARD, definition={**DEAR, "approval": allowed}, now=NOW)
+    with pytest.raises(BadRule, match="own"):
+        wrong = {**DEAR["approval"], "own": True}  # type: ignore[dict-item]
+        rules.make(conn, manager, code="wrong", form=Form.GUARD, definition={**DEAR, "approval": wrong}, now=NOW)
+    rules.enable(conn, manager, next(r.rule_id for r in rules.store.every(conn) if r.code == "alone"), now=NOW)
+    service.record(conn, manager, mine.ticket_id, kind="spent", details={}, changes={"cost": 6000.0}, now=NOW)
+    single = next(each for each in approvals.of(conn, mine.ticket_id) if each.own == "allowed")
+    assert approvals.decide(conn, manager, single.approval_id, state="approved", now=NOW).state == "approved"
 
 
 def test_an_approval_covers_its_amount_only(conn: Connection, world: World, manager: Actor) -> None:
@@ -333,7 +358,7 @@ def test_many_at_once_go_round_no_guard(
     dear = order(conn, world, cost=5000)
     conn.execute("delete from approvals")
     wanted = {**changes, "assign": world.wang_id} if "assign" in changes else changes
-    chosen = [bulk.Chosen(dear.ticket_id)]
+    chosen = [bulk.Chosen(dear.ticket_id, dear.version)]
     _, (row,) = bulk.apply(conn, world.planner, chosen=chosen, changes=wanted, how=bulk.How.EACH, now=NOW)
     assert row.refused
     assert store.get(conn, dear.ticket_id).assignee_id == dear.assignee_id

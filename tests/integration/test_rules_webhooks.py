@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import tickets.rules.jobs  # noqa: F401 - registers the handlers
+from core.clock import load
 from core.database import Database
 from core.errors import NotFound
 from tests.integration.tickets_world import NOW, build
@@ -131,6 +132,40 @@ def test_the_job_sends_it_and_gives_up_in_the_end(
         assert attempt(database, site).state == "waiting"
         last = attempt(database, site)
     assert (last.state, last.attempts, last.status_code) == ("failed", 2, 503)
+
+
+def test_a_receiver_that_was_away_gets_it_once_by_the_jobs_that_come_later(
+    database: Database, site: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens, then an error, then all is well: the pauses grow, each attempt is a job of its own."""
+    monkeypatch.setattr(delivery, "TIMEOUT", delivery.httpx.Timeout(0.5))
+    with receiving() as gone:
+        pass
+    told(database, site, gone.url)
+    pauses = []
+    with receiving(503, 200) as receiver, database.tx(site_id=site) as conn:
+        for url in (gone.url, receiver.url, receiver.url):
+            conn.execute("update webhook_endpoints set url = %s", (url,))
+            (endpoint,) = outbox.endpoints(conn)
+            (waiting,) = outbox.deliveries(conn, endpoint.endpoint_id)
+            delivery.attempt(conn, waiting.delivery_id, allowed=LOOPBACK, now=NOW)
+            (after,) = outbox.deliveries(conn, endpoint.endpoint_id)
+            if after.next_at is not None:
+                pauses.append((after.next_at - load(conn).now()).total_seconds())
+        queued = conn.execute("select count(*) from pgqueuer where entrypoint = 'rules.webhook'").fetchone()
+    assert (after.state, after.attempts, len(receiver.heard)) == ("delivered", 3, 2)
+    assert [round(pause) for pause in pauses] == pytest.approx(delivery.PAUSES_S[:2], abs=2)
+    assert queued == (3,)  # the first, and one a pause
+    assert len({headers["webhook-id"] for headers, _ in receiver.heard}) == 1
+
+
+def test_a_receiver_that_is_gone_for_good_is_asked_once(database: Database, site: int) -> None:
+    with receiving(delivery.GONE) as receiver:
+        told(database, site, receiver.url)
+        first = attempt(database, site)
+        assert (first.state, first.attempts, first.next_at) == ("failed", 1, None)
+        assert attempt(database, site).attempts == 1
+    assert len(receiver.heard) == 1
 
 
 def test_nothing_is_told_of_what_was_undone(database: Database, site: int) -> None:

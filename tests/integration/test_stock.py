@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -220,3 +221,37 @@ def test_the_hooks_are_wired() -> None:
         assert stores.on_closed in hooks.on_closed
     finally:
         hooks.become(before)
+
+
+def test_pieces_come_whole_and_what_is_measured_as_fine_as_was_declared(conn: Connection) -> None:
+    at = shop(conn)
+    lin, ident, planner = at.world.lin, at.ticket.ticket_id, at.world.planner
+    for quantity in (0.5, 2.5, 1e-9, 1e-12, 5e-324):
+        with pytest.raises(InvalidFields, match="6205"):
+            stock.reserve(conn, lin, ident, part_id=at.bearing, quantity=quantity, now=NOW)
+        with pytest.raises(InvalidFields, match="6205"):
+            stock.consume(conn, lin, ident, part_id=at.bearing, quantity=quantity, now=NOW)
+        with pytest.raises(InvalidFields, match="6205"):
+            stock.receive(conn, planner, store_id=at.store, part_id=at.bearing, quantity=quantity, now=NOW)
+        with pytest.raises(InvalidFields, match="6205"):
+            stores.set_kit(conn, asset_class="pump", mode="*", wanted=[(at.bearing, quantity)])
+    with pytest.raises(InvalidFields, match="come whole"):
+        stock.receive(conn, planner, store_id=at.store, part_id=at.bearing, quantity=-0.5, kind="correct", now=NOW)
+    assert level(conn, at) == (10, 0)
+    put: dict[str, Any] = {"name": "Oil", "price": 3, "lead_s": 1}
+    oil = stores.put_part(conn, code="OIL", unit="l", **put)
+    stock.receive(conn, planner, store_id=at.store, part_id=oil.part_id, quantity=2.5, now=NOW)
+    stock.consume(conn, lin, ident, part_id=oil.part_id, quantity=0.3, now=NOW)
+    with pytest.raises(InvalidFields, match="smallest quantity of OIL is 1e-09 l"):
+        stock.consume(conn, lin, ident, part_id=oil.part_id, quantity=1e-12, now=NOW)
+    shim = stores.put_part(conn, code="SHIM", unit="pcs", smallest=0.25, **put)
+    stock.receive(conn, planner, store_id=at.store, part_id=shim.part_id, quantity=0.75, now=NOW)
+    with pytest.raises(InvalidFields, match=r"multiples of 0\.25 pcs"):
+        stock.receive(conn, planner, store_id=at.store, part_id=shim.part_id, quantity=0.3, now=NOW)
+    assert stores.put_part(conn, code="SHIM", unit="pcs", version=shim.version, **put).smallest == 0.25
+
+
+def test_a_kit_of_an_older_version_that_names_half_a_piece_takes_a_whole_one(conn: Connection) -> None:
+    at = shop(conn)
+    conn.execute("insert into kits (class, mode, part_id, quantity) values ('pump', '*', %s, 1.5)", (at.bearing,))
+    assert stock.reserve_kit(conn, at.ticket, now=NOW) == [] and level(conn, at) == (10, 2)

@@ -47,6 +47,7 @@ from tickets.errors import (
     NotARequest,
     NotYours,
     OpenChildren,
+    OwnApproval,
     TicketClosed,
 )
 from tickets.model import SYSTEM, Actor, ActorKind, Audience, Step, Ticket
@@ -207,6 +208,28 @@ def test_what_waits_for_an_approval_goes_no_further_whoever_asks(conn: Connectio
     approvals.decide(conn, boss, asked.approval_id, state="approved", reason="Well then", now=NOW)
     assert service.transition(conn, world.lin, ticket.ticket_id, to="accepted", now=NOW).status == "accepted"
     assert approvals.demand(conn, ticket.ticket_id, why, role="manager", key="rule:7", now=NOW).state == "approved"
+    sound(conn, ticket)
+
+
+def test_nobody_approves_what_they_asked_for_or_made_necessary(conn: Connection, world: World) -> None:
+    ticket = order(conn, world)
+    boss = Actor(ActorKind.PERSON, tickets_world.user(conn, "boss"), "Bo", "planner")
+    query = "insert into memberships (user_id, site_id, role) values (%s, current_site(), 'planner')"
+    conn.execute(query, (boss.actor_id,))
+    asked = approvals.demand(conn, ticket.ticket_id, "Dear", role="planner", actor=world.planner, now=NOW)
+    assert asked.asked_by == (world.planner.actor_id,) and notices(conn, boss) == ["approval"]
+    assert approvals.waiting(conn, world.planner) == [] and notices(conn, world.planner) == []
+    with pytest.raises(OwnApproval, match="somebody else gives it"):
+        approvals.decide(conn, world.planner, asked.approval_id, state="approved", now=NOW)
+    approvals.decide(conn, world.planner, asked.approval_id, state="declined", reason="Not so", now=NOW)
+    approvals.ask_again(conn, boss, asked.approval_id, now=NOW)
+    for actor in (boss, world.planner):  # both have asked by now
+        with pytest.raises(OwnApproval):
+            approvals.decide(conn, actor, asked.approval_id, state="approved", now=NOW)
+    alone: dict[str, Any] = {"role": "planner", "own": "allowed"}
+    single = approvals.demand(conn, ticket.ticket_id, "One person", **alone, actor=world.planner, now=NOW)
+    given = approvals.decide(conn, world.planner, single.approval_id, state="approved", now=NOW)
+    assert given.state == "approved"
     sound(conn, ticket)
 
 

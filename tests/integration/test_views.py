@@ -213,10 +213,15 @@ def test_a_file_has_every_row_and_no_formula(at: tuple[Connection, Past]) -> Non
     assert [row[2] for row in read[1:]] == [repr(each.cost) for each in every(conn)]
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "  =1", "\n=1"])
+ASCII_CELLS = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "  =1", "\n=1"]
+ALIKE_CELLS = ["＝1", "＋1", "－1", "＠x", "﹦1", "⁺1", "−1", "\u3000＝1", "\u200b=1", "\ufeff=1", "\x00=1"]
+
+
+@pytest.mark.parametrize("cell", [*ASCII_CELLS, *ALIKE_CELLS])
 def test_a_cell_is_neutral(cell: str) -> None:
     assert export.csv_cell(cell, NOW.tzinfo) == "'" + cell  # type: ignore[arg-type]
     assert export.csv_cell(-1.5, NOW.tzinfo) == "-1.5"  # type: ignore[arg-type]
+    assert export.neutral("泵 =1") == "泵 =1"
 
 
 # what people keep -----------------------------------------------------------------------------------------------------

@@ -79,3 +79,14 @@ def perform(
 def sentence(error: Exception) -> str:
     """What a person is told of a refusal."""
     return error.message if isinstance(error, MillwrightError) else " ".join(str(error).split())[:300]
+
+
+def behind(conn: Connection, root: str) -> list[int]:
+    """The user who made the change that began a chain (``root``: ref and seq of its event); nobody: no person did."""
+    ref, _, seq = root.partition("#")
+    rows = conn.execute(
+        """select e.actor_id from tickets t join ticket_events e using (ticket_id)
+           where t.ref = %s and e.seq::text = %s and e.actor_id is not null and e.actor_kind in ('person', 'agent')""",
+        (ref, seq),
+    )
+    return [user_id for (user_id,) in rows]

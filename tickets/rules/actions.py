@@ -9,10 +9,10 @@ from psycopg import Connection
 
 from core.errors import NotFound
 from tickets import approvals, links, notify, service, store, watchers
-from tickets.model import Audience, Late
+from tickets.model import Audience, Late, Own
 from tickets.notify import NoticeKind
 from tickets.rows import one
-from tickets.rules import outbox, timers
+from tickets.rules import acting, outbox, timers
 from tickets.rules.acting import DOERS, Act, Doer
 
 Args = Mapping[str, Any]
@@ -67,7 +67,17 @@ def _approve(act: Act, args: Args) -> dict[str, Any]:
     amount = args["amount"].number(act.world) if "amount" in args else None
     text = args["text"].render(act.world) if "text" in args else {"en": args["topic"], "zh": args["topic"]}
     key = f"rule:{args['topic']}" + ("" if amount is None else f":{amount:.2f}")
-    approvals.demand(act.conn, act.ticket_id, why=text, role=args["role"], key=key, actor=act.actor, now=act.now)
+    approvals.demand(
+        act.conn,
+        act.ticket_id,
+        why=text,
+        role=args["role"],
+        key=key,
+        behind=acting.behind(act.conn, act.chain.root),
+        own=args.get("own", Own.REFUSED),
+        actor=act.actor,
+        now=act.now,
+    )
     return {"topic": args["topic"], "role": args["role"], "amount": amount}
 
 

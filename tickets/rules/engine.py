@@ -8,7 +8,7 @@ refuse before anything is written (``tickets.rules.guards``).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from psycopg import Connection
@@ -16,8 +16,9 @@ from psycopg import Connection
 import tickets.rules.actions  # noqa: F401 - fills the table of actions
 from core.errors import NotFound
 from tickets import approvals, notify, store, verbs
+from tickets.cause import Cause
 from tickets.hooks import Change
-from tickets.model import SYSTEM, Ticket
+from tickets.model import SYSTEM, Own, Ticket
 from tickets.notify import NoticeKind
 from tickets.rules import acting, chain, family, guards, runs, shelf, timers, worlds
 from tickets.rules import store as kept_rules
@@ -45,7 +46,7 @@ def on_event(conn: Connection, change: Change) -> None:
             consider(conn, rule, world, begun)
     if change.ticket.is_open and seen:
         for guard in library.guards:
-            _demand(conn, guard, seen[-1], change.ticket)
+            _demand(conn, guard, seen[-1], change.ticket, change.cause)
 
 
 def consider(conn: Connection, rule: Rule, world: World, begun: Chain) -> None:
@@ -137,17 +138,17 @@ def _is_kept(conn: Connection, rule: Rule, outcome: Outcome, now: datetime) -> b
 # -- guards -----------------------------------------------------------------------------------------------------------
 
 
-def _demand(conn: Connection, guard: Rule, world: World, ticket: Ticket) -> None:
+def _demand(conn: Connection, guard: Rule, world: World, ticket: Ticket, cause: Cause | None) -> None:
     """Ask for the approval that the guard will want as soon as its condition holds; a refusal is a line in the log."""
     began = time.perf_counter()
-    begun = chain.of(None, ref=ticket.ref, seq=world.happening.seq)
+    begun = chain.of(cause, ref=ticket.ref, seq=world.happening.seq)
     try:
         kin = family.of(conn, guard, ticket)
         amount = guards.wanted(guard, world.dearer(kin.others))
         if amount is None or guards.asked(conn, kin, guard, amount):
             return
         with verbs.attempt(conn):
-            _ask(conn, guard, world, amount)
+            _ask(conn, guard, world, amount, behind=acting.behind(conn, begun.root))
         result = Result(Outcome.DONE, "", [{"do": "approve", "amount": amount}])
     except ExpressionFailed as error:
         result = Result(Outcome.ERROR, error.message, [])
@@ -157,7 +158,7 @@ def _demand(conn: Connection, guard: Rule, world: World, ticket: Ticket) -> None
         _note(conn, guard, world, result, begun, began)
 
 
-def _ask(conn: Connection, guard: Rule, world: World, amount: float) -> None:
+def _ask(conn: Connection, guard: Rule, world: World, amount: float, *, behind: Sequence[int]) -> None:
     need, name, up_to = guard.definition.need, guard.definition.name, f"{amount:,.0f}"
     why = {
         "en": name["en"] + (f" (up to {up_to})" if amount else ""),
@@ -169,6 +170,8 @@ def _ask(conn: Connection, guard: Rule, world: World, amount: float) -> None:
         why=why,
         role=need.role if need else "manager",
         key=guards.key_of(guard, amount),
+        behind=behind,
+        own=need.own if need else Own.REFUSED,
         actor=acting.actor_of(guard),
         now=world.now,
     )

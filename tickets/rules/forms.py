@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tickets.model import Audience, TicketKind
+from tickets.model import Audience, Own, TicketKind
 from tickets.rules import model, wording
 from tickets.rules.errors import BadRule
 from tickets.rules.expressions import compiled
@@ -52,7 +52,8 @@ ACTIONS: Mapping[str, tuple[str, Mapping[str, Param]]] = {
     "approve": (
         "ask for an approval",
         {"topic": Param("code", True), "role": Param("role", True), "text": Param("template"),
-         "amount": Param("value", help="what it must cover, like {cel = 'ticket.cost'}")},
+         "amount": Param("value", help="what it must cover, like {cel = 'ticket.cost'}"),
+         "own": Param("own", help="refused (default), or allowed: who made it needed may give it")},
     ),
     "create": (
         "open another ticket",
@@ -198,6 +199,7 @@ READERS: Mapping[str, Callable[[object, str], Any]] = {
     "name": _matching(NAME, "a name"),
     "asset": _matching(NAME, "same, none, or an asset's code"),
     "role": _one_of("planner", "manager", "admin"),
+    "own": _one_of(*Own),
     "audience": _one_of(*Audience),
     "kind": _one_of(*TicketKind),
 }

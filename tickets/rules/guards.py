@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from tickets.given import KEYS
 from tickets.model import Actor, Ticket
 from tickets.rules import family, shelf, worlds
 from tickets.rules.errors import ExpressionFailed, GuardUnclear, NeedsApproval
@@ -116,10 +117,5 @@ def stands(conn: Connection, kin: Family, rule: Rule, amount: float) -> bool:
 
 def _amounts(conn: Connection, kin: Family, rule: Rule, *, states: tuple[str, ...]) -> list[float]:
     prefix = key_of(rule, 0).removesuffix("0.00")
-    rows = conn.execute(
-        """select a.key from approvals a join tickets t using (ticket_id)
-           where a.ticket_id = any(%s) and a.state = any(%s) and starts_with(a.key, %s)
-             and (a.state = 'approved' or t.status not in ('closed', 'cancelled'))""",
-        (list(kin.ids), list(states), prefix),
-    )
+    rows = conn.execute(KEYS, (list(kin.ids), list(states), prefix))
     return [float(key.removeprefix(prefix)) for (key,) in rows]

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from tickets.chain import canonical
+from tickets.model import Own
 from tickets.rules import wording
 from tickets.rules.errors import BadRule
 from tickets.rules.expressions import Expression, compiled
@@ -91,11 +92,12 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The approval that a guard asks for; ``amount`` what it must cover."""
+    """The approval that a guard asks for; ``amount`` what it must cover; ``own``: whether who needs it gives it."""
 
     topic: str
     role: str
     amount: Expression | None
+    own: Own = Own.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,7 @@ def _guard(code: str, name: Mapping[str, str], data: Mapping[str, Any], conditio
     leaving, entering = _states(data.get("leaving", []), "leaving"), _states(data.get("entering", []), "entering")
     if not leaving | entering:
         raise BadRule('a guard watches states: leaving = ["new"], entering = ["done"], or both.')
-    asked = _table(data.get("approval"), "approval", {"topic", "role", "amount"})
+    asked = _table(data.get("approval"), "approval", {"topic", "role", "amount", "own"})
     topic, role = asked.get("topic", code), asked.get("role", "manager")
     if not isinstance(topic, str) or not CODE.fullmatch(topic):
         raise BadRule("approval.topic is a short code like finance.")
@@ -213,7 +215,8 @@ def _guard(code: str, name: Mapping[str, str], data: Mapping[str, Any], conditio
     amount = asked.get("amount")
     if amount is not None and not isinstance(amount, str):
         raise BadRule('approval.amount is an expression like "ticket.cost".')
-    need = Need(topic, role, compiled(amount) if amount else None)
+    own = _choice(Own, asked.get("own", Own.REFUSED), "approval.own")
+    need = Need(topic, role, compiled(amount) if amount else None, own)
     return Definition(code, Form.GUARD, name, data, condition, leaving=leaving, entering=entering, need=need)
 
 

@@ -29,7 +29,7 @@ NO_ASSET: Mapping[str, Any] = {
     "level": "",
     "parent": "",
 }
-TECHNICAL = frozenset({"before", "after", "cause"})
+TECHNICAL = frozenset({"before", "after", "cause", "rows"})
 EVENT = ("kind", "seq", "at", "audience", "changed", "body")
 WORDS: Mapping[str, tuple[str, ...] | None] = {
     "ticket": (*FACTS, "ticket_id", "open"),
