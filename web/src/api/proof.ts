@@ -34,12 +34,7 @@ export type Gated = {
   changed_by: string; changed_at: string; reason: string;
   figures: { days: number; orders: number; shadow: number; right: number; wrong: number; lead_h: number | null; false_month: number };
 };
-export type GateChange = { standing: StandingWord; changed_by: string; changed_at: string; reason: string };
-export type Backtest = {
-  backtest_id: number; config_hash: string; from_at: string; until_at: string; made_by: string; made_at: string;
-  result: { orders?: number; before_real_faults?: number; false?: number; false_month?: number; failures?: number; failures_foreseen?: number; lead_h?: number | null };
-};
-
+export type GateChange = { standing: StandingWord; changed_by: string; changed_at: string; reason: string; grounds: string; backtest_id: number | null };
 export type Stretch = { since: string; until: string };
 export const MOST_ROWS = 200;
 
@@ -94,6 +89,11 @@ export function packFile(ticketId: number): string {
   return `/api/v1/tickets/${ticketId}/evidence/pack`;
 }
 
+/** Every order of the machine that opened in the year, as one signed pack. */
+export function yearPackFile(assetId: number, year: number): string {
+  return `/api/v1/assets/${assetId}/evidence/pack${query({ year })}`;
+}
+
 export function useGate(days: string) {
   return useQuery({
     queryKey: ["gate", "list", days],
@@ -107,10 +107,6 @@ export function useGateChanges(gateId: number) {
     queryKey: ["gate", "changes", gateId],
     queryFn: ({ signal }) => call<GateChange[]>(`/maintenance/gate/${gateId}/changes`, { signal }),
   });
-}
-
-export function useBacktests() {
-  return useQuery({ queryKey: ["gate", "backtests"], queryFn: ({ signal }) => call<Backtest[]>("/maintenance/backtests", { signal }) });
 }
 
 export async function refreshGate(): Promise<void> {

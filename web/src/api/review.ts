@@ -1,6 +1,6 @@
 // The review queue, the cost curve of a prediction, and maintenance policies. Keys begin with "prediction": an alarm
 // that changes makes them stale (see live.ts).
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { call, query } from "./client";
 import { queryClient } from "./queries";
 import type { Prediction, Words } from "./types";
@@ -117,6 +117,18 @@ export function usePolicySettings() {
     queryKey: ["policies", "settings"],
     queryFn: ({ signal }) => call<PolicySetting[]>("/maintenance/policies/settings", { signal }),
     staleTime: Infinity,
+  });
+}
+
+export type InForce = { settings: Record<string, unknown>; made_of: { policy_id: number; version: number }[] };
+
+/** The settings that hold in a scope, made of all that apply. */
+export function useInForce(scope: { asset_class: string; mode: string; asset_id: number | null } | null) {
+  return useQuery({
+    queryKey: ["policies", "in-force", scope],
+    queryFn: ({ signal }) => call<InForce>(`/maintenance/policies/in-force${query({ ...scope })}`, { signal }),
+    enabled: scope !== null,
+    placeholderData: keepPreviousData,
   });
 }
 

@@ -12,13 +12,17 @@ import { Age } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
 import { SendProblem } from "../parts/transition";
+import { Feeds } from "./alarm_feeds";
 import { GroupPage, Groups } from "./alarm_groups";
 import { Holds } from "./alarm_holds";
 import { Severity } from "./alarm_parts";
 import HygienePage from "./alarm_hygiene";
+import { Suppress } from "./alarm_suppress";
+import { Tunings } from "./alarm_tunings";
+import { Works } from "./alarm_works";
 import { ROW } from "./list_keys";
 
-const VIEWS = ["list", "groups", "held", "hygiene"] as const;
+const VIEWS = ["list", "groups", "held", "hygiene", "works", "suppression", "tuning", "feeds"] as const;
 const STATES = ["open", "active", "acknowledged", "shelved", "cleared"] as const;
 const HELD = ["free", "any", ""] as const;
 const HOURS = ["1", "8", "24", "72", "168"];
@@ -28,6 +32,7 @@ const MANAGERS = ["planner", "manager", "admin"];
 export default function Alarms({ path, me }: { path: string[]; me: Me }) {
   const { t } = useSpeech();
   const view = VIEWS.find((name) => name === path[0]) ?? "list";
+  const designs = MANAGERS.includes(me.role);
   return (
     <>
       <div className="page-head"><div><h1>{t("alarms.title")}</h1><p>{t("alarms.lead")}</p></div></div>
@@ -45,6 +50,10 @@ export default function Alarms({ path, me }: { path: string[]; me: Me }) {
       {view === "groups" && (path[1] ? <GroupPage groupId={Number(path[1])} /> : <Groups />)}
       {view === "held" && <Holds />}
       {view === "hygiene" && <HygienePage />}
+      {view === "works" && <Works assetId={Number(path[1]) || null} may={me.role !== "agent"} />}
+      {view === "suppression" && <Suppress may={designs} />}
+      {view === "tuning" && <Tunings may={designs} />}
+      {view === "feeds" && <Feeds may={designs} />}
     </>
   );
 }

@@ -15,6 +15,7 @@ import { toast } from "../parts/toasts";
 import { When } from "../parts/when";
 import { go } from "../router";
 import { CarePanel } from "./asset_care";
+import { MorePanel } from "./asset_more";
 import { Table } from "./orders";
 
 const SHELVE_MS = 8 * 3600_000;
@@ -51,6 +52,7 @@ function Detail({ asset, signalId }: { asset: Asset; signalId: number | null }) 
         {asset.predictions.length > 0 && <Predictions asset={asset} />}
         <Signals asset={asset} signalId={signalId} alarms={active} />
         <CarePanel assetId={asset.asset_id} />
+        <MorePanel assetId={asset.asset_id} />
         {tickets.data && tickets.data.items.length > 0 && (
           <section><h2 style={{ marginBottom: 8 }}>{t("asset.openOrders")}</h2><Table items={tickets.data.items} /></section>
         )}

@@ -1,13 +1,16 @@
 // Which versions of a detector may open orders: what each has shown, the person who lets it, and the back-tests.
 import { useState, type FormEvent, type ReactNode } from "react";
 import { Button, NativeSelect, Textarea } from "@mantine/core";
+import { AS_IT_STANDS } from "../api/backtests";
 import { call } from "../api/client";
-import { refreshGate, useBacktests, useGate, useGateChanges, type Backtest, type Gated, type StandingWord } from "../api/proof";
+import { refreshGate, useGate, useGateChanges, type Gated, type StandingWord } from "../api/proof";
 import type { Me } from "../api/types";
 import { useSpeech, type Key, type Speech } from "../i18n";
 import { fullMoment, number, span } from "../i18n/format";
 import { Head, isConflict, Refused, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
+import { Backtests } from "./backtests";
+import { areGiven, GroundsChoice, sentGrounds, type Grounds } from "./grounds";
 import { ROW } from "./list_keys";
 
 const DAYS = ["30", "90", "365"];
@@ -18,6 +21,7 @@ const OWN_REASONS: Record<string, Key> = {
   "a new version of a detector that is known": "gate.newVersion",
 };
 const DECIDERS = ["manager", "admin"];
+const RUNNERS = ["planner", ...DECIDERS];
 
 const SHAPES: Record<StandingWord, ReactNode> = {
   live: <path d="M3 1.5 14 8 3 14.5Z" fill="currentColor" />,
@@ -41,7 +45,7 @@ export default function GatePage({ me }: { me: Me }) {
             ? <div className="panel"><Empty title={t("gate.none")} hint={t("gate.noneHint")} /></div>
             : <>{items.map((one) => <One key={one.gate_id} one={one} me={me} />)}</>}
         </Await>
-        <Backtests />
+        <Backtests versions={found.data ?? []} may={RUNNERS.includes(me.role)} />
       </div>
     </>
   );
@@ -105,11 +109,13 @@ function Form({ one, done }: { one: Gated; done: () => void }) {
   const [seen, setSeen] = useState(one);
   const [standing, setStanding] = useState<StandingWord>(one.standing === "live" ? "review" : "live");
   const [reason, setReason] = useState("");
+  const [grounds, setGrounds] = useState<Grounds>({ grounds: "shadow", backtest_id: null, reason: "" });
+  const asked = standing === "live" ? sentGrounds(grounds) : {};
   const save = (event: FormEvent) => {
     event.preventDefault();
     void job.run(async () => {
       try {
-        await call(`/maintenance/gate/${one.gate_id}/standing`, { method: "PUT", version: seen.row_version, body: { standing, reason: reason.trim() } });
+        await call(`/maintenance/gate/${one.gate_id}/standing`, { method: "PUT", version: seen.row_version, body: { standing, reason: reason.trim(), ...asked } });
         done();
       } finally {
         await refreshGate();
@@ -123,6 +129,7 @@ function Form({ one, done }: { one: Gated; done: () => void }) {
   return (
     <form className="stack tight" onSubmit={save}>
       <NativeSelect label={t("gate.standing")} value={standing} data={STANDINGS.map((value) => ({ value, label: `${code("standing", value)}: ${code("standingMeans", value)}` }))} onChange={(event) => setStanding(event.currentTarget.value as StandingWord)} />
+      {standing === "live" && <GroundsChoice kinds={["shadow", "backtest", "override"]} config={{ ...AS_IT_STANDS, gate_id: one.gate_id }} value={grounds} change={setGrounds} />}
       <Textarea label={t("gate.reason")} required maxLength={1000} autosize minRows={1} value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
       {isConflict(job.problem) ? (
         <div className="problem" role="alert" style={{ display: "block" }}>
@@ -131,7 +138,7 @@ function Form({ one, done }: { one: Gated; done: () => void }) {
           <Button variant="default" onClick={take}>{t("gate.seen")}</Button>
         </div>
       ) : <Refused problem={job.problem} />}
-      <div><Button type="submit" disabled={!reason.trim()} loading={job.busy}>{t("gate.save")}</Button></div>
+      <div><Button type="submit" disabled={!reason.trim() || (standing === "live" && !areGiven({ ...grounds, reason }))} loading={job.busy}>{t("gate.save")}</Button></div>
     </form>
   );
 }
@@ -144,57 +151,9 @@ function Past({ gateId }: { gateId: number }) {
     <Await query={found}>
       {(items) => items.length === 0 ? <p className="soft">{t("gate.noPast")}</p> : (
         <ul className="stack tight">
-          {items.map((one, row) => <li key={row} className="row"><Mark standing={one.standing} /> <span className="soft small">{fullMoment(one.changed_at, speech)} · {one.changed_by}</span> <span>{reasonOf(one, speech)}</span></li>)}
+          {items.map((one, row) => <li key={row} className="row"><Mark standing={one.standing} /> <span className="soft small">{fullMoment(one.changed_at, speech)} · {one.changed_by}</span> <span>{reasonOf(one, speech)}</span>{one.grounds && <span className="soft small">{speech.known("grounds", one.grounds) ?? ""}{one.backtest_id !== null && ` (${t("bt.name", { n: one.backtest_id })})`}</span>}</li>)}
         </ul>
       )}
     </Await>
-  );
-}
-
-function Backtests() {
-  const { t } = useSpeech();
-  const found = useBacktests();
-  return (
-    <section className="stack" aria-label={t("gate.backtests")}>
-      <h2>{t("gate.backtests")}</h2>
-      <Await query={found}>
-        {(items) => items.length === 0 ? <div className="panel"><Empty title={t("gate.noBacktests")} hint={t("gate.noBacktestsHint")} /></div> : <Runs items={items} />}
-      </Await>
-    </section>
-  );
-}
-
-function Runs({ items }: { items: Backtest[] }) {
-  const speech = useSpeech();
-  const { t } = speech;
-  return (
-    <div className="scroll">
-      <table className="list cards">
-        <thead>
-          <tr>
-            <th scope="col">{t("gate.period")}</th>
-            <th scope="col" className="num">{t("gate.btOrders")}</th>
-            <th scope="col" className="num">{t("gate.btReal")}</th>
-            <th scope="col" className="num">{t("gate.btForeseen")}</th>
-            <th scope="col" className="num">{t("gate.lead_h")}</th>
-            <th scope="col" className="num">{t("gate.falseMonth")}</th>
-            <th scope="col">{t("gate.made")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map(({ result, ...one }) => (
-            <tr key={one.backtest_id}>
-              <th scope="row">{fullMoment(one.from_at, speech)} – {fullMoment(one.until_at, speech)}</th>
-              <td className="num" data-label={t("gate.btOrders")}>{number(result.orders, speech)}</td>
-              <td className="num" data-label={t("gate.btReal")}>{number(result.before_real_faults, speech)}</td>
-              <td className="num" data-label={t("gate.btForeseen")}>{t("week.foreseenOf", { n: result.failures_foreseen ?? "–", all: result.failures ?? "–" })}</td>
-              <td className="num" data-label={t("gate.lead_h")}>{result.lead_h == null ? "–" : span(result.lead_h, speech)}</td>
-              <td className="num" data-label={t("gate.falseMonth")}>{number(result.false_month, speech)}</td>
-              <td data-label={t("gate.made")}><span>{one.made_by} {fullMoment(one.made_at, speech)} <code className="small soft" title={one.config_hash}>{one.config_hash.slice(0, 8)}</code></span></td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }

@@ -10,6 +10,7 @@ import { Age } from "../parts/marks";
 import { Head, Scroll } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { ROW } from "./list_keys";
+import { Meters } from "./meters";
 import { JobPlanPage } from "./plans_job";
 import { PlanPage } from "./plans_plan";
 import { Ready } from "./plans_ready";
@@ -24,6 +25,7 @@ export default function Plans({ path, me }: { path: string[]; me: Me }) {
   if (!page) return <Overview may={may} />;
   if (page === "ready") return <Ready may={may} />;
   if (page === "windows") return <Windows assetId={Number(id) || null} may={may} />;
+  if (page === "meters") return <Meters path={path.slice(1)} may={may} />;
   if (page === "plan" && id) return <PlanPage code={id} may={may} />;
   if (page === "job" && id) return <JobPlanPage code={id} may={may} />;
   return <Empty title={t("app.notFound")} />;
@@ -39,6 +41,7 @@ function Overview({ may }: { may: boolean }) {
       <Head title={t("pl.title")} lead={t("pl.lead")}>
         <Button component="a" variant="default" href="#/plans/ready">{t("pl.ready")}</Button>
         <Button component="a" variant="default" href="#/plans/windows">{t("pl.windows")}</Button>
+        <Button component="a" variant="default" href="#/plans/meters">{t("mt.title")}</Button>
         {may && <Button component="a" href="#/plans/plan/new">{t("pl.new")}</Button>}
       </Head>
       <div className="stack">

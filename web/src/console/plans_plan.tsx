@@ -6,6 +6,7 @@ import { plantNow } from "../api/clock";
 import { refreshPlans, useJobPlans, useOccurrences, usePreventive, type Plan, type PlanBody, type Preview, type Totals } from "../api/plans";
 import { useSpeech } from "../i18n";
 import { number } from "../i18n/format";
+import { momentAt } from "../i18n/zone";
 import { filled, Head, listed, Refused, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
 import { toast } from "../parts/toasts";
@@ -100,9 +101,31 @@ function Form({ plan, may }: { plan: Plan | null; may: boolean }) {
           </div>
           {preview && <Tried preview={preview} />}
         </fieldset>
+        {may && plan?.state === "active" && <DoneByHand code={plan.code} />}
         {plan && <Past code={plan.code} />}
       </div>
     </>
+  );
+}
+
+/** The work was done, and nobody had an order for it. */
+function DoneByHand({ code }: { code: string }) {
+  const { t, zone } = useSpeech();
+  const job = useJob();
+  const [at, setAt] = useState<string | null>(null);
+  const save = () => job.run(async () => {
+    await call(`/preventive-plans/${code}/done`, { method: "POST", body: { at: at ? momentAt(at, zone) : null } });
+    setAt(null);
+    toast(t("pl.doneSaved"));
+    await refreshPlans();
+  });
+  if (at === null) return <div><Button variant="default" onClick={() => setAt("")}>{t("pl.doneByHand")}</Button></div>;
+  return (
+    <form className="panel stack tight" aria-label={t("pl.doneByHand")} onSubmit={(event) => { event.preventDefault(); void save(); }}>
+      <TextInput type="datetime-local" label={t("pl.doneAt")} description={t("mt.atHint", { zone })} value={at} onChange={(event) => setAt(event.currentTarget.value)} style={{ maxWidth: 280 }} />
+      <Refused problem={job.problem} />
+      <div className="row"><Button type="submit" loading={job.busy}>{t("pl.doneSave")}</Button><Button variant="default" onClick={() => setAt(null)}>{t("app.cancel")}</Button></div>
+    </form>
   );
 }
 

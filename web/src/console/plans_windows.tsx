@@ -1,17 +1,19 @@
 // Production windows: when a machine may stop, as a strip of two weeks, and the rules behind it.
 import { useState } from "react";
-import { Button, NativeSelect, NumberInput, TextInput } from "@mantine/core";
+import { Button, NativeSelect, TextInput } from "@mantine/core";
 import { call } from "../api/client";
 import { plantNow } from "../api/clock";
 import { plusDays, refreshPlans, useRules, useStops, type Opening, type Rule, type Stops } from "../api/plans";
 import { useAssets } from "../api/queries";
 import { useSpeech, type Speech } from "../i18n";
 import { fullMoment, number } from "../i18n/format";
-import { Boxes, Head, Refused, Scroll, useJob } from "../parts/setting";
+import { localAt, momentAt } from "../i18n/zone";
+import { Head, Refused, Scroll, useJob } from "../parts/setting";
 import { Await, Empty } from "../parts/states";
+import { toast } from "../parts/toasts";
 import { go } from "../router";
+import { ruleText, WindowForm } from "./plans_window_form";
 
-const DAYS = ["0", "1", "2", "3", "4", "5", "6"];
 const SHOWN = 14;
 
 export function Windows({ assetId, may }: { assetId: number | null; may: boolean }) {
@@ -28,7 +30,7 @@ export function Windows({ assetId, may }: { assetId: number | null; may: boolean
             <div className="stack">
               <NativeSelect label={t("pl.asset")} value={String(chosen)} style={{ maxWidth: 360 }} onChange={(event) => go(`/plans/windows/${event.currentTarget.value}`)}
                 data={items.map((one) => ({ value: String(one.asset_id), label: `${one.code} · ${one.name}` }))} />
-              <Strip key={`s${chosen}`} assetId={chosen} />
+              <Strip key={`s${chosen}`} assetId={chosen} may={may} />
               <Rules key={`r${chosen}`} assetId={chosen} may={may} />
             </div>
           );
@@ -38,10 +40,10 @@ export function Windows({ assetId, may }: { assetId: number | null; may: boolean
   );
 }
 
-function Strip({ assetId }: { assetId: number }) {
+function Strip({ assetId, may }: { assetId: number; may: boolean }) {
   const speech = useSpeech();
   const { t } = speech;
-  const [from, setFrom] = useState(new Date(plantNow()).toISOString().slice(0, 10));
+  const [from, setFrom] = useState(localAt(plantNow(), speech.zone).slice(0, 10));
   const begins = localMidnight(from, speech.zone);
   const ends = localMidnight(plusDays(from, SHOWN), speech.zone);
   const stops = useStops(assetId, begins.toISOString(), ends.toISOString());
@@ -62,6 +64,7 @@ function Strip({ assetId }: { assetId: number }) {
                 {days.map((day) => <Day key={day} day={day} openings={found.openings} />)}
               </ol>
             </Scroll>
+            <StopCost assetId={assetId} own={found.own_cost_h} may={may} />
           </>
         )}
       </Await>
@@ -101,6 +104,7 @@ function Rules({ assetId, may }: { assetId: number; may: boolean }) {
   const { t, code } = speech;
   const rules = useRules(assetId);
   const job = useJob();
+  const [edited, setEdited] = useState<number | null>(null);
   const remove = (one: Rule) => job.run(async () => {
     try { await call(`/windows/${one.window_id}`, { method: "DELETE", version: one.version }); } finally { await refreshPlans(); }
   });
@@ -111,90 +115,48 @@ function Rules({ assetId, may }: { assetId: number; may: boolean }) {
       <Await query={rules}>
         {(items) => items.length === 0 ? <p className="soft">{t("pl.noRules")}</p> : (
           <ul className="plain-list">
-            {items.map((one) => (
+            {items.map((one) => edited === one.window_id ? (
+              <li key={one.window_id} className="panel"><WindowForm assetId={assetId} rule={one} close={() => setEdited(null)} /></li>
+            ) : (
               <li key={one.window_id} className="row wrap">
                 <span><strong>{code("windowKind", one.kind)}</strong> {ruleText(one, speech)} · {t("pl.costH", { cost: number(one.cost_h, speech) })} {one.note}</span>
+                {may && <Button size="xs" variant="default" aria-label={`${t("setting.change")} ${ruleText(one, speech)}`} onClick={() => setEdited(one.window_id)}>{t("setting.change")}</Button>}
                 {may && <Button size="xs" variant="default" aria-label={`${t("pl.remove")} ${ruleText(one, speech)}`} onClick={() => void remove(one)}>{t("pl.remove")}</Button>}
               </li>
             ))}
           </ul>
         )}
       </Await>
-      {may && <Add assetId={assetId} />}
+      {may && <WindowForm assetId={assetId} rule={null} />}
     </section>
   );
 }
 
-function ruleText(rule: Rule, speech: Speech): string {
-  if (!rule.weekly) return `${fullMoment(rule.begins ?? "", speech)} – ${fullMoment(rule.ends ?? "", speech)}`;
-  const week = rule.weekly;
-  const days = week.weekdays.map((day) => speech.code("weekday", day)).join(", ");
-  return speech.t(week.every_weeks === 1 ? "pl.weekly" : "pl.everyWeeks", { days, from: clockText(week.opens_min), to: clockText(week.opens_min + week.lasts_min), zone: week.zone, n: week.every_weeks });
-}
-
-function clockText(minutes: number): string {
-  const at = minutes % 1440;
-  return `${String(Math.floor(at / 60)).padStart(2, "0")}:${String(at % 60).padStart(2, "0")}`;
-}
-
-function minuteOf(clock: string): number {
-  const [hours = 0, minutes = 0] = clock.split(":").map(Number);
-  return 60 * hours + minutes;
-}
-
-function Add({ assetId }: { assetId: number }) {
+/** What an hour of standing costs outside of windows; blank: as of the asset above. */
+function StopCost({ assetId, own, may }: { assetId: number; own: number | null; may: boolean }) {
   const speech = useSpeech();
-  const { t, code } = speech;
+  const { t } = speech;
   const job = useJob();
-  const today = new Date(plantNow()).toISOString().slice(0, 10);
-  const [form, setForm] = useState({ kind: "window", form: "weekly", from: "22:00", to: "06:00", first: today, begins: `${today}T08:00`, ends: `${today}T16:00`, note: "" });
-  const [days, setDays] = useState<string[]>(["5"]);
-  const [cost, setCost] = useState(0);
-  const field = (name: keyof typeof form, label: string, type: string) => (
-    <TextInput type={type} label={label} value={form[name]} onChange={(event) => setForm({ ...form, [name]: event.currentTarget.value })} />
-  );
-  const opens = minuteOf(form.from);
-  const lasts = ((minuteOf(form.to) - opens + 1440) % 1440) || 1440;
-  const good = form.form === "weekly" ? days.length > 0 && Boolean(form.first && form.from && form.to) : Boolean(form.begins && form.ends);
-  const when = () => form.form === "weekly"
-    ? { weekly: { zone: speech.zone, weekdays: days.map(Number).sort(), opens_min: opens, lasts_min: lasts, first_day: form.first } }
-    : { begins: localTime(form.begins, speech.zone).toISOString(), ends: localTime(form.ends, speech.zone).toISOString() };
+  const [text, setText] = useState<string | null>(null);
   const save = () => job.run(async () => {
-    await call("/windows", { method: "POST", body: { asset_id: assetId, kind: form.kind, cost_h: cost, note: form.note, ...when() } });
+    await call(`/assets/${assetId}/stop-cost`, { method: "PUT", body: { cost_h: text === "" ? null : Number(text) } });
+    setText(null);
+    toast(t("pl.costSaved"));
     await refreshPlans();
   });
+  if (!may) return <p>{t("pl.ownCost")}: {own === null ? t("pl.asAbove") : t("pl.costH", { cost: number(own, speech) })}</p>;
   return (
-    <fieldset className="stack" style={{ border: 0, padding: 0, margin: 0, minWidth: 0 }}>
-      <legend><strong>{t("pl.add")}</strong></legend>
-      <div className="row wrap" style={{ alignItems: "flex-start" }}>
-        <NativeSelect label={t("pl.kind")} value={form.kind} onChange={(event) => setForm({ ...form, kind: event.currentTarget.value })} data={["window", "shutdown"].map((one) => ({ value: one, label: code("windowKind", one) }))} />
-        <NativeSelect label={t("pl.form")} value={form.form} onChange={(event) => setForm({ ...form, form: event.currentTarget.value })} data={[{ value: "weekly", label: t("pl.formWeekly") }, { value: "once", label: t("pl.formOnce") }]} />
-        {form.form === "weekly" ? <>{field("from", t("pl.from"), "time")}{field("to", t("pl.to"), "time")}{field("first", t("pl.first"), "date")}</> : <>{field("begins", t("pl.from"), "datetime-local")}{field("ends", t("pl.to"), "datetime-local")}</>}
-        <NumberInput label={t("pl.cost")} min={0} value={cost} onChange={(value) => setCost(Number(value))} style={{ maxWidth: 160 }} />
-        {field("note", t("pl.note"), "text")}
+    <form className="stack tight" onSubmit={(event) => { event.preventDefault(); void save(); }}>
+      <div className="row wrap" style={{ alignItems: "flex-end" }}>
+        <TextInput label={t("pl.ownCost")} inputMode="decimal" placeholder={t("pl.asAbove")} value={text ?? (own === null ? "" : String(own))} onChange={(event) => setText(event.currentTarget.value)} />
+        <Button type="submit" variant="default" loading={job.busy} disabled={text === null || !Number.isFinite(Number(text))}>{t("app.save")}</Button>
       </div>
-      {form.form === "weekly" && <Boxes label={t("pl.days")} all={DAYS} chosen={days} change={setDays} words={(one) => code("weekday", one)} />}
       <Refused problem={job.problem} />
-      <div className="row"><Button loading={job.busy} disabled={!good} onClick={() => void save()}>{t("pl.add")}</Button></div>
-    </fieldset>
+    </form>
   );
 }
 
 /** The instant at which a day begins on the plant's wall clock. */
 function localMidnight(day: string, zone: string): Date {
-  return localTime(`${day}T00:00`, zone);
-}
-
-function localTime(text: string, zone: string): Date {
-  const guess = Date.parse(`${text}:00Z`);
-  const first = guess - offset(guess, zone);
-  return new Date(guess - offset(first, zone));
-}
-
-/** How far the zone is ahead of UTC at an instant, in ms. */
-function offset(at: number, zone: string): number {
-  if (!Number.isFinite(at)) return 0;
-  const parts = new Intl.DateTimeFormat("en-CA", { timeZone: zone, hourCycle: "h23", year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" }).formatToParts(at);
-  const of = (type: string) => Number(parts.find((part) => part.type === type)?.value);
-  return Date.UTC(of("year"), of("month") - 1, of("day"), of("hour"), of("minute"), of("second")) - Math.floor(at / 1000) * 1000;
+  return new Date(momentAt(`${day}T00:00`, zone));
 }

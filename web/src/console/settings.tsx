@@ -33,7 +33,7 @@ export default function Settings({ path, me }: { path: string[]; me: Me }) {
     case "checklists":
       return <Checklists id={id} />;
     case "policies":
-      return <Policies me={me} />;
+      return <Policies path={path.slice(1)} me={me} />;
     default:
       return <Empty title={t("app.notFound")} />;
   }
