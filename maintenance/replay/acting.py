@@ -1,15 +1,17 @@
 """What people and time did live, done again in the sandbox by the same verbs. One input is one transaction.
 
 An order or alarm is found again by what it is about: machine, failure mode, kind, and the nearest opening. What cannot
-be done again (its order was never opened here, or has another engineer) is refused and counted, never forced.
+be done again (its order was never opened here, or has another engineer) is refused and counted, never forced. With an
+engineer fewer, orders are planned anew and their work is put off to when the others come (``replay.crew``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
 
 from psycopg import Connection
 
@@ -21,16 +23,23 @@ from detectors.base import Finding, FindingKind, Sentence
 from maintenance import policies, review, service
 from maintenance.alarms import Shelf
 from maintenance.life import failures
+from maintenance.replay import crew
 from maintenance.replay.model import Change, Input, InputKind, Row
 from maintenance.review import Rejection
 from tickets import service as tickets
-from tickets.model import Actor, ActorKind
+from tickets.model import SYSTEM, Actor, ActorKind
 
 TIMED = ("sla",)  # plans' orders are put in as they were opened
 SKIPPED = frozenset({"evidence", "reported_again", "sla_policy"})  # follow from something else that is done again
+WORK = frozenset({"transition", "comment"})
 GIVEN = (
     "kind", "title", "description", "priority", "asset_id", "mode", "skill", "channel", "requester_id", "fields",
 )  # fmt: skip
+# the models of remaining life that stood then: the newest of each class and mode; those made later come as inputs
+MODELS_OF: LiteralString = """
+  update life_models m set retired_at = null where m.number = (
+    select max(number) from life_models n
+    where n.asset_class = m.asset_class and n.mode = m.mode and n.made_at <= %(now)s)"""
 
 
 class Acting:
@@ -39,6 +48,7 @@ class Acting:
     def __init__(self, sandbox: Database, site_id: int, *, change: Change) -> None:
         self._sandbox, self._site, self._change = sandbox, site_id, change
         self._orders: dict[int, int] = {}
+        self._later: dict[int, timedelta] = {}  # live order → so much later its work is done here
         self.applied: Counter[str] = Counter()
         self.refused: list[str] = []
         self._by_kind: Mapping[InputKind, Callable[[Connection, Row, datetime], None]] = {
@@ -50,16 +60,38 @@ class Acting:
             InputKind.GATE: self._gate,
             InputKind.FAILURE: _failure,
             InputKind.FINDING: _finding,
+            InputKind.MODEL: _model,
         }
 
-    def apply(self, put: Input) -> None:
-        """Do it at its moment; what the sandbox refuses is noted."""
+    def apply(self, put: Input) -> Input | None:
+        """Do it at its moment; what the sandbox refuses is noted. What must wait for somebody is given back, to be done
+        at its new moment."""
         try:
             with self._sandbox.tx(site_id=self._site) as conn:
-                self._by_kind[put.kind](conn, put.body, put.at)
-            self.applied[put.kind] += 1
+                wait = self._wait(conn, put)
+                if not wait:
+                    self._by_kind[put.kind](conn, put.body, put.at)
+            self.applied[put.kind] += not wait
         except MillwrightError as error:
             self.refused.append(f"{put.at.isoformat()} {_what(put)}: {error}")
+            return None
+        return replace(put, at=put.at + wait, body={**put.body, "waited": True}) if wait else None
+
+    def leave(self, put: Input) -> None:
+        """It would be done after the end."""
+        self.refused.append(f"{put.at.isoformat()} {_what(put)}: not before the end of the time that is run again")
+
+    def _wait(self, conn: Connection, put: Input) -> timedelta:
+        """How much later than live this is done: the missing engineer's work waits for somebody else's time."""
+        row = put.body
+        if put.kind is not InputKind.TICKET or row.get("waited") or row["verb"] not in WORK:
+            return timedelta(0)
+        if row["engineer"] not in self._change.without_engineers:
+            return timedelta(0)
+        if row["ticket_id"] not in self._later:
+            stay = crew.give(conn, SYSTEM, self._order(conn, row), now=put.at)
+            self._later[row["ticket_id"]] = max(stay.starts - put.at, timedelta(0))
+        return self._later[row["ticket_id"]]
 
     def ring(self, now: datetime) -> None:
         """The clocks of the orders. What they enqueue (notices, escalations) is not run: nothing leaves a sandbox."""
@@ -74,6 +106,8 @@ class Acting:
         with self._sandbox.tx(site_id=self._site) as conn:
             for policy_id, version in versions:
                 _set_policy(conn, policy_id, version)
+            conn.execute("update life_models set retired_at = %s where retired_at is null", (now,))
+            conn.execute(MODELS_OF, {"now": now})
             for gate_id, standing in gates:
                 self._gate(conn, {"gate_id": gate_id, "standing": standing}, now)
             if self._change.policy:
@@ -93,6 +127,8 @@ class Acting:
         if verb == "transition":
             fields = {name: body[name] for name in ("verdict", "failure_code", "note", "reason") if body.get(name)}
             tickets.transition(conn, actor, ticket_id, to=body["to"], fields=fields, now=now)
+        elif verb == "assigned" and self._change.without_engineers:
+            crew.give(conn, actor, ticket_id, now=now)
         elif verb == "assigned":
             tickets.assign(conn, actor, ticket_id, assignee_id=after.get("assignee_id"), now=now)
         elif verb == "edited":
@@ -207,6 +243,16 @@ def _alarm(conn: Connection, row: Row, now: datetime) -> None:
         until = datetime.fromisoformat(detail["until"])
         shelf = Shelf(detail.get("shelf", Shelf.TIMED))
         service.shelve(conn, row["by"], found[0], until=until, reason=detail["reason"], now=now, shelf=shelf)
+
+
+def _model(conn: Connection, row: Row, now: datetime) -> None:
+    """A model of remaining life stands from now on in the place of the one before it."""
+    key = (row["asset_class"], row["mode"])
+    conn.execute(
+        "update life_models set retired_at = %s where asset_class = %s and mode = %s and retired_at is null",
+        (now, *key),
+    )
+    conn.execute("update life_models set retired_at = null where life_model_id = %s", (row["life_model_id"],))
 
 
 def _failure(conn: Connection, row: Row, now: datetime) -> None:

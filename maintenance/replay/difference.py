@@ -15,7 +15,9 @@ from typing import Any
 
 from maintenance.replay.model import Row
 
-MOMENTS = {"findings": "at", "alarms": "raised_at", "decisions": "at", "orders": "opened_at"}
+MOMENTS = {
+    "findings": "at", "alarms": "raised_at", "predictions": "made_at", "decisions": "at", "orders": "opened_at",
+}  # fmt: skip
 FOLLOWED = ("alarms", "orders")  # the same thing although its moment has moved
 
 

@@ -25,6 +25,7 @@ class InputKind(StrEnum):
     GATE = "gate"  # a detector version was let, or stopped
     FAILURE = "failure"  # a failure was recorded
     POLICY = "policy"  # a maintenance policy was changed
+    MODEL = "model"  # a model of remaining life was learnt
     FINDING = "finding"  # said by a detector that does not read samples
 
 

@@ -30,6 +30,12 @@ DECISIONS: LiteralString = """
   from decisions d join alarms l using (alarm_id) join assets a on a.asset_id = d.asset_id
   where d.at >= %(start)s and d.at <= %(end)s and l.mode not like 'source:%%'
   order by d.at, asset, d.decision_id"""
+PREDICTIONS: LiteralString = """
+  select a.code as asset, p.mode, p.made_at, round(p.p10_h::numeric, 4)::float8 as p10_h,
+    round(p.p50_h::numeric, 4)::float8 as p50_h, round(p.p90_h::numeric, 4)::float8 as p90_h,
+    round(p.p_fail_horizon::numeric, 4)::float8 as p_fail, p.horizon_h, p.model, p.version
+  from predictions p join assets a using (asset_id)
+  where p.made_at >= %(start)s and p.made_at <= %(end)s order by p.made_at, asset, p.prediction_id"""
 # an order as it was at the end: its row, with what was changed afterwards taken back
 ORDERS: LiteralString = """
   select a.code as asset, t.mode, t.kind, t.opened_at,
@@ -37,6 +43,7 @@ ORDERS: LiteralString = """
     coalesce((back.body->>'resolve_by')::timestamptz, t.resolve_by) as deadline,
     e.name as engineer, coalesce(back.body->>'status', t.status) as status,
     case when t.closed_at <= %(end)s then t.closed_at end as closed_at,
+    case when t.done_at <= %(end)s then t.done_at end as done_at,
     case when t.done_at <= %(end)s then t.verdict end as verdict
   from tickets t join assets a using (asset_id) left join engineers e on e.engineer_id = t.assignee_id
     left join lateral (
@@ -46,18 +53,19 @@ ORDERS: LiteralString = """
   where t.opened_at >= %(start)s and t.opened_at <= %(end)s and coalesce(t.mode, '') not like 'source:%%'
   order by t.opened_at, asset, t.ticket_id"""
 STATEMENTS: Mapping[str, LiteralString] = {
-    "findings": FINDINGS, "alarms": ALARMS, "decisions": DECISIONS, "orders": ORDERS,
+    "findings": FINDINGS, "alarms": ALARMS, "predictions": PREDICTIONS, "decisions": DECISIONS, "orders": ORDERS,
 }  # fmt: skip
 KEYS: Mapping[str, Sequence[str]] = {
     "findings": ("asset", "detector", "kind", "mode", "at", "active", "subject"),
     "alarms": ("asset", "kind", "mode", "raised_at"),
+    "predictions": ("asset", "mode", "made_at"),
     "decisions": ("asset", "kind", "mode", "at"),
     "orders": ("asset", "mode", "kind", "opened_at"),
 }
 
 
 def of(conn: Connection, period: Period) -> dict[str, list[Row]]:
-    """Findings, alarms, decisions and orders of the period, in their order."""
+    """Findings, alarms, predictions, decisions and orders of the period, in their order."""
     return {name: _rows(conn, statement, period) for name, statement in STATEMENTS.items()}
 
 

@@ -14,8 +14,8 @@ from maintenance.replay.model import Input, InputKind
 # what people did to orders; and the opening of orders that no detector opened. An engineer's own name comes with it
 TICKETS: LiteralString = """
   select e.at, e.event_id as nr, e.actor_kind, e.actor_id, e.actor_name, e.kind as verb, e.body, t.ticket_id,
-    t.asset_id, t.mode, t.kind, t.opened_at, t.channel, m.role
-  from ticket_events e join tickets t using (ticket_id)
+    t.asset_id, t.mode, t.kind, t.opened_at, t.channel, m.role, g.name as engineer
+  from ticket_events e join tickets t using (ticket_id) left join engineers g on g.engineer_id = t.assignee_id
     left join memberships m on m.user_id = e.actor_id and m.site_id = t.site_id
   where e.at > %(begin)s and e.at <= %(end)s
     and (e.actor_kind in ('person', 'agent') or (e.kind = 'opened' and t.channel <> 'detector')
@@ -38,6 +38,9 @@ FAILURES: LiteralString = """
 GATES: LiteralString = """
   select c.changed_at as at, change_id as nr, gate_id, c.standing from gate_changes c
   where c.changed_at > %(begin)s and c.changed_at <= %(end)s"""
+MODELS: LiteralString = """
+  select made_at as at, life_model_id as nr, life_model_id, asset_class, mode from life_models
+  where made_at > %(begin)s and made_at <= %(end)s"""
 MARKS: LiteralString = """
   select at, mark_id as nr, what, name, asset_id, from_at, until_at from replay_marks
   where at > %(begin)s and at <= %(end)s"""
@@ -54,6 +57,7 @@ SOURCES: Sequence[tuple[InputKind, LiteralString]] = (
     (InputKind.GATE, GATES),
     (InputKind.FAILURE, FAILURES),
     (InputKind.FINDING, OTHERS),
+    (InputKind.MODEL, MODELS),
 )
 
 
@@ -70,9 +74,8 @@ def inputs(conn: Connection, begin: datetime, end: datetime, *, others: Sequence
 
 # at one moment: first what people did, then what time did with it
 RANK = {kind: rank for rank, kind in enumerate((
-    InputKind.POLICY, InputKind.GATE, InputKind.REJUDGED, InputKind.FINDING, InputKind.TICKET, InputKind.ALARM,
-    InputKind.REVIEW,
-    InputKind.FAILURE, InputKind.ROUND,
+    InputKind.POLICY, InputKind.GATE, InputKind.MODEL, InputKind.REJUDGED, InputKind.FINDING, InputKind.TICKET,
+    InputKind.ALARM, InputKind.REVIEW, InputKind.FAILURE, InputKind.ROUND,
 ))}  # fmt: skip
 
 

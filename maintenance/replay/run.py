@@ -110,9 +110,15 @@ class Replay:
         started = time.monotonic()
         self._prepare()
         whole = (self._period.end - self._period.begin) / timedelta(seconds=1)
-        for put in self._timeline():
-            self._forward(put.at if put is not None else self._period.end, put)
-            at = self._now.at
+        queue = [(put.at if put else self._period.end, number, put) for number, put in enumerate(self._timeline())]
+        numbers = itertools.count(len(queue))
+        while queue:
+            at, _, put = heapq.heappop(queue)
+            later = self._forward(at, put)
+            if later is not None and later.at <= self._period.end:
+                heapq.heappush(queue, (later.at, next(numbers), later))
+            elif later is not None:
+                self._acting.leave(later)
             if progress is not None:
                 progress(at, (at - self._period.begin) / timedelta(seconds=1) / whole)
         seconds = time.monotonic() - started
@@ -145,7 +151,8 @@ class Replay:
             found.append(Input(at, 0, InputKind.ROUND, {}))
         return [*found, None]
 
-    def _forward(self, at: datetime, put: Input | None) -> None:
+    def _forward(self, at: datetime, put: Input | None) -> Input | None:
+        """Up to then, and the input; returns it when it is to be done later."""
         self._now.at = at
         stored = self._feed.to(to_us(at))
         self._set_clock(at)
@@ -160,7 +167,8 @@ class Replay:
             if put.body.get("name") == VERIFY:
                 self._feed.roll()
             self._acting.ring(at)
-            self._acting.apply(put)
+            return self._acting.apply(put)
+        return None
 
     def _tell(self, at: datetime) -> None:
         while (due := self._heap.pop(at)) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, LiteralString
 
 import numpy as np
@@ -25,9 +25,10 @@ from maintenance.replay.sandbox import PREFIX
 from plant import rollups, telemetry
 from plant.model import SampleBatch
 from tests.integration.test_maintenance_line import HOUR, ONSET_H, PLANNER, T0, Line
-from tickets import hooks
+from tickets import engineers, hooks
 from tickets import service as tickets
 from tickets.model import Ticket, TicketKind
+from tickets.routing import Shift
 
 ROUNDS = ("maintenance.alarms", "maintenance.verify", "maintenance.groups", "maintenance.merge", "maintenance.holds")
 STEP_H = 3.0
@@ -122,6 +123,9 @@ def admin(server: Any) -> str:
 def lived(database: Database, site: int) -> Recorded:
     """A fault, a gateway that was away, people who acknowledge, sham, repair; the judging process killed on the way."""
     line = Recorded(database, site)
+    with psycopg.connect(database.owner_dsn) as conn:  # ids of a plant that has seen more: no word may hang on them
+        for table in ("alarms", "predictions", "tickets"):
+            conn.execute(f"select setval(pg_get_serial_sequence('{table}', '{table[:-1]}_id'), 4711)")
     line.live_to(ONSET_H)
     while not line.orders() and line.hour < ONSET_H + 60:
         line.live_to(line.hour + STEP_H)
@@ -158,6 +162,7 @@ def test_the_same_again_and_a_what_if(database: Database, site: int, guarded: No
     assert difference.lines(same.entries) == []
     assert same.report.refused == []
     assert [each["status"] for each in same.rows["orders"] if each["kind"] == "preventive"] == ["closed"]
+    assert len(same.rows["predictions"]) > 3 and same.rows["predictions"][-1]["p50_h"] is not None
     assert told[-1] == 1.0 and told == sorted(told)
     assert same.report.factor > 100
     assert everything(database) == before, "live data are only read"
@@ -171,6 +176,40 @@ def test_the_same_again_and_a_what_if(database: Database, site: int, guarded: No
     with psycopg.connect(admin) as conn:
         row = conn.execute("select count(*) from pg_database where datname like %s", (PREFIX + "%",)).fetchone()
     assert row == (0,), "no sandbox is left"
+
+
+def test_with_an_engineer_fewer_orders_are_planned_anew_and_their_work_waits(
+    database: Database, site: int, guarded: None, admin: str
+) -> None:
+    """Wang was there all day; Zhao, who is left, comes on the night of the next day only."""
+    with database.tx(site_id=site) as conn:
+        line = Recorded(database, site)
+        [(wang,)] = conn.execute("select engineer_id from engineers where name = 'Wang'").fetchall()
+        [(zhao,)] = conn.execute(
+            """insert into engineers (name, skills) values ('Zhao', '{"mechanical": 2}') returning engineer_id"""
+        ).fetchall()
+        engineers.set_shifts(conn, wang, [Shift(day, time(0), time(23, 59)) for day in range(7)])
+        engineers.set_shifts(conn, zhao, [Shift(day, time(20), time(23, 30)) for day in range(7)])
+    line.live_to(ONSET_H)
+    while not line.orders() and line.hour < ONSET_H + 60:
+        line.live_to(line.hour + STEP_H)
+    (order,) = line.orders()
+    line.live_to(line.hour + 1)
+    with database.tx(site_id=site) as conn:
+        tickets.assign(conn, PLANNER, order.ticket_id, assignee_id=wang, now=clock.load(conn).now())
+    line.live_to(line.hour + 1)
+    line.repaired_h = line.hour
+    line.done(order)
+    line.live_to(line.hour + 26)
+    assert line.orders()[0].done_at is not None
+
+    found = replaying.replay(database, admin, site, period=whole(line), change=Change(without_engineers=["Wang"]))
+    assert not [each for each in found.report.refused if "assigned" in each or "transition" in each]
+    (fewer,) = [each for each in found.entries if each.what == "orders" and each.key["kind"] == "preventive"]
+    assert fewer.values["engineer"] == ("Wang", "Zhao")
+    live = line.orders()[0].done_at
+    [(then,)] = [(each["done_at"],) for each in found.rows["orders"] if each["kind"] == "preventive"]
+    assert live is not None and then is not None and then > live + timedelta(hours=1)
 
 
 def everything(database: Database) -> list[Any]:
