@@ -69,3 +69,15 @@ class BadCriticality(Invalid):
     """Criticality, consequence and likelihood are 1 to 5; a criticality that is not the proposed one needs a reason."""
 
     code = "bad_criticality"
+
+
+class VibrationUndeclared(NotFound):
+    """Nothing is declared of this machine's vibration. Declare its speed, and its bearings, power and foundation."""
+
+    code = "vibration_undeclared"
+
+
+class WrongSpeedSignal(Invalid):
+    """A speed comes from a signal of quantity rotational_speed. Choose one, or give the speed as a number."""
+
+    code = "wrong_speed_signal"

@@ -53,6 +53,7 @@ from api.routers import (
     triage,
     users,
     verdicts,
+    vibration,
     views,
     waveforms,
     windows,
@@ -114,4 +115,5 @@ ROUTERS = (
     asset_table.routes,
     libraries.routes,
     verdicts.routes,
+    vibration.routes,
 )

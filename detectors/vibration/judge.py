@@ -89,8 +89,13 @@ def bearing_finding(takes: Sequence[Take], bearings: Sequence[Bearing], *, at_us
         surprise=min(heard.surprise, CAP),
         shares=shares,
         health=max(0.0, 1.0 - heard.line.amplitude / STANDARD_GRAVITY / LOST_GE),
-        sentence=Sentence(f"vibration.{heard.line.part.value.lower()}", _words(heard)),
+        sentence=sentence_of(heard),
     )
+
+
+def sentence_of(heard: Heard) -> Sentence:
+    """What to say of a line: the frequency found and expected in Hz, the speed, the bearing."""
+    return Sentence(f"vibration.{heard.line.part.value.lower()}", _words(heard))
 
 
 class ZoneWatch:
