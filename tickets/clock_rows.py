@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, LiteralString
@@ -29,13 +29,13 @@ SELECT: LiteralString = """
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A clock as it stands in the database; ``clock_id`` None = not yet there. ``was``: its columns as they were read,
-    whatever becomes of the clock."""
+    """A clock as it stands in the database; ``clock_id`` None = not yet there. ``was``: as it was read, whatever
+    becomes of the clock."""
 
     clock: Clock
     dated: Dated
     clock_id: int | None = None
-    was: Mapping[str, Any] | None = field(default=None, compare=False)
+    was: Kept | None = field(default=None, compare=False)
 
 
 def of(conn: Connection, ticket_id: int) -> list[Kept]:
@@ -57,7 +57,7 @@ def write(conn: Connection, ticket_id: int, clocks: Sequence[Kept]) -> None:
         return
     for kept in clocks:
         now = held(kept)
-        was = now if kept.was is None else kept.was
+        was = now if kept.was is None else held(kept.was)
         names = [name for name in now if kept.was is None or now[name] != was[name]]
         before = {} if kept.was is None else {name: was[name] for name in names}
         after = {name: now[name] for name in names}
@@ -184,4 +184,4 @@ def _read(row: Sequence[Any]) -> Kept:
         *counts,
     )
     kept = Kept(clock, dated, clock_id)
-    return replace(kept, was=held(kept))
+    return replace(kept, was=kept)

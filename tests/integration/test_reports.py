@@ -16,15 +16,18 @@ from psycopg import Connection
 
 from core.database import Database
 from core.embedded import EmbeddedServer
+from tests import pdf_table
 from tests.api_world import cloned
 from tests.integration import reports_world
 from tests.integration.reports_world import Past
+from tests.integration.test_reports_files import cells
 from tests.integration.tickets_world import NOW
-from tickets import reports, reports_top, store, views_custom
+from tickets import reports, reports_schedule, reports_top, saved, store, views_custom
 from tickets.errors import InvalidFields
 from tickets.model import Event, Ticket
 from tickets.reports import ReportTooLarge
 from tickets.reports_catalogue import MEASURES, dimensions
+from tickets.saved import Kind, Sharing
 from tickets.store import Filter
 from tickets.views_filter import Moment
 
@@ -335,3 +338,60 @@ def test_a_report_that_takes_too_long_is_stopped(at: tuple[Connection, Past], mo
         deadline = time.monotonic() + 20.0
         while time.monotonic() < deadline:  # a quick machine may need several attempts to take longer than 1 ms
             reports.run(conn, report, moment=MOMENT)
+
+
+# -- files by the clock, opened again ----------------------------------------------------------------------------------
+
+FILED = ("opened", "cost", "resolution_kept", "resolution_p90")
+
+
+def test_scheduled_files_hold_the_numbers_of_a_recomputation(at: tuple[Connection, Past]) -> None:
+    """The XLSX and the PDF that the clock makes are opened again and read, cell by cell."""
+    conn, past = at
+    stories = stories_of(conn)
+    body = {"measures": list(FILED), "dimensions": ["kind", "priority"], "period": PERIOD, "limit": 2000}
+    kept = saved.keep(
+        conn, past.world.planner, kind=Kind.REPORT, name="Filed", audience=Sharing.PRIVATE, body=body, now=NOW
+    )
+    expected = [recomputed(stories, measure, ["kind", "priority"]) for measure in FILED]
+    for form, read in (("xlsx", of_xlsx), ("pdf", of_pdf)):
+        schedule = reports_schedule.add(
+            conn, past.world.planner, saved_id=kept.saved_id, format=form, locale="en", every="day", hour=6,
+            recipients=[past.world.lin.actor_id or 0], now=NOW,
+        )  # fmt: skip
+        reports_schedule.make(conn, schedule, due_at=NOW, now=NOW)
+        (made,) = reports_schedule.files(conn, past.world.lin, schedule.schedule_id)
+        found = read(reports_schedule.content(conn, past.world.lin, made.file_id)[2])
+        groups, (total,) = found[:-1], found[-1:]
+        assert {(row[0], row[1]) for row in groups} == set().union(*expected) and len(groups) > 10
+        assert total[0] == "All" and number(total[2]) == sum(filter(None, expected[0].values()))
+        for row in groups:
+            key = (row[0], row[1])
+            assert fits(number(row[2]) or None, expected[0].get(key)), (form, row)
+            assert fits(number(row[3]) or None, expected[1].get(key) or None), (form, row)
+            share = expected[2].get(key)
+            assert fits(number(row[4]), None if share is None else 100 * share), (form, row)
+            assert fits(number(row[5]), expected[3].get(key)), (form, row)
+
+
+def fits(shown: float | None, expected: float | None) -> bool:
+    """As far as a page shows it: two digits."""
+    return shown is expected is None or (None not in (shown, expected) and abs(shown - expected) <= 0.005 + 1e-9)  # type: ignore[operator]
+
+
+def number(cell: str) -> float | None:
+    return float(cell.replace(",", "")) if cell else None
+
+
+def of_pdf(file: bytes) -> list[list[str]]:
+    found = pdf_table.rows(file)
+    assert found[0][2].startswith("Opened") and found[0][3].endswith("(site currency)"), found[0]
+    return found[1:]
+
+
+def of_xlsx(file: bytes) -> list[list[str]]:
+    """Below the heading, each row with all its columns."""
+    found = cells(file)
+    heads = next(int(name[1:]) for name, (_, value) in found.items() if value.startswith("Opened"))
+    last = max(int(name[1:]) for name in found)
+    return [[found.get(f"{column}{line}", ("", ""))[1] for column in "ABCDEF"] for line in range(heads + 1, last + 1)]
