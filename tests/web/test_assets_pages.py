@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from core.embedded import EmbeddedServer
 from tests.api_world import API, World, cloned, living, seeded
-from tests.web.conftest import DEADLINE_MS, DESKTOP
+from tests.web.conftest import DEADLINE_MS
+from tests.web.windows import show, signed_in, watched
 
 pytestmark = pytest.mark.web
 expect.set_options(timeout=DEADLINE_MS)
@@ -25,29 +25,14 @@ def world(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def window(chromium: Browser, world: World) -> Iterator[Page]:
-    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    page.goto(f"{world.address}/#/link/{world.link('admin')}")
-    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
-    yield page
-    context.close()
+    with signed_in(chromium, world, "admin") as page:
+        yield page
 
 
 @pytest.fixture
 def admin(window: Page) -> Iterator[Page]:
-    """The window; at the end no script may have failed and axe has nothing to say."""
-    errors: list[str] = []
-    window.on("pageerror", lambda error: errors.append(str(error)))
-    yield window
-    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-    assert errors == []
-
-
-def show(page: Page, world: World, path: str, heading: str) -> None:
-    page.goto(f"{world.address}/#{path}")
-    expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+    with watched(window) as page:
+        yield page
 
 
 def choose(page: Page, data: bytes) -> None:
