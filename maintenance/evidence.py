@@ -310,9 +310,9 @@ def leaf_of(ticket_id: int, events: int, digest: bytes) -> list[Any]:
 def roots_of(conn: Connection, ticket_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """Ticket → the newest signed root that covers it, with the path from the ticket to the root."""
     rows = conn.execute(
-        """select distinct on (w.id) w.id, site_id, seq, at, horizon, ticket_ids, event_counts, head_hashes, root,
+        """select w.ticket_id, site_id, seq, at, horizon, ticket_ids, event_counts, head_hashes, root,
              prev_hash, hash, signature
-           from unnest(%s::int[]) as w(id) join audit_roots r on w.id = any(r.ticket_ids) order by w.id, seq desc""",
+           from audit_newest w join audit_roots r using (site_id, seq) where w.ticket_id = any(%s)""",
         (list(ticket_ids),),
     ).fetchall()
     return {row[0]: _root(row) for row in rows}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from psycopg import Connection
 
@@ -59,25 +59,48 @@ def order(conn: Connection, ticket: Ticket, *, now: datetime) -> Pack:
     return Pack(f"{ticket.ref}.evidence.zip", evidence_seal.seal(files, head, _Signing.sealer))
 
 
-def asset_year(conn: Connection, asset_id: int, number: int, *, now: datetime) -> Pack:
-    """All orders of a machine that opened in that year (UTC). Raises NotFound."""
+def asset_year(conn: Connection, asset_id: int, number: int, out: IO[bytes], *, now: datetime) -> str:
+    """All orders of a machine that opened in that year (UTC), written into ``out``, which can be rewound; returns the
+    pack's name. One order at a time is in memory. Raises NotFound."""
     asset = assets.asset(conn, asset_id)
-    found = _orders(conn, asset_id, number)
-    if not found:
+    ids = _orders(conn, asset_id, number)
+    if not ids:
         raise NotFound(f"{asset.code} had no order in {number}.")
-    roots = evidence.roots_of(conn, [each.ticket_id for each in found])
-    files: dict[str, bytes] = {}
-    listed, shown = [], []
-    for ticket in found:
-        folder = f"{ticket.ref}/"
-        document, inside, about = _order(conn, ticket, folder=folder)
-        files |= {**inside, f"{folder}index.html": evidence_page.html(document)}
-        listed.append({**about, "root": roots.get(ticket.ticket_id)})
-        shown.append((folder, evidence.plain({name: getattr(ticket, name) for name in evidence.TICKET})))
-    contents = evidence_page.year(asset.code, number, shown)
-    files |= {"index.html": evidence_page.html(contents), "report.pdf": pdf(contents)}
-    head = {"what": "year", "ref": asset.code, "year": number, "made_at": time_text(now), "orders": listed}
-    return Pack(f"{asset.code}-{number}.evidence.zip", evidence_seal.seal(files, head, _Signing.sealer))
+    with tempfile.TemporaryDirectory(prefix="millwright-pack-") as folder:
+        year = _Year(conn, Path(folder), evidence.roots_of(conn, ids[:MOST_ORDERS]))
+        for ticket_id in ids[:MOST_ORDERS]:
+            year.add(tickets_store.get(conn, ticket_id))
+        contents = evidence_page.year(asset.code, number, year.shown, of=len(ids))
+        year.keep("index.html", evidence_page.html(contents))
+        year.keep("report.pdf", pdf(contents))
+        head = {"what": "year", "ref": asset.code, "year": number, "made_at": time_text(now), "orders": year.listed,
+                "orders_of_the_year": len(ids)}  # fmt: skip
+        evidence_seal.seal_into(out, year.files, head, _Signing.sealer)
+    return f"{asset.code}-{number}.evidence.zip"
+
+
+class _Year:
+    """The files of a year's orders on the disk, and what is said of them."""
+
+    def __init__(self, conn: Connection, folder: Path, roots: Mapping[int, Any]) -> None:
+        self.files: dict[str, Path] = {}
+        self.listed: list[dict[str, Any]] = []
+        self.shown: list[tuple[str, Mapping[str, Any]]] = []
+        self._conn, self._folder, self._roots = conn, folder, roots
+
+    def add(self, ticket: Ticket) -> None:
+        """One order."""
+        place = f"{ticket.ref}/"
+        document, inside, about = _order(self._conn, ticket, folder=place)
+        for path, content in {**inside, f"{place}index.html": evidence_page.html(document)}.items():
+            self.keep(path, content)
+        self.listed.append({**about, "root": self._roots.get(ticket.ticket_id)})
+        self.shown.append((place, evidence.plain({name: getattr(ticket, name) for name in evidence.TICKET})))
+
+    def keep(self, path: str, content: bytes) -> None:
+        """A file of the pack; on the disk its name is a number."""
+        self.files[path] = self._folder / str(len(self.files))
+        self.files[path].write_bytes(content)
 
 
 def pdf(document: Document) -> bytes:
@@ -152,11 +175,10 @@ def _safe(code: str) -> str:
     return "".join(each if each.isascii() and (each.isalnum() or each in "_-") else "_" for each in code)[:60]
 
 
-def _orders(conn: Connection, asset_id: int, number: int) -> list[Ticket]:
+def _orders(conn: Connection, asset_id: int, number: int) -> list[int]:
     since, until = evidence.year(number)
     rows = conn.execute(
-        """select ticket_id from tickets where asset_id = %s and opened_at >= %s and opened_at < %s
-           order by ticket_id limit %s""",
-        (asset_id, since, until, MOST_ORDERS),
-    ).fetchall()
-    return tickets_store.of_ids(conn, [row[0] for row in rows])
+        "select ticket_id from tickets where asset_id = %s and opened_at >= %s and opened_at < %s order by ticket_id",
+        (asset_id, since, until),
+    )
+    return [ticket_id for (ticket_id,) in rows]

@@ -60,12 +60,13 @@ def order(ref: str, frozen: Sequence[Mapping[str, Any]], events: Sequence[Mappin
     return Document(both("title", {"ref": ref}), (*sections, _timeline(events)))
 
 
-def year(asset: str, number: int, orders: Sequence[tuple[str, Mapping[str, Any]]]) -> Document:
-    """The contents of a year's pack: (folder, frozen ticket) of each order."""
+def year(asset: str, number: int, orders: Sequence[tuple[str, Mapping[str, Any]]], *, of: int) -> Document:
+    """The contents of a year's pack: (folder, frozen ticket) of each order; ``of``: how many the year had."""
     rows = tuple((*(_told(each.get(name)) for name in LISTED), folder) for folder, each in orders)
     heads = (*(name.replace("_", " ") for name in LISTED), "folder")
     title = both("year", {"asset": asset, "year": str(number), "orders": len(orders)})
-    return Document(title, (Section(both("check")), Section(both("order"), heads=heads, rows=rows)))
+    notes = (both("part", {"orders": f"{len(orders):,}", "of": f"{of:,}"}),) if len(orders) < of else ()
+    return Document(title, (Section(both("check")), Section(both("order"), notes, heads=heads, rows=rows)))
 
 
 def html(document: Document) -> bytes:

@@ -1,4 +1,4 @@
-"""A sealed pack: a zip whose manifest names every file by SHA-256 and is signed. Needs no database. Pure.
+"""A sealed pack: a zip whose manifest names every file by SHA-256 and is signed. Needs no database.
 
     files ──> manifest.json (path, bytes, sha256 of each; heads of the timelines; roots) ──> manifest.sig (Ed25519)
 
@@ -14,7 +14,8 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -29,6 +30,9 @@ TIMELINE = "timeline.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # of every entry: the container knows no clock
 MOST_BYTES = 2 << 30
 FROZEN = "frozen"
+PIECE = 1 << 20
+
+Content = bytes | Path  # a file of the pack, or where it lies
 
 
 class Sealer(Signer, Protocol):
@@ -52,29 +56,59 @@ class Checked:
 
 def seal(files: Mapping[str, bytes], about: Mapping[str, Any], signer: Sealer | None) -> bytes:
     """The pack. ``about`` goes into the manifest; its ``orders`` list timelines and the roots they are under."""
+    buffer = io.BytesIO()
+    seal_into(buffer, files, about, signer)
+    return buffer.getvalue()
+
+
+def seal_into(out: IO[bytes], files: Mapping[str, Content], about: Mapping[str, Any], signer: Sealer | None) -> None:
+    """Write the pack into a file that can be rewound, a piece at a time: what lies on the disk stays there."""
     manifest = {
         **about,
         "format": FORMAT,
         "key": None if signer is None else signer.public,
         "files": [
-            {"path": path, "bytes": len(content), "sha256": _digest(content)} for path, content in sorted(files.items())
+            {"path": path, "bytes": size(content), "sha256": _digest(content)}
+            for path, content in sorted(files.items())
         ],
     }
     raw = canonical(manifest).encode()
     signature = b"" if signer is None else signer.sign(raw).hex().encode()
-    return container({MANIFEST: raw, SIGNATURE: signature, **dict(sorted(files.items()))})
+    container_into(out, {MANIFEST: raw, SIGNATURE: signature, **dict(sorted(files.items()))})
 
 
 def container(files: Mapping[str, bytes]) -> bytes:
     """A zip of these files in this order; the same files are the same bytes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as made:
+    container_into(buffer, files)
+    return buffer.getvalue()
+
+
+def container_into(out: IO[bytes], files: Mapping[str, Content]) -> None:
+    """The zip, written into a file that can be rewound."""
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as made:
         for path, content in files.items():
             entry = zipfile.ZipInfo(path, EPOCH)
             entry.create_system = 3
             entry.external_attr = 0o644 << 16
-            made.writestr(entry, content)
-    return buffer.getvalue()
+            entry.file_size = size(content)
+            with made.open(entry, "w") as writing:
+                for piece in _pieces(content):
+                    writing.write(piece)
+
+
+def size(content: Content) -> int:
+    """Bytes."""
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+def _pieces(content: Content) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+        return
+    with content.open("rb") as reading:
+        while piece := reading.read(PIECE):
+            yield piece
 
 
 def path_of(contents: Sequence[bytes], index: int) -> list[tuple[str, str]]:
@@ -283,5 +317,8 @@ def _signed(key: str, content: bytes, signature: bytes) -> bool:
     return True
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def _digest(content: Content) -> str:
+    found = hashlib.sha256()
+    for piece in _pieces(content):
+        found.update(piece)
+    return found.hexdigest()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from datetime import datetime
 from pathlib import Path
+
+from psycopg import Connection
 
 from api.commands.audit import seal_of
 from api.commands.parts import instance_of, say
@@ -73,13 +77,27 @@ def _pack(asked: argparse.Namespace) -> int:
         now = clock.load(conn).now()
         if asked.order is not None:
             made = evidence_pack.order(conn, store.by_ref(conn, asked.order), now=now)
+            path = asked.out / made.name
+            path.write_bytes(made.content)
         else:
-            asset_id = assets.asset_by_code(conn, asked.asset).asset_id
-            made = evidence_pack.asset_year(conn, asset_id, asked.year, now=now)
-    path = asked.out / made.name
-    path.write_bytes(made.content)
-    say(f"wrote {path} ({len(made.content) / 1e6:.1f} MB)")
+            path = _year(conn, asked, now)
+    say(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
+
+
+def _year(conn: Connection, asked: argparse.Namespace, now: datetime) -> Path:
+    """The pack of a machine's year, under its name once it is whole."""
+    asset_id = assets.asset_by_code(conn, asked.asset).asset_id
+    with tempfile.NamedTemporaryFile(dir=asked.out, prefix=".pack-", delete=False) as out:
+        part = Path(out.name)
+        try:
+            name = evidence_pack.asset_year(conn, asset_id, asked.year, out, now=now)
+        except BaseException:
+            part.unlink()
+            raise
+    part.chmod(0o644)
+    found: Path = asked.out / name
+    return part.rename(found)
 
 
 def _key(asked: argparse.Namespace) -> int:  # noqa: ARG001 - the form of a verb

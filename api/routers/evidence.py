@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO, Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Query
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from api.deps import Ctx, router
 from api.own import readable
 from api.policies import allow
 from api.shapes import Id, Moment, Output, Page
-from maintenance import evidence, evidence_pack
+from maintenance import evidence, evidence_pack, evidence_seal
 
 routes = router("evidence")
 READ = [allow("evidence.read")]
+ZIP_TYPE = "application/zip"
 ZIP: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -57,12 +61,28 @@ def order_pack(ctx: Ctx, ticket_id: Id) -> Response:
 @routes.get("/assets/{asset_id}/evidence/pack", dependencies=READ, responses=ZIP, response_class=Response)
 def year_pack(ctx: Ctx, asset_id: Id, year: Annotated[int, Query(ge=1970, le=9998)]) -> Response:
     """All orders of the machine that opened in the year (UTC), as one signed pack."""
-    return _file(evidence_pack.asset_year(ctx.conn, asset_id, year, now=ctx.now))
+    with ExitStack() as ends:
+        made = ends.enter_context(tempfile.TemporaryFile(prefix="millwright-pack-"))
+        name = evidence_pack.asset_year(ctx.conn, asset_id, year, made, now=ctx.now)
+        ends.pop_all()
+    headers = {**_headers(name), "content-length": str(made.tell())}
+    return StreamingResponse(_sent(made), media_type=ZIP_TYPE, headers=headers)
+
+
+def _sent(made: IO[bytes]) -> Iterator[bytes]:
+    """The file in pieces; it is gone when the last was sent, or nobody listens any more."""
+    with made:
+        made.seek(0)
+        while piece := made.read(evidence_seal.PIECE):
+            yield piece
 
 
 def _file(made: evidence_pack.Pack) -> Response:
-    headers = {
-        "content-disposition": f"attachment; filename*=UTF-8''{quote(made.name, safe='')}",
+    return Response(made.content, media_type=ZIP_TYPE, headers=_headers(made.name))
+
+
+def _headers(name: str) -> dict[str, str]:
+    return {
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "x-content-type-options": "nosniff",
     }
-    return Response(made.content, media_type="application/zip", headers=headers)

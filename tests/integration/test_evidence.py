@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
+from psycopg import Connection
 
 from api import cli
 from api.commands import evidence as command
@@ -25,8 +28,9 @@ from maintenance.guard import GUARD
 from plant import telemetry
 from tests.integration.test_maintenance_guard import DONE, HOUR, T0, Plant
 from tickets import chain, hooks, roots
+from tickets import service as tickets
 from tickets import store as tickets_store
-from tickets.model import Ticket
+from tickets.model import SYSTEM, Ticket
 
 SEAL = Seal("a secret of the test", purpose="audit")
 LATER = T0 + timedelta(days=40)
@@ -178,9 +182,63 @@ def test_frozen_evidence_outlives_the_samples_and_is_frozen_once(plant: Plant) -
 
 def test_a_machines_year_is_one_pack(plant: Plant) -> None:
     ticket = closed_order(plant)
+    content = year_of(plant)
+    assert problems(content) == () and f"{ticket.ref}/index.html" in files_of(content)
+    said = json.loads(files_of(content)["manifest.json"])
+    assert said["orders_of_the_year"] == 1 and said["orders"][0]["root"]["seq"] == 1
+
+
+def year_of(plant: Plant) -> bytes:
+    out = io.BytesIO()
     with plant.tx() as conn:
-        made = evidence_pack.asset_year(conn, plant.asset_id, T0.year, now=LATER)
-    assert problems(made.content) == () and f"{ticket.ref}/index.html" in files_of(made.content)
+        name = evidence_pack.asset_year(conn, plant.asset_id, T0.year, out, now=LATER)
+    assert name.endswith(f"-{T0.year}.evidence.zip")
+    return out.getvalue()
+
+
+def test_a_year_that_is_too_long_says_how_much_is_missing(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed_order(plant)
+    with plant.tx() as conn:
+        tickets.open(conn, SYSTEM, kind="inspection", title="Look", asset_id=plant.asset_id, now=T0)
+    monkeypatch.setattr(evidence_pack, "MOST_ORDERS", 1)
+    files = files_of(year_of(plant))
+    assert "first 1 of 2 orders" in files["index.html"].decode()
+    assert json.loads(files["manifest.json"])["orders_of_the_year"] == 2
+
+
+def test_a_year_is_never_in_memory_as_a_whole(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty orders with a megabyte of evidence each: what Python holds at most is a few of them."""
+    closed_order(plant)
+    with plant.tx() as conn:
+        for number in range(40):
+            tickets.open(conn, SYSTEM, kind="inspection", title=f"{number}", asset_id=plant.asset_id, now=T0)
+    monkeypatch.setattr(evidence_pack, "pdf", lambda _document: b"%PDF")
+    real = evidence_pack._order
+
+    def heavy(conn: Connection, ticket: Ticket, *, folder: str) -> Any:
+        document, files, about = real(conn, ticket, folder=folder)
+        return document, {**files, f"{folder}data/wave.bin": bytes(1_000_000)}, about
+
+    monkeypatch.setattr(evidence_pack, "_order", heavy)
+    tracemalloc.start()
+    with plant.tx() as conn, (tmp_path / "pack.zip").open("w+b") as out:
+        evidence_pack.asset_year(conn, plant.asset_id, T0.year, out, now=LATER)
+        size = out.tell()
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size > 41_000_000 and most < 12_000_000
+    assert problems((tmp_path / "pack.zip").read_bytes()) == ()
+
+
+def test_the_newest_root_is_found_without_reading_all(plant: Plant) -> None:
+    ticket = closed_order(plant)
+    packed(plant, ticket)
+    with plant.tx() as conn:
+        (seq,) = conn.execute("select max(seq) from audit_roots").fetchone() or (0,)
+        assert evidence.roots_of(conn, [ticket.ticket_id])[ticket.ticket_id]["seq"] == seq
+        conn.execute("set local enable_seqscan = off")
+        plan = conn.execute("explain select seq from audit_newest where ticket_id = any(%s)", ([1],)).fetchall()
+    assert "audit_newest_pkey" in str(plan)
 
 
 @given(st.lists(st.binary(max_size=8), min_size=1, max_size=40), st.data())
