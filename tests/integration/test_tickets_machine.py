@@ -30,7 +30,7 @@ from core.database import Database
 from core.errors import MillwrightError, Stale
 from tests.integration import tickets_world
 from tests.integration.tickets_world import DONE, NOW, World, order
-from tickets import chain, clocks, service, sla, store
+from tickets import audit, chain, clocks, service, sla, store
 from tickets.hooks import only
 from tickets.model import SYSTEM, Actor, Event, Ticket
 
@@ -121,6 +121,8 @@ class LifeCycle(RuleBasedStateMachine):
                 row, events = store.get(self.conn, self.ticket_id), store.timeline(self.conn, self.ticket_id)
                 assert events == self.seen
                 assert list(chain.problems(row, events)) == []
+                beside = audit.ticket(self.conn, self.ticket_id, now=self.now)
+                assert (beside.problems, beside.uncovered.total()) == ([], 0)
         finally:
             self.undo.__exit__(RolledBack, RolledBack(), None)
 
@@ -210,7 +212,7 @@ class LifeCycle(RuleBasedStateMachine):
         """What another room writes: no step of the life cycle, and no clock moves."""
         changes = {"cost": cost / 4, "tags": tuple(tags)}
         ticket = service.record(
-            self.conn, self.actor("lin"), self.ticket_id, kind="labour", details={}, changes=changes, now=self.now
+            self.conn, self.actor("lin"), self.ticket_id, kind="walked", details={}, changes=changes, now=self.now
         )
         assert (ticket.cost, ticket.tags) == (cost / 4, tuple(tags))
         self.version = ticket.version
