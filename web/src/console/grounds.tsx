@@ -22,7 +22,7 @@ export function GroundsChoice({ kinds, config, value, change, asksReason }: {
 }) {
   const { t, code } = useSpeech();
   return (
-    <div className="stack tight" role="group" aria-label={t("bt.grounds")}>
+    <div className="stack tight">
       <NativeSelect label={t("bt.grounds")} description={code("groundsMeans", value.grounds)} value={value.grounds} style={{ maxWidth: 560 }}
         data={kinds.map((one) => ({ value: one, label: code("grounds", one) }))} onChange={(event) => change({ ...value, grounds: event.currentTarget.value as Ground, backtest_id: null })} />
       {value.grounds === "backtest" && <Matches config={config} chosen={value.backtest_id} choose={(backtest_id) => change({ ...value, backtest_id })} />}

@@ -63,8 +63,8 @@ function Holds({ assetId, known, items, names }: { assetId: number; known: Polic
         {(inForce) => (
           <div className="stack tight">
             <p className="soft">{t("mp.madeOf", { from: [t("mp.asShipped"), ...inForce.made_of.map((used) => { const one = items.find((each) => each.policy_id === used.policy_id); return one ? names(one) : `#${used.policy_id}`; })].join(" → ") })}</p>
-            <dl className="facts">
-              {known.map((one) => [<dt key={one.name}>{code("settingName", one.name)}{unitOf(one.unit, code)}</dt>, <dd key={`${one.name} is`}>{said(inForce.settings[one.name], one, code)}</dd>])}
+            <dl className="fields">
+              {known.map((one) => <div key={one.name}><dt className="small soft">{code("settingName", one.name)}{unitOf(one.unit, code)}</dt><dd>{said(inForce.settings[one.name], one, speech)}</dd></div>)}
             </dl>
           </div>
         )}

@@ -6,7 +6,7 @@ import { plantNow } from "../api/clock";
 import { useAsset } from "../api/queries";
 import { refreshPolicies, useInForce, type MaintenancePolicy, type PolicyPreview, type PolicySetting } from "../api/review";
 import { useSpeech, type Speech } from "../i18n";
-import { moment } from "../i18n/format";
+import { moment, number } from "../i18n/format";
 import { AssetSelect } from "../parts/asset_select";
 import { useDraft } from "../parts/draft";
 import { linesOf, Overtaken, Refused, Scroll, useJob } from "../parts/setting";
@@ -154,10 +154,11 @@ export function shown(value: unknown): string {
 }
 
 export function unitOf(unit: string, code: (family: string, value: string) => string): string {
-  return unit === "count" || unit === "prior" ? "" : ` (${code("mpUnit", unit.replace("/", "_"))})`;
+  return ["count", "prior", "choice"].includes(unit) ? "" : ` (${code("mpUnit", unit.replace("/", "_"))})`;
 }
 
 /** A setting's value as people read it. */
-export function said(value: unknown, one: PolicySetting, code: Speech["code"]): string {
-  return one.unit === "choice" ? code("mpOpening", String(value)) : shown(value) || "–";
+export function said(value: unknown, one: PolicySetting, speech: Speech): string {
+  if (one.unit === "choice") return speech.code("mpOpening", String(value));
+  return typeof value === "number" ? number(value, speech) : shown(value) || "–";
 }

@@ -2468,7 +2468,7 @@ export const en = {
   "pl.changeWindow": "Change it",
   "pl.addWindow": "Add a window or shutdown",
   "pl.windowSaved": "Window saved",
-  "pl.everyNWeeks": "Every so many weeks",
+  "pl.everyNWeeks": "Weeks apart",
   "pl.lastDay": "Last day",
   "pl.zoneIs": "Clock of {zone}.",
   "pl.ownCost": "Cost of an hour outside of windows",

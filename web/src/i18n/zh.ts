@@ -2470,7 +2470,7 @@ export const zh: Record<Key, string> = {
   "pl.changeWindow": "更改",
   "pl.addWindow": "添加窗口或停机",
   "pl.windowSaved": "窗口已保存",
-  "pl.everyNWeeks": "每几周",
+  "pl.everyNWeeks": "间隔周数",
   "pl.lastDay": "最后一天",
   "pl.zoneIs": "时区 {zone}。",
   "pl.ownCost": "窗口外每小时成本",
