@@ -76,11 +76,11 @@ def put(conn: Connection, wanted: Declared) -> Declared:
 
 
 def speed_at(conn: Connection, declared: Declared, at_us: int) -> float:
-    """Speed in revolutions a minute at a time: as measured just before it, else as declared."""
+    """Speed in revolutions a minute at a time: as measured just before it (0 while it stands), else as declared."""
     if declared.speed_signal_id is None:
         return declared.speed_rpm
     signal = assets.signal(conn, declared.speed_signal_id)
     held_us = round(max(HELD_S, 2 * signal.period_s) * 1e6)
     heard = telemetry.read_frame_samples(conn, [signal.signal_id], at_us - held_us, at_us)
-    good = np.flatnonzero((heard.quality != Quality.BAD) & (heard.value > 0.0))
-    return float(heard.value[good[-1]]) if len(good) else declared.speed_rpm
+    good = np.flatnonzero((heard.quality != Quality.BAD) & np.isfinite(heard.value))
+    return abs(float(heard.value[good[-1]])) if len(good) else declared.speed_rpm

@@ -106,7 +106,8 @@ class LineShown(Output):
 
 
 class JudgedShown(Output):
-    """What a waveform says: `rms_mm_s` and `zone` where they can be told, and the loudest line of a bearing."""
+    """What a waveform says: `rms_mm_s` and `zone` where they can be told, and the loudest line of a bearing. A machine
+    that stood still, `speed_rpm` 0, has neither zone nor line."""
 
     wave_id: int
     speed_rpm: float
@@ -162,7 +163,7 @@ def judge_waveform(ctx: Ctx, wave_id: BigId) -> JudgedShown:
     rms = _rms_mm_s(kept, signal)
     line, sentences = _line(kept, signal, declared, speed_rpm)
     zone = None
-    if rms is not None and (standing := _standing(declared)) is not None:
+    if rms is not None and speed_rpm > 0.0 and (standing := _standing(declared)) is not None:
         zone = zones.zone_of(rms, "mm/s", standing)
     return JudgedShown(
         wave_id=wave_id,
@@ -176,7 +177,7 @@ def judge_waveform(ctx: Ctx, wave_id: BigId) -> JudgedShown:
 
 def _line(kept: Kept, signal: Signal, declared: Declared, speed_rpm: float) -> tuple[LineShown | None, list[Words]]:
     """The loudest line of all bearings and, where it is alarming, what to say. Only acceleration has an envelope."""
-    if signal.quantity != "vibration_acceleration" or kept.values is None:
+    if signal.quantity != "vibration_acceleration" or kept.values is None or speed_rpm <= 0.0:
         return None, []
     loudest = None
     for each in map(_kept_body, declared.bearings):

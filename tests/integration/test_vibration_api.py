@@ -67,10 +67,10 @@ def keep(database: Database, site: int, wave: Wave) -> None:
     Writer(database).flush(heard, resolve(heard, known, now_us=NOW_US), doubt=Doubt.ALL)
 
 
-def turns(world: World, signal_id: int, *, at_us: int) -> None:
+def turns(world: World, signal_id: int, *, at_us: int, rpm: float = RPM) -> None:
     """The shaft's speed was measured."""
     batch = SampleBatch(
-        np.array([signal_id], np.int32), np.array([at_us]), np.array([RPM]), np.array([Quality.GOOD], np.uint8)
+        np.array([signal_id], np.int32), np.array([at_us]), np.array([rpm]), np.array([Quality.GOOD], np.uint8)
     )
     with world.database.ingest_tx() as conn:
         telemetry.ensure_days(conn, [at_us // telemetry.DAY_US])
@@ -121,6 +121,9 @@ def test_a_waveform_is_judged_at_the_speed_it_had(world: World, ids: dict[str, i
     turns(world, ids["speed"], at_us=START_US - 5_000_000)
     right = planner.get(f"{API}/waveforms/{wave_id}/judgement").json()
     assert right["speed_rpm"] == RPM and right["line"]["part"] == "BPFO" and right["line"]["alarming"]
+    turns(world, ids["speed"], at_us=START_US - 1_000_000, rpm=0.0)
+    stood = planner.get(f"{API}/waveforms/{wave_id}/judgement").json()
+    assert (stood["speed_rpm"], stood["line"], stood["zone"], stood["sentences"]) == (0.0, None, None, [])
     assert world.as_("stranger").get(f"{API}/waveforms/{wave_id}/judgement").status_code == 404
 
 
