@@ -174,7 +174,7 @@ def _weigh(situation: Situation, policy: Policy) -> Decision:
         return Decision(Action.OPEN, (*reasons, Reason("worth", money)))
     if situation.moment is not None and situation.moment.due:
         return Decision(Action.OPEN, (*reasons, Reason("due")))
-    if situation.health <= policy.act_health:
+    if situation.health < policy.act_health:
         return Decision(Action.OPEN, (*reasons, Reason("worn", {"health": 100 * situation.health})))
     if situation.at - situation.alarm.raised_at >= policy.wait_limit:
         return Decision(Action.OPEN, (*reasons, Reason("waited", {"hours": policy.wait_limit / HOUR})))

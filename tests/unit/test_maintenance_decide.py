@@ -141,3 +141,10 @@ def test_a_deadline_moves_only_when_the_forecast_moved_much() -> None:
 
 def test_severity_follows_health() -> None:
     assert [decide.severity(health) for health in (1.0, 0.75, 0.5, 0.1)] == [4, 3, 2, 1]
+
+
+def test_a_policy_that_waits_at_any_health_waits_for_a_machine_at_its_limit_too() -> None:
+    """0 of health is no health below 0: where forecasts are learnt from failures, they decide alone."""
+    at_limit = situation(forecast=forecast(0.01), health=0.0)
+    assert decide.decide(at_limit, replace(Policy(), act_health=0.0)).action is Action.WAIT
+    assert decide.decide(at_limit, Policy()).action is Action.OPEN
