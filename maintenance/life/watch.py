@@ -1,4 +1,5 @@
-"""The model of a class looks at each of its machines, step by step, and says when failure is near. SQL.
+"""The models of a class, one for each failure mode that has one, look at each of its machines, step by step, and say
+when failure is near. SQL.
 
     samples judged up to the watermark ──> steps not looked at yet ──> P(fails within the policy's horizon)
                     crosses one half ──> finding ──> alarm, forecast, decision, order      falls clearly ──> ended
@@ -47,30 +48,24 @@ class Watched:
 
 def look(conn: Connection, now: datetime) -> int:
     """Look at the machines that have new steps, the longest waiting first; returns how many steps were looked at."""
-    due = [(watched, kept) for kept in _one_a_class(conn) for watched in _due(conn, kept)]
+    due = [(watched, kept) for kept in learned.all_standing(conn) for watched in _due(conn, kept)]
     steps = 0
-    for watched, kept in sorted(due, key=lambda each: each[0].asset_id):  # machines are locked in this order everywhere
+    for watched, kept in sorted(
+        due, key=lambda each: (each[0].asset_id, each[1].mode)
+    ):  # machines are locked in this order everywhere
         steps += _look_at(conn, assets.asset(conn, watched.asset_id), kept, watched, now)
     return steps
-
-
-def _one_a_class(conn: Connection) -> list[Kept]:
-    """Of each class the model with most lives: it sees what kills most machines."""
-    best: dict[str, Kept] = {}
-    for each in learned.all_standing(conn):
-        if each.asset_class not in best or each.lives > best[each.asset_class].lives:
-            best[each.asset_class] = each
-    return list(best.values())
 
 
 def _due(conn: Connection, kept: Kept) -> list[Watched]:
     rows = conn.execute(
         """select a.asset_id, w.looked_at, w.telling_since, m.watermark_us from assets a
-           join asset_watermarks m using (asset_id) left join life_watches w using (asset_id)
+           join asset_watermarks m using (asset_id)
+           left join life_watches w on w.asset_id = a.asset_id and w.mode = %s
            where a.class = %s
              and (w.looked_at is null or m.watermark_us >= extract(epoch from w.looked_at) * 1e6 + %s)
            order by w.looked_at nulls first, a.asset_id limit %s""",
-        (kept.asset_class, kept.step_h * histories.HOUR_US, MACHINES),
+        (kept.mode, kept.asset_class, kept.step_h * histories.HOUR_US, MACHINES),
     ).fetchall()
     return [Watched(row[0], row[1], row[2], from_us(row[3])) for row in rows]
 
@@ -82,7 +77,7 @@ def _look_at(conn: Connection, asset: Asset, kept: Kept, watched: Watched, now: 
     if start is None:  # nothing is rolled up yet: next round
         return 0
     if model is None or not set(kept.signals) <= signals.keys():
-        _looked(conn, asset.asset_id, watched.until, None)
+        _looked(conn, asset.asset_id, kept.mode, at=watched.until, since=None)
         return 0
     step = kept.step_h * HOUR
     first = max(0, int(((watched.looked_at or start) - start) / step))
@@ -104,7 +99,7 @@ def _look_at(conn: Connection, asset: Asset, kept: Kept, watched: Watched, now: 
             service.on_finding(
                 conn, finding if since else replace(finding, active=False, surprise=0.0, health=1.0), now
             )
-    _looked(conn, asset.asset_id, start + last * step, since)
+    _looked(conn, asset.asset_id, kept.mode, at=start + last * step, since=since)
     return last - first
 
 
@@ -143,10 +138,10 @@ def _shares(model: LifeModel, values: Floats, ids: list[int]) -> dict[int, float
     return {ids[column]: float(moved[column]) / total for column in strongest if moved[column] != 0.0}
 
 
-def _looked(conn: Connection, asset_id: int, at: datetime, since: datetime | None) -> None:
+def _looked(conn: Connection, asset_id: int, mode: str, *, at: datetime, since: datetime | None) -> None:
     conn.execute(
-        """insert into life_watches (asset_id, looked_at, telling_since) values (%s, %s, %s)
-           on conflict (asset_id) do update
+        """insert into life_watches (asset_id, mode, looked_at, telling_since) values (%s, %s, %s, %s)
+           on conflict (asset_id, mode) do update
              set looked_at = excluded.looked_at, telling_since = excluded.telling_since""",
-        (asset_id, at, since),
+        (asset_id, mode, at, since),
     )

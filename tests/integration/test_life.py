@@ -254,3 +254,24 @@ def test_the_watch_speaks_when_failure_is_near_and_orders_once(database: Databas
         assert orders == [(pump.asset_id, 1)]
         quiet = "select telling_since from life_watches where asset_id = %s"
         assert conn.execute(quiet, (fresh.asset_id,)).fetchone() == (None,)
+
+
+def test_each_mode_of_a_class_that_has_a_model_is_watched(database: Database, site: int) -> None:
+    later = T0 + 400 * HOUR
+    model = boosted.fit([boosted.Run(life(number)[:, None]) for number in range(12)], cap=60.0, seed=0)
+    pump, ended = run_to_failure(database, site, 60)
+    with database.tx(site_id=site) as conn:
+        for mode, lives in ((MODE, 12), ("seal_leak", 30)):
+            learned.keep(conn, model, asset_class="pump", mode=mode, signals=("vibration",), step_h=1.0, lives=lives,
+                         learnt_from="test", now=later)  # fmt: skip
+        policies.create(conn, Scope("pump"), {"horizon_h": 15.0, "act_health": 0.0}, by="Li", now=later)
+        watermark = (pump.asset_id, telemetry.to_us(ended))
+        conn.execute("insert into asset_watermarks (asset_id, watermark_us) values (%s, %s)", watermark)
+    for _ in range(6):
+        with database.tx(site_id=site) as conn:
+            watch.look(conn, later)
+    with database.tx(site_id=site) as conn:
+        said = conn.execute("select distinct mode from findings where detector = %s order by 1", (watch.DETECTOR,))
+        assert [mode for (mode,) in said] == sorted([MODE, "seal_leak"])
+        looks = conn.execute("select mode, count(*) from life_watches group by mode order by mode").fetchall()
+        assert looks == [(mode, 1) for mode in sorted([MODE, "seal_leak"])]

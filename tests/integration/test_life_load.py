@@ -144,7 +144,8 @@ def test_the_watch_of_two_classes_takes_machines_in_the_order_of_all(database: D
                          learnt_from="test", now=later)  # fmt: skip
             policies.create(conn, Scope(asset_class), {"horizon_h": 15.0}, by="Li", now=later)
         conn.execute(
-            "insert into life_watches (asset_id, looked_at) select asset_id, %s from assets", (T0 + 80 * HOUR,)
+            "insert into life_watches (asset_id, mode, looked_at) select asset_id, %s, %s from assets",
+            (MODE, T0 + 80 * HOUR),
         )
     with database.tx(site_id=site) as conn:
         asked = Asked().of(conn)

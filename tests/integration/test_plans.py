@@ -311,6 +311,30 @@ def test_an_order_is_ready_when_nothing_lacks_and_says_what_does(conn: Connectio
     assert [each.state for each in readiness.board(conn, now=NOW)] == [State.READY]
 
 
+def test_the_board_asks_as_often_for_many_orders_as_for_one(conn: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = shop(conn)
+    asked: list[str] = []
+    execute = Connection.execute
+
+    def counted(self: Connection, query: Any, *more: Any, **named: Any) -> Any:
+        asked.append(query)
+        return execute(self, query, *more, **named)
+
+    monkeypatch.setattr(Connection, "execute", counted)
+    counts = []
+    for number in (1, 9):
+        for place in range(number):
+            made = order(conn, at.world, mode=f"mode-{number}-{place}")
+            job_plans_store.apply(conn, at.world.planner, made.ticket_id, "BEARING", now=NOW)
+        asked.clear()
+        board = readiness.board(conn, now=NOW)
+        counts.append((len(asked), len(board)))
+    (one, _), (many, size) = counts
+    assert size == 10 and many == one
+    for each in board:
+        assert each == readiness.of(conn, each.ticket, now=NOW)
+
+
 def look(conn: Connection, ticket_id: int) -> readiness.Readiness:
     return readiness.of(conn, tickets_store.get(conn, ticket_id), now=NOW)
 

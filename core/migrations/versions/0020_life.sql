@@ -84,10 +84,12 @@ grant usage, select on all sequences in schema public to millwright_app;
 
 -- up to when the model of its class has looked at a machine, and since when it says that failure is near
 create table life_watches (
-  asset_id      int primary key references assets,
+  asset_id      int not null references assets,
+  mode          text not null, -- of the model that looks: a class may have one for each of its modes
   site_id       int not null default current_site() references sites,
   looked_at     timestamptz not null,
-  telling_since timestamptz
+  telling_since timestamptz,
+  primary key (asset_id, mode)
 );
 alter table life_watches enable row level security;
 alter table life_watches force row level security;
