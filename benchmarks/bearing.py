@@ -120,7 +120,7 @@ def read(name: str, path: Path, failed: Mapping[str, frozenset[str]]) -> Test:
     place = next((i for i, title in enumerate(head) if title == "Datetime"), 0)
     at_us = np.array([_us(row[place]) for row in rows], np.int64)
     order = np.argsort(at_us, kind="stable")
-    values = np.array([row[place + 1 :] for row in rows], np.float64)[order]
+    values = np.array([[float(each or "nan") for each in row[place + 1 :]] for row in rows])[order]
     bearings = [re.split(r"[ -](?:C\d|A|B)$", title)[0] for title in head[place + 1 :]]
     channels = {each: values[:, [b == each for b in bearings]] for each in dict.fromkeys(bearings)}
     return Test(name, at_us[order], channels, failed[name])
