@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect
 
 from api import up
+from core.clock import wall_now
 from core.embedded import EmbeddedServer
 from core.seals import Seal
 from maintenance import backtest_runs, evidence, evidence_pack, gate
@@ -18,7 +18,8 @@ from maintenance.replay.model import Period
 from plant import assets
 from tests.api_world import API, World, cloned, living, seeded
 from tests.integration.test_maintenance_guard import DONE, HOUR, T0, Plant
-from tests.web.conftest import DEADLINE_MS, DESKTOP
+from tests.web.conftest import DEADLINE_MS
+from tests.web.windows import look, show, signed_in, watched
 from tickets.hooks import hooks
 from tickets.model import Ticket
 
@@ -60,31 +61,14 @@ def order(world: World) -> Ticket:
 
 @pytest.fixture(scope="module")
 def window(chromium: Browser, world: World) -> Iterator[Page]:
-    """A manager's window, signed in."""
-    context = chromium.new_context(viewport=DESKTOP, locale="en-GB")
-    context.set_default_timeout(DEADLINE_MS)
-    page = context.new_page()
-    page.goto(f"{world.address}/#/link/{world.link('manager')}")
-    page.wait_for_selector(".shell", timeout=DEADLINE_MS)
-    yield page
-    context.close()
+    with signed_in(chromium, world, "manager") as page:
+        yield page
 
 
 @pytest.fixture
 def page(window: Page) -> Iterator[Page]:
-    """The window; at the end no script may have failed and axe has nothing to say."""
-    errors: list[str] = []
-    window.on("pageerror", lambda error: errors.append(str(error)))
-    yield window
-    found = Axe().run(window, options={"runOnly": ["wcag2a", "wcag2aa"]}).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-    assert errors == []
-
-
-def show(page: Page, world: World, path: str, heading: str) -> None:
-    page.goto("about:blank")
-    page.goto(f"{world.address}/#{path}")
-    expect(page.get_by_role("heading", name=heading, level=1)).to_be_visible()
+    with watched(window) as page:
+        yield page
 
 
 def test_each_number_of_the_week_opens_its_rows(world: World, order: Ticket, page: Page) -> None:
@@ -120,13 +104,14 @@ def test_an_order_shows_its_frozen_evidence_and_the_proof(world: World, order: T
 
 def test_a_version_is_let_with_a_reason_and_not_over_another_decision(world: World, order: Ticket, page: Page) -> None:
     show(page, world, "/detectors/gate", "Gate for detector versions")
-    expect(page.get_by_role("region", name="Back-tests").get_by_role("row", name="Planner")).to_contain_text("5.4 d")
-    with world.database.tx(site_id=world.alpha) as conn:
-        kept = next(each for each in gate.listed(conn) if (each.detector, each.version) == ("chain", "2"))
+    kept = chain_2(world)
     card = page.get_by_role("region", name="Detector chain 2")
     expect(card).to_contain_text("It opens nothing")
     card.get_by_role("button", name="Change the standing").click()
     page.get_by_label("Reason").fill("9 of 10 right")
+    page.get_by_role("button", name="Decide", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("or override with a reason")
+    page.get_by_label("On what grounds").select_option("override")
     wanted = {"standing": "review", "reason": "look first"}
     path, match = f"{API}/maintenance/gate/{kept.gate_id}/standing", {"if-match": f'"{kept.row_version}"'}
     assert world.as_("admin").put(path, json=wanted, headers=match).status_code == 200
@@ -135,5 +120,40 @@ def test_a_version_is_let_with_a_reason_and_not_over_another_decision(world: Wor
     page.get_by_role("button", name="Seen; decide again").click()
     page.get_by_role("button", name="Decide", exact=True).click()
     expect(page.get_by_role("button", name="Decide", exact=True)).to_have_count(0)
+    assert (chain_2(world).standing, chain_2(world).reason) == ("live", "9 of 10 right")
+
+
+def test_a_back_test_is_started_said_in_words_and_relied_upon(world: World, order: Ticket, page: Page) -> None:
+    kept = chain_2(world)
+    match = {"if-match": f'"{kept.row_version}"'}
+    path, wanted = f"{API}/maintenance/gate/{kept.gate_id}/standing", {"standing": "shadow", "reason": "again"}
+    assert world.as_("admin").put(path, json=wanted, headers=match).status_code == 200
+    show(page, world, "/detectors/gate", "Gate for detector versions")
+    runs = page.get_by_role("region", name="Back-tests")
+    found = "would have opened 12 orders, 9 of them before real failures, with a lead of 5.4 d (median), and 0.05 false"
+    expect(runs.get_by_role("region", name="Back-test 1", exact=True)).to_contain_text(found)
+    expect(runs).to_contain_text("It foresaw 4 of 5 failures.")
+    runs.get_by_role("button", name="Run a back-test").click()
+    expect(runs.get_by_role("region", name="Back-test 2")).to_contain_text("It waits for those before it.")
+    runs.get_by_role("button", name="Cancel: Back-test 2").click()
+    expect(runs.get_by_role("region", name="Back-test 2")).to_contain_text("cancelled")
+    card = page.get_by_role("region", name="Detector chain 2")
+    card.get_by_role("button", name="Change the standing").click()
+    card.get_by_label("On what grounds").select_option("backtest")
+    card.get_by_role("button", name="Run a back-test").click()
+    expect(card.get_by_text("It waits for those before it.")).to_be_visible()
     with world.database.tx(site_id=world.alpha) as conn:
-        assert (gate.get(conn, kept.gate_id).standing, gate.get(conn, kept.gate_id).reason) == ("live", "9 of 10 right")
+        backtest_runs.take(conn, 3)
+        backtest_runs.finish(conn, 3, {"orders": 2, "before_real_faults": 2, "false_month": 0.0}, now=wall_now())
+    card.get_by_role("radio", name="Over the 90 days").check()
+    card.get_by_label("Reason").fill("both were right")
+    look(page, "gate")
+    card.get_by_role("button", name="Decide", exact=True).click()
+    expect(card.get_by_role("button", name="Decide", exact=True)).to_have_count(0)
+    card.get_by_role("button", name="Earlier decisions").click()
+    expect(card.get_by_role("listitem").first).to_contain_text("a back-test of just this (Back-test 3)")
+
+
+def chain_2(world: World) -> gate.Gated:
+    with world.database.tx(site_id=world.alpha) as conn:
+        return next(each for each in gate.listed(conn) if (each.detector, each.version) == ("chain", "2"))
