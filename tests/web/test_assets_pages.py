@@ -62,6 +62,13 @@ def test_a_machine_is_weighed_with_a_reason(world: World, admin: Page) -> None:
     admin.get_by_label("Consequence of failure").select_option("5")
     admin.get_by_role("button", name="Save").click()
     expect(admin.get_by_text("Consequence 5 × likelihood 3 propose 3.")).to_be_visible()
+    more = admin.get_by_role("region", name="More of this machine")
+    expect(more.get_by_role("link", name="Maintenance policy")).to_have_attribute(
+        "href", f"#/settings/policies/asset/{asset_id}"
+    )
+    more.get_by_label("Evidence of").fill("2025")
+    year = more.get_by_role("link", name="Download the year's evidence")
+    expect(year).to_have_attribute("href", f"/api/v1/assets/{asset_id}/evidence/pack?year=2025")
 
 
 def test_the_failure_modes_of_a_class_and_a_file_that_does_not_fit(world: World, admin: Page) -> None:

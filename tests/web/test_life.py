@@ -32,6 +32,7 @@ def test_the_record_stands_under_the_list_and_a_failure_is_recorded(web: Web, vi
     page = visitor.page
     web.open(page, "/predictions")
     expect(page.get_by_role("region", name="How good predictions were")).to_be_visible()
+    expect(page.get_by_role("region", name="Models learnt from this plant's failures")).to_be_visible()
     assert run(page) == []
     web.open(page, f"/predictions/{dated(visitor)}")
     record = page.get_by_role("region", name="Record of this model")

@@ -84,6 +84,9 @@ def test_plans_are_seen_ahead_and_another_interval_is_tried(world: World, planne
     planner.get_by_label("Opened days before").fill("5")
     planner.get_by_role("button", name="Save").click()
     expect(planner.get_by_text("Plan saved")).to_be_visible()
+    planner.get_by_role("button", name="Done without an order").click()
+    planner.get_by_role("button", name="Record it").click()
+    expect(planner.get_by_text("the next due day is counted from it")).to_be_visible()
 
 
 def test_a_job_plan_is_changed_by_lines(world: World, planner: Page) -> None:
@@ -169,6 +172,7 @@ def test_running_hours_are_counted_and_not_typed(world: World, planner: Page) ->
             conn, asset_id=pump, code="HOURS", name="Hours", unit="h", way="running_hours", signal_id=state,
             now=wall_now(),
         )  # fmt: skip
+        meters.record(conn, meter.meter_id, value=4200.0, at=wall_now(), by_name="Li")
     show(planner, world, f"/plans/meters/{meter.meter_id}", "P-2 · Hours")
     expect(planner.get_by_role("region", name="Counted by itself")).to_contain_text("nobody types it")
     expect(planner.get_by_role("form", name="Enter a reading")).to_have_count(0)

@@ -65,6 +65,19 @@ export function useLibrary(assetClass: string) {
   return useQuery({ queryKey: ["library", assetClass], queryFn: ({ signal }) => call<Library>(`/libraries/${assetClass}`, { signal }) });
 }
 
+export type LibraryVersion = { version: number; note: string; made_by: string; made_at: string; retired_at: string | null };
+
+export function useLibraryVersions(assetClass: string) {
+  return useQuery({
+    queryKey: ["library", assetClass, "versions"],
+    queryFn: ({ signal }) => call<LibraryVersion[]>(`/libraries/${assetClass}/versions`, { signal }),
+  });
+}
+
+export function libraryVersionFile(assetClass: string, version: number): string {
+  return `/api/v1/libraries/${assetClass}/versions/${version}`;
+}
+
 export type Verdict = {
   verdict_id: number; ticket_id: number | null; asset_id: number; detector: string; mode: string; verdict: string;
   failure_code: string | null; given_by: string; given_at: string; version: number; corrected_by: string | null; corrected_at: string | null;

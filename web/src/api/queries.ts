@@ -3,7 +3,7 @@ import { keepPreviousData, QueryClient, useQuery, useQueryClient } from "@tansta
 import { call, Problem, query } from "./client";
 import { plantNow, synchronise } from "./clock";
 import type {
-  Account, Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, Me, Notice, Page, PipelineReport, Prediction, PredictionRecord,
+  Account, Alarm, Article, Asset, AssetItem, Clock, DetectorReport, Engineer, FailureCode, LifeModel, Me, Notice, Page, PipelineReport, Prediction, PredictionRecord,
   QuarantineRow, Series, SystemReport, Ticket, TicketEvent, TicketItem,
 } from "./types";
 
@@ -51,6 +51,14 @@ export function usePredictionRecords() {
   return useQuery({
     queryKey: ["prediction", "record"],
     queryFn: ({ signal }) => call<Page<PredictionRecord>>("/prediction-records", { signal }),
+    staleTime: 60_000,
+  });
+}
+
+export function useLifeModels() {
+  return useQuery({
+    queryKey: ["prediction", "models"],
+    queryFn: async ({ signal }) => (await call<Page<LifeModel>>("/life-models", { signal })).items,
     staleTime: 60_000,
   });
 }

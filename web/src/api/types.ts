@@ -341,4 +341,15 @@ export type DetectorReport = {
   by_asset: AssetPrecision[];
 };
 
+/** Learnt from `lives` that ended in this failure mode. */
+export type LifeModel = {
+  life_model_id: number;
+  asset_class: string;
+  mode: string;
+  number: number;
+  signals: string[];
+  lives: number;
+  made_at: string;
+};
+
 export type FailureCode = { code: string; asset_class: string; name: Words; skill?: string };

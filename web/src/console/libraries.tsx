@@ -1,12 +1,13 @@
 // Failure-mode libraries: what each class of machine can suffer from, how it shows, and what then helps.
 import { useState } from "react";
 import { Button, Textarea, TextInput } from "@mantine/core";
-import { useLibraries, useLibrary, type LibraryPreview, type ModeDetail, type Sign } from "../api/asset_table";
+import { libraryVersionFile, useLibraryVersions, useLibraries, useLibrary, type LibraryPreview, type ModeDetail, type Sign } from "../api/asset_table";
 import { call } from "../api/client";
 import { queryClient } from "../api/queries";
 import type { Me } from "../api/types";
 import { useSpeech } from "../i18n";
 import { number } from "../i18n/format";
+import { Age } from "../parts/marks";
 import { Head, Refused, useJob } from "../parts/setting";
 import { Await } from "../parts/states";
 import { ROW } from "./list_keys";
@@ -71,9 +72,32 @@ function OneClass({ assetClass }: { assetClass: string }) {
         <>
           <Head title={say(library.name)} lead={t("lib.classLead")} back={t("lib.title")} backTo="#/assets/classes" />
           <div className="stack">{library.modes_shown.map((mode) => <ModePanel key={mode.code} mode={mode} all={library.modes_shown} />)}</div>
+          {library.version !== null && <Versions assetClass={assetClass} />}
         </>
       )}
     </Await>
+  );
+}
+
+/** What this site has put in the place of the shipped library, each as it was uploaded. */
+function Versions({ assetClass }: { assetClass: string }) {
+  const { t } = useSpeech();
+  const found = useLibraryVersions(assetClass);
+  return (
+    <section className="panel stack tight" style={{ marginTop: 16 }} aria-label={t("lib.versions")}>
+      <h2>{t("lib.versions")}</h2>
+      <Await query={found}>
+        {(items) => (
+          <ul className="stack tight">
+            {items.map((one) => (
+              <li key={one.version}>
+                <a href={libraryVersionFile(assetClass, one.version)}>{t("mp.version", { n: one.version })}</a> {one.made_by} <Age at={one.made_at} /> {one.note} {one.retired_at && <span className="chip">{t("mp.off")}</span>}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Await>
+    </section>
   );
 }
 

@@ -45,7 +45,8 @@ function One({ one, may }: { one: Meter; may: boolean }) {
             <dt>{t("pl.asset")}</dt><dd><a href={`#/assets/${one.asset_id}`}>{one.asset}</a></dd>
           </dl>
         </section>
-        {one.way === "by_hand" ? <Read one={one} /> : <Derived one={one} />}
+        {one.way !== "by_hand" && <Derived one={one} />}
+        {(one.way === "by_hand" || (one.way === "running_hours" && one.total === null)) && <Read one={one} />}
         {may && <Words one={one} />}
         <Past one={one} />
       </div>
@@ -73,7 +74,7 @@ function Read({ one }: { one: Meter }) {
   const fell = one.value !== null && value !== "" && Number(value) < one.value && !replaced;
   return (
     <form className="panel stack" aria-label={t("mt.read")} onSubmit={submit}>
-      <h2>{t("mt.read")}</h2>
+      <h2>{t(one.way === "by_hand" ? "mt.read" : "mt.first")}</h2>
       <div className="row wrap" style={{ alignItems: "flex-end" }}>
         <NumberInput label={t("mt.reading", { unit: unitLabel(one.unit, speech) })} withAsterisk min={0} max={1e12} inputMode="decimal" hideControls value={value} onChange={setValue} />
         <TextInput type="datetime-local" label={t("mt.at")} description={t("mt.atHint", { zone: speech.zone })} value={at} onChange={(event) => setAt(event.currentTarget.value)} />

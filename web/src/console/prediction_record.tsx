@@ -1,9 +1,10 @@
 // How good predictions were: each is kept and scored against what happened to its machine.
 import type { ReactNode } from "react";
-import { usePredictionRecords } from "../api/queries";
+import { useLifeModels, usePredictionRecords } from "../api/queries";
 import type { PredictionRecord } from "../api/types";
 import { useSpeech } from "../i18n";
-import { number, percent, span } from "../i18n/format";
+import { modeName, number, percent, signalName, span } from "../i18n/format";
+import { Age } from "../parts/marks";
 import { Await, Empty } from "../parts/states";
 
 /** One model on one class: "of 37 predictions 34 held", and how much is still open. */
@@ -34,6 +35,31 @@ function Told({ one }: { one: PredictionRecord | undefined }) {
       <p className="small soft">{t("record.meaning")}</p>
       {one.corrected && <p className="small">{t("record.corrected", { failures: one.failures })}</p>}
     </>
+  );
+}
+
+/** Models of remaining life that were learnt from this plant's own failures. */
+export function LearntModels() {
+  const speech = useSpeech();
+  const { t, code } = speech;
+  const models = useLifeModels();
+  return (
+    <section className="stack" style={{ marginTop: "1.5rem" }} aria-labelledby="models-title">
+      <h2 id="models-title">{t("learnt.title")}</h2>
+      <Await query={models}>
+        {(items) => items.length === 0 ? <p className="soft">{t("learnt.none")}</p> : (
+          <ul className="stack">
+            {items.map((one) => (
+              <li key={one.life_model_id} className="panel">
+                <strong>{code("class", one.asset_class)} · {modeName(one.mode, speech)}</strong>{" "}
+                <span className="soft">{t("learnt.from", { n: number(one.lives, speech), number: one.number })} <Age at={one.made_at} /></span>
+                <p className="small">{one.signals.map((signal) => signalName({ code: signal }, speech)).join(", ")}</p>
+              </li>
+            ))}
+          </ul>
+        )}
+      </Await>
+    </section>
   );
 }
 

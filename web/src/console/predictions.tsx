@@ -9,7 +9,7 @@ import { When } from "../parts/when";
 import { Arrow } from "../parts/why";
 import { go } from "../router";
 import { ROW } from "./list_keys";
-import { Records } from "./prediction_record";
+import { LearntModels, Records } from "./prediction_record";
 
 const SHOWN_SIGNALS = 3;
 
@@ -35,6 +35,7 @@ export default function Predictions() {
         }
       </Await>
       <Records />
+      <LearntModels />
     </>
   );
 }

@@ -2524,6 +2524,11 @@ export const en = {
   "pl.doneSave": "Record it",
   "pl.doneSaved": "Recorded; the next due day is counted from it",
   "ad.reasonHint": "Others read it",
+  "mt.first": "Where it starts: what the machine's own counter shows, once",
+  "lib.versions": "This site's versions",
+  "learnt.title": "Models learnt from this plant's failures",
+  "learnt.none": "None yet: they are learnt once enough lives have ended in the same failure mode.",
+  "learnt.from": "learnt from {n} lives, number {number}",
 } as const;
 
 export type Key = keyof typeof en;

@@ -2526,4 +2526,9 @@ export const zh: Record<Key, string> = {
   "pl.doneSave": "记录",
   "pl.doneSaved": "已记录，下次到期由此计算",
   "ad.reasonHint": "其他人会看到",
+  "mt.first": "起始值：设备自带计时器的读数，仅录入一次",
+  "lib.versions": "本站点的版本",
+  "learnt.title": "由本厂故障学得的模型",
+  "learnt.none": "尚无：当足够多的寿命以同一失效模式结束后才会学得。",
+  "learnt.from": "由 {n} 段寿命学得，第 {number} 版",
 };

@@ -1,6 +1,7 @@
 // One job on the phone: why, the machine now, the guide, and one big button for the next step.
 import { useEffect, useState } from "react";
 import { Button } from "@mantine/core";
+import { useMeters } from "../api/meters";
 import { useAsset, useTicket } from "../api/queries";
 import type { Allowed, Asset, Me, Ticket, TicketStatus } from "../api/types";
 import { useSpeech, type Key } from "../i18n";
@@ -52,6 +53,7 @@ function Job({ ticket, me }: { ticket: Ticket; me: Me }) {
       {!["new", "assigned"].includes(ticket.status) && <WorkPanels ticket={ticket} me={me} />}
       {me.engineer_id !== null && ticket.status !== "new" && <PartsPanel ticket={ticket} />}
       {asset.data && asset.data.signals.length > 0 && <Signals ticket={ticket} asset={asset.data} />}
+      {asset.data && <Meters assetId={asset.data.asset_id} />}
       <section className="panel"><h2>{t("my.guide")}</h2><Guide ticket={ticket} reader="work" /></section>
       <details className="panel fold">
         <summary>{t("my.history")}</summary>
@@ -126,6 +128,19 @@ function Signals({ ticket, asset }: { ticket: Ticket; asset: Asset }) {
       <ul className="signal-grid">
         {signals.map((signal) => <li key={signal.signal_id}><SignalFace signal={signal} /></li>)}
       </ul>
+    </section>
+  );
+}
+
+/** A reading is entered while somebody stands before the dial. */
+function Meters({ assetId }: { assetId: number }) {
+  const { t } = useSpeech();
+  const meters = useMeters(assetId);
+  if (!meters.data?.length) return null;
+  return (
+    <section className="panel stack">
+      <h2>{t("mt.title")}</h2>
+      {meters.data.map((one) => <Button key={one.meter_id} component="a" variant="default" size="md" className="thumb" href={`#/plans/meters/${one.meter_id}`}>{one.name}</Button>)}
     </section>
   );
 }
