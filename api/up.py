@@ -25,7 +25,7 @@ import tickets.jobs
 import tickets.reports_schedule
 import tickets.rules.jobs
 import tickets.search
-from detectors.base import OnFinding, OnRejudged
+from detectors.base import OnFinding, OnFindings, OnRejudged
 from maintenance import evidence, feedback, guard, late, plans, service
 from maintenance.life import outcomes
 from tickets import checklists, conversion, handing, stores
@@ -72,6 +72,11 @@ def wire() -> None:
 def on_finding() -> OnFinding:
     """What the detectors call with each finding, in the transaction that advances the asset's watermark."""
     return service.on_finding
+
+
+def on_findings() -> OnFindings:
+    """The same for all findings of a machine and transaction together."""
+    return service.on_findings
 
 
 def on_rejudged() -> OnRejudged:

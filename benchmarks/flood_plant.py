@@ -32,13 +32,16 @@ SIGNALS = {
     "compressor": {"vibration": VIBRATION, "discharge_temp": HEAT, "pressure": PRESSURE, "current": CURRENT},
 }
 CAUSES = ("power", "air", "water", "network")
-LASTS_H = {"power": (0.4, 2.5), "air": (2.0, 6.0), "water": (3.0, 9.0), "network": (0.5, 4.0)}
-FOLLOWS_S = {"power": 4.0, "air": 25.0, "water": 40.0, "network": 8.0}  # mean delay of a machine
-PULLS = {  # how a supply that fails moves what is measured, before each machine's own scatter
+UNDECLARED = "undeclared"  # a supply fails of which nobody told the product: only the tree is known
+LASTS_H = {UNDECLARED: (0.5, 4.0), "power": (0.4, 2.5), "air": (2.0, 6.0), "water": (3.0, 9.0), "network": (0.5, 4.0)}
+FOLLOWS_S = {UNDECLARED: 15.0, "power": 4.0, "air": 25.0, "water": 40.0, "network": 8.0}  # mean delay of a machine
+PULLS = {  # how a supply that fails may move what is measured: the strongest first, drawn anew for each scenario
     "power": {"current": -1.0, "speed": -0.8, "flow": -0.5, "pressure": -0.3},
     "air": {"pressure": -1.0, "flow": -0.7, "current": -0.2, "speed": -0.4},
     "water": {"bearing_temp": 1.0, "discharge_temp": 1.0, "current": 0.15},
+    UNDECLARED: {},
 }
+ASIDE = 0.5  # spread of what a failing supply does to any signal besides: the product's table of media knows none of it
 HIDDEN = ("elsewhere", "earlier", "signature", "persists", "late")
 HIDDEN_NETWORK = ("elsewhere", "elsewhere", "earlier", "persists", "persists")
 
@@ -51,6 +54,7 @@ class Hidden:
     begins_s: float
     own: float
     pull: Mapping[str, float]
+    mode: str
 
 
 @dataclass(slots=True)
@@ -78,6 +82,7 @@ class Scenario:
     machines: list[Machine]
     lasts_h: float
     site: int
+    pulls: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def affected(self) -> list[Machine]:
@@ -97,7 +102,7 @@ def draw(conn: Connection, site: int, *, seed: int, cause: str, machines: int) -
     """Build the plant in the database and draw its day."""
     chance = random.Random(seed)  # noqa: S311 - no secret comes of it
     made, fed = _build(conn, chance, cause, machines)
-    scenario = Scenario(cause, fed[0], made, chance.uniform(*LASTS_H[cause]), site)
+    scenario = Scenario(cause, fed[0], made, chance.uniform(*LASTS_H[cause]), site, _pulls(cause, chance))
     reached = chance.uniform(0.6, 1.0)
     below = {each.asset_id for each in made if each.asset_id in fed[1]}
     for machine in made:
@@ -157,6 +162,8 @@ def _build(
             )
     made = [_machine(conn, chance, number, chance.choice(lines)) for number in range(machines)]
     fails: tuple[int, set[int]] = (0, set())
+    if cause == UNDECLARED:
+        return made, (0, {each.asset_id for each in chance.sample(made, int(chance.uniform(0.35, 0.75) * machines))})
     for medium in CAUSES:
         top = assets.create_asset(conn, code=f"{medium}-0", name="Supply", asset_class="")
         for part in range(1, chance.randint(2, 4)):
@@ -188,10 +195,22 @@ def _disturb(machine: Machine, scenario: Scenario, chance: random.Random) -> Non
     machine.follows_s = min(chance.expovariate(1 / FOLLOWS_S[scenario.cause]), 58.0)
     machine.back_h = scenario.lasts_h * math.exp(chance.gauss(0, 0.08)) + chance.expovariate(1 / 0.15)
     machine.health = min(max(chance.gauss(0.65, 0.06), 0.45), 0.9)
-    pulls = PULLS.get(scenario.cause, {})
+    pulls = scenario.pulls
     machine.pull = {
         name: pulls.get(name, 0.0) * math.exp(chance.gauss(0, 0.25)) + chance.gauss(0, 0.06) for name in machine.signals
     }
+
+
+def _pulls(cause: str, chance: random.Random) -> dict[str, float]:
+    """What this failure does to each signal of a plant: what such a supply does as a rule, and anything besides.
+
+    Nothing at all is said of a network: its machines fall silent.
+    """
+    if cause == "network":
+        return {}
+    names = sorted({name for signals in SIGNALS.values() for name in signals})
+    usual = PULLS[cause]
+    return {name: usual.get(name, 0.0) * chance.uniform(0.3, 1.0) + chance.gauss(0, ASIDE) for name in names}
 
 
 def _hide(scenario: Scenario, below: set[int], chance: random.Random) -> None:
@@ -206,11 +225,12 @@ def _hide(scenario: Scenario, below: set[int], chance: random.Random) -> None:
             "late": chance.uniform(0.1, 0.5) * scenario.lasts_h * 3600,
         }
         own = {"elsewhere": 1.0, "persists": chance.uniform(0.0, 0.3)}.get(kind, chance.uniform(0.4, 0.9))
-        machine.hidden = Hidden(kind, begins.get(kind, chance.uniform(0, 55)), own, _fault(machine, chance))
+        mode, pull = _fault(machine, chance)
+        machine.hidden = Hidden(kind, begins.get(kind, chance.uniform(0, 55)), own, pull, mode)
 
 
-def _fault(machine: Machine, chance: random.Random) -> dict[str, float]:
-    """The signature of one of the class's failure modes, as this machine shows it."""
+def _fault(machine: Machine, chance: random.Random) -> tuple[str, dict[str, float]]:
+    """One of the class's failure modes, and its signature as this machine shows it."""
     modes = [mode for mode in library.modes(machine.asset_class) if mode.code != UNKNOWN and mode.symptoms]
     kinds = SIGNALS[machine.asset_class]
     while True:
@@ -222,7 +242,7 @@ def _fault(machine: Machine, chance: random.Random) -> dict[str, float]:
             if quantity == symptom.quantity and (not symptom.words or set(symptom.words) & set(name.split("_")))
         }
         if pull:
-            return {name: pull.get(name, 0.0) + chance.gauss(0, 0.05) for name in machine.signals}
+            return mode.code, {name: pull.get(name, 0.0) + chance.gauss(0, 0.05) for name in machine.signals}
 
 
 # -- what is said -----------------------------------------------------------------------------------------------------
@@ -324,5 +344,5 @@ def causes_of(seed: int, scenarios: int) -> Sequence[str]:
     chance = random.Random(seed)  # noqa: S311
     order: list[str] = []
     while len(order) < scenarios:
-        order += chance.sample(CAUSES, len(CAUSES))
+        order += [*chance.sample(CAUSES, len(CAUSES)), UNDECLARED]
     return order[:scenarios]

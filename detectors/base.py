@@ -166,6 +166,12 @@ class OnFinding(Protocol):
     def __call__(self, conn: Any, finding: Finding, now: datetime) -> object: ...
 
 
+class OnFindings(Protocol):
+    """The same with all findings of one asset and transaction at once, in their order."""
+
+    def __call__(self, conn: Any, said: Sequence[Finding], now: datetime) -> object: ...
+
+
 class OnRejudged(Protocol):
     """What happens once a stretch has been judged again: called in the transaction that replaces the line's memory."""
 

@@ -28,7 +28,7 @@ from core.clock import Clock
 from core.database import Database, site_ids
 from core.errors import MillwrightError
 from detectors import history, late, store
-from detectors.base import Changed, OnFinding, OnRejudged, Rejudged
+from detectors.base import Changed, Finding, OnFinding, OnFindings, OnRejudged, Rejudged
 from detectors.chain import NAME
 from detectors.frames import SECOND_US, grid_step_us
 from detectors.late import Stretch
@@ -87,8 +87,11 @@ class Runner:
         load_clock: Callable[[Connection], Clock],
         on_finding: OnFinding,
         on_rejudged: OnRejudged | None = None,
+        on_findings: OnFindings | None = None,
     ) -> None:
-        self._database, self._load_clock, self._on_finding = database, load_clock, on_finding
+        """``on_findings``: told of a machine's findings of a transaction together, instead of one by one."""
+        self._on_findings = on_findings or _OneByOne(on_finding)
+        self._database, self._load_clock = database, load_clock
         self._lines: dict[int, Line] = {}
         self._replays = Replays(database, self._lines, on_rejudged or _TellAgain(on_finding))
         self._waiting: dict[int, float] = {}  # new assets: since when their history is waited for
@@ -229,8 +232,7 @@ class Runner:
         asset_id, now = line.asset.asset_id, site.clock.now()
         wanted = store.requests(conn, asset_id, after_us=line.position_us)
         said = line.advance(batch, wanted, until_us=until_us)
-        for finding in said.findings:
-            self._on_finding(conn, finding, now)
+        self._on_findings(conn, said.findings, now)
         telemetry.write_bands(conn, said.bands)
         if said.carried_out:
             store.finish(conn, said.carried_out, now=now)
@@ -313,6 +315,17 @@ def _by_asset(signals: Sequence[Signal]) -> dict[int, list[Signal]]:
 
 def _earliest(requests: Sequence[Request], ids: Sequence[int]) -> int:
     return min(each.at_us for each in requests if each.request_id in ids)
+
+
+class _OneByOne:
+    """Tells findings one by one."""
+
+    def __init__(self, on_finding: OnFinding) -> None:
+        self._on_finding = on_finding
+
+    def __call__(self, conn: Any, said: Sequence[Finding], now: datetime) -> None:
+        for finding in said:
+            self._on_finding(conn, finding, now)
 
 
 class _TellAgain:

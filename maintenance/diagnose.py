@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from maintenance.model import UNKNOWN, Candidate, Deviation, Mode, Symptom
 from plant.model import Signal
@@ -22,6 +23,7 @@ TOLD = 0.95  # what a detector that names the mode itself is trusted with
 DISTINCT_OVERLAP = 0.1
 DISTINCT_SURE = 0.7
 MEMORY = 6  # findings after which old evidence fades
+Expected = Mapping[int, tuple[float, int]]  # signal id → (weight, direction) that a mode's signature expects of it
 
 
 def diagnose(
@@ -31,15 +33,21 @@ def diagnose(
     *,
     told: str | None = None,
     prior: Mapping[str, float] | None = None,
+    expects: Mapping[str, Expected] | None = None,
 ) -> tuple[Candidate, ...]:
     """Every mode with its probability (they sum to 1), likeliest first.
 
     ``told``: the mode that the detector names. ``prior``: mode → share before looking (``learning.priors``).
+    ``expects``: what :func:`expectations` gives for these modes and signals, where it is asked again and again.
     """
     by_id = {signal.signal_id: signal for signal in signals}
     known = [by_id[signal_id] for signal_id in deviations if signal_id in by_id]
+    found = expectations(modes, known) if expects is None else expects
+    expected = {
+        mode.code: {key: found[mode.code][key] for key in deviations if key in found[mode.code]} for mode in modes
+    }
     before = {mode.code: (prior or {}).get(mode.code, 1.0 / len(modes)) for mode in modes}
-    likelihood = {mode.code: _likelihood(mode, modes, known, deviations) for mode in modes}
+    likelihood = {mode.code: _likelihood(mode, expected[mode.code], deviations) for mode in modes}
     total = sum(before[code] * likelihood[code] for code in before)
     chances = {code: before[code] * likelihood[code] / total for code in before}
     if told in chances:
@@ -49,12 +57,17 @@ def diagnose(
         Candidate(
             mode.code,
             chances[mode.code],
-            _because(mode, modes, known, deviations),
+            _because(expected[mode.code], deviations),
             round(before[mode.code], 6),
             round(likelihood[mode.code], 6),
         )
         for mode in ranked
     )
+
+
+def expectations(modes: Sequence[Mode], signals: Sequence[Signal]) -> dict[str, Expected]:
+    """Mode → what its signature expects of these signals."""
+    return {mode.code: _expected(mode, modes, signals) for mode in modes}
 
 
 def gather(before: Mapping[int, Deviation], now: Mapping[int, Deviation], *, findings: int) -> dict[int, Deviation]:
@@ -93,7 +106,11 @@ def distinct(
 
 def words_of(signal: Signal) -> frozenset[str]:
     """The words of a signal's code and name, lower case; ``sensor_2`` is also ``s2``."""
-    text = f"{signal.code} {signal.name}".lower()
+    return _words(f"{signal.code} {signal.name}".lower())
+
+
+@lru_cache(maxsize=10_000)
+def _words(text: str) -> frozenset[str]:
     parts = re.findall(r"[a-z]+\d*|\d+", text)
     chinese = (
         piece[i:j] for piece in re.findall(r"[\u4e00-\u9fff]+", text) for i in range(len(piece)) for j in (i + 1, i + 2)
@@ -121,8 +138,7 @@ def _claims(symptom: Symptom, signal: Signal, named: frozenset[str]) -> bool:
     return symptom.quantity == signal.quantity and bool(named & set(symptom.words))
 
 
-def _expected(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal]) -> dict[int, tuple[float, int]]:
-    """Signal id → (weight, direction) that the mode's signature expects of these signals."""
+def _expected(mode: Mode, modes: Sequence[Mode], signals: Iterable[Signal]) -> dict[int, tuple[float, int]]:
     expected: dict[int, tuple[float, int]] = {}
     for signal in signals:
         for symptom in mode.symptoms:
@@ -132,15 +148,14 @@ def _expected(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal]) -> d
     return expected
 
 
-def _likelihood(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal], seen: Mapping[int, Deviation]) -> float:
+def _likelihood(mode: Mode, expected: Expected, seen: Mapping[int, Deviation]) -> float:
     """How many times better the mode explains the deviations than an unknown fault does."""
-    fit = UNKNOWN_FIT if mode.code == UNKNOWN else _fit(mode, modes, signals, seen)
+    fit = UNKNOWN_FIT if mode.code == UNKNOWN else _fit(mode, expected, seen)
     return math.exp(SHARPNESS * (fit - UNKNOWN_FIT))
 
 
-def _fit(mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal], seen: Mapping[int, Deviation]) -> float:
+def _fit(mode: Mode, expected: Expected, seen: Mapping[int, Deviation]) -> float:
     """Cosine between signature and deviations; what the signature misses counts half: symptoms come one by one."""
-    expected = _expected(mode, modes, signals)
     dot = sum(
         weight * seen[signal_id].share * _agree(way, seen[signal_id]) for signal_id, (weight, way) in expected.items()
     )
@@ -157,10 +172,7 @@ def _agree(way: int, seen: Deviation) -> float:
     return 1.0 if way == seen.direction else -1.0
 
 
-def _because(
-    mode: Mode, modes: Sequence[Mode], signals: Sequence[Signal], seen: Mapping[int, Deviation]
-) -> tuple[int, ...]:
-    expected = _expected(mode, modes, signals)
+def _because(expected: Expected, seen: Mapping[int, Deviation]) -> tuple[int, ...]:
     spoken = [signal_id for signal_id, (_, way) in expected.items() if _agree(way, seen[signal_id]) > 0]
     return tuple(sorted(spoken, key=lambda signal_id: -seen[signal_id].share))
 

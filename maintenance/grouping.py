@@ -25,6 +25,7 @@ from maintenance.grouping_scan import LEAST, LONGEST_S, Burst, Onset, Topology, 
 from maintenance.grouping_store import Group, Member, Membership
 from maintenance.model import UNKNOWN, Decision, Deviation, Policy, Reason
 from maintenance.store import KeptAlarm, evidence_of
+from maintenance.turn import Turn
 from plant.model import Asset, Signal
 
 LONGEST = timedelta(seconds=LONGEST_S)
@@ -58,9 +59,7 @@ class Case:
     now: datetime
 
 
-def leader(
-    conn: Connection, case: Case, decision: Decision, policy: Policy, *, member: Membership | None
-) -> Reason | None:
+def leader(turn: Turn, case: Case, decision: Decision, policy: Policy, *, member: Membership | None) -> Reason | None:
     """Why the alarm waits for the order of its common cause; None when it is judged by itself. The asset is locked.
 
     ``member``: of which group its present deviation is, as far as is known.
@@ -68,18 +67,20 @@ def leader(
     onset = case.kept.alarm.onset_at
     if onset is None or case.kept.mode.startswith("source:"):
         return None
+    conn = turn.conn
     if member is None and decision.action.value in ORDERS:
-        if _gathering(conn, case, onset):
+        if turn.once(("gathering", case.kept.alarm_id), lambda: _gathering(conn, case, onset)):
             return Reason("gathering")
         member = _look(conn, case, onset)
     if member is None or not member.active:
         return None
-    group = kept_groups.group(conn, member.group_id)
+    group_id = member.group_id
+    group = turn.once(("group", group_id), lambda: kept_groups.group(conn, group_id))
     if group is None or group.closed_at is not None:
         return None
     own = own_fault(conn, group, case, policy)
     if own is None:
-        return grouping_orders.waits(conn, group)
+        return turn.once(("waits", group_id), lambda: grouping_orders.waits(conn, group))
     _break_out(conn, group, case, own)
     return None
 
@@ -130,8 +131,10 @@ def _gathering(conn: Connection, case: Case, onset: datetime) -> bool:
     """
     if case.at - case.kept.alarm.raised_at >= GATHER:
         return False
-    others = kept_groups.loose(conn, case.kept.kind, since=onset - 2 * GATHER, until=onset + 2 * GATHER)
-    return len({each.asset_id for each in others}) >= SEVERAL
+    return (
+        kept_groups.machines(conn, case.kept.kind, since=onset - 2 * GATHER, until=onset + 2 * GATHER, most=SEVERAL)
+        >= SEVERAL
+    )
 
 
 def _quiet(found: Sequence[Onset], now: datetime) -> bool:

@@ -121,6 +121,16 @@ def loose(conn: Connection, kind: FindingKind, *, since: datetime, until: dateti
     ]
 
 
+def machines(conn: Connection, kind: FindingKind, *, since: datetime, until: datetime, most: int) -> int:
+    """On how many machines, ``most`` at most, alarms of :func:`loose` began in this time."""
+    asked = {"kind": kind.value, "since": since, "until": until, "most": most}
+    row = conn.execute(
+        "select count(*) from (select distinct l.asset_id " + FREE + " limit %(most)s) m",  # noqa: S608 - our own text
+        asked,
+    ).fetchone()
+    return row[0] if row else 0
+
+
 def topology(conn: Connection) -> Topology:
     """The site's tree and feeds; machines are assets that have signals."""
     parents: dict[int, int | None] = dict(conn.execute("select asset_id, parent_id from assets").fetchall())
@@ -256,14 +266,18 @@ def single_orders(conn: Connection) -> list[tuple[int, int]]:
     ).fetchall()
 
 
-LOOSE: LiteralString = """
-  select l.alarm_id, l.asset_id, l.onset_at,
-    (select key from jsonb_each(l.contributions) order by (value->>'share')::float8 desc, key limit 1),
-    case when l.mode like '%%:silent' then 'silent' else '' end, l.raised_at
+FREE: LiteralString = """
   from alarms l where l.onset_at between %(since)s and %(until)s and l.kind = %(kind)s and l.state <> 'cleared'
     and l.mode not like 'source:%%'
-    and not exists (select 1 from alarm_group_members m where m.alarm_id = l.alarm_id and m.onset_at = l.onset_at)
-  order by l.alarm_id"""
+    and not exists (select 1 from alarm_group_members m where m.alarm_id = l.alarm_id and m.onset_at = l.onset_at)"""
+LOOSE: LiteralString = (
+    """select l.alarm_id, l.asset_id, l.onset_at,
+    (select key from jsonb_each(l.contributions) order by (value->>'share')::float8 desc, key limit 1),
+    case when l.mode like '%%:silent' then 'silent' else '' end, l.raised_at
+  """  # noqa: S608 - our own text
+    + FREE
+    + " order by l.alarm_id"
+)
 JOIN: LiteralString = """
   with come as (insert into alarm_group_members (group_id, alarm_id, asset_id, onset_at, joined_at)
     select %(group)s, alarm_id, asset_id, onset_at, %(now)s from alarms where alarm_id = any(%(alarms)s)

@@ -21,6 +21,7 @@ from maintenance import grouping, sentences, store, suppress, tunings
 from maintenance.grouping_store import Membership
 from maintenance.model import Action, Decision, Policy, Reason
 from maintenance.store import KeptAlarm
+from maintenance.turn import Groups, Turn
 from plant import assets
 from plant.model import Asset, Signal
 
@@ -65,23 +66,41 @@ class Around:
     group: Membership | None
 
 
-def held(conn: Connection, judged: Judged, decision: Decision, policy: Policy) -> Decision:
+def held(turn: Turn, judged: Judged, decision: Decision, policy: Policy) -> Decision:
     """The decision, or what takes its place while something holds the alarm. The asset is locked."""
-    around = _around(conn, judged.asset.asset_id, judged.kept.alarm_id, judged.kept.mode, judged.now)
-    hold = _hold(conn, judged.asset, judged.kept.mode, around, judged.now)
-    around = _keep(conn, judged, around, hold)
+    conn, key = turn.conn, ("around", judged.kept.alarm_id, judged.kept.mode)
+    seen, hold = turn.once(key, lambda: _look(conn, judged))
+    around = _keep(conn, judged, seen, hold)
+    if around is not seen or (around.held is None) != (hold is None):
+        turn.drop(key)
     if hold is not None:
         return Decision(Action.NONE, (hold.reason,))
-    case = grouping.Case(judged.asset, judged.signals, judged.kept, judged.at, judged.now)
-    cause = grouping.leader(conn, case, decision, policy, member=around.group)
+    cause = _cause(turn, judged, decision, policy, around)
     if cause is not None and cause.key == "gathering":
         return Decision(Action.WAIT, (cause,))
-    _mark(conn, judged, around, "grouped" if cause else "")
+    _mark(turn, judged, around, "grouped" if cause else "")
     if cause is not None:
         return Decision(Action.NONE, (cause,))
     if decision.action.value not in grouping.ORDERS:
         return decision
     return _after_work(judged, around, policy) or _on_delay(conn, judged) or decision
+
+
+def _look(conn: Connection, judged: Judged) -> tuple[Around, Hold | None]:
+    around = _around(conn, judged.asset.asset_id, judged.kept.alarm_id, judged.kept.mode, judged.now)
+    return around, _hold(conn, judged.asset, judged.kept.mode, around, judged.now)
+
+
+def _cause(turn: Turn, judged: Judged, decision: Decision, policy: Policy, around: Around) -> Reason | None:
+    """Why it waits for the order of a common cause; asked again only when that may have become another answer."""
+    if turn.groups is Groups.OFF or (around.group is None and decision.action.value not in grouping.ORDERS):
+        return None
+    turn.flush()  # who began together is read from the alarms
+    case = grouping.Case(judged.asset, judged.signals, judged.kept, judged.at, judged.now)
+    cause = grouping.leader(turn, case, decision, policy, member=around.group)
+    if cause is None or around.group is None:
+        turn.drop(("around", judged.kept.alarm_id, judged.kept.mode))
+    return cause
 
 
 def settle(conn: Connection, now: datetime) -> int:
@@ -201,10 +220,11 @@ def _release(conn: Connection, hold_id: int, alarm_id: int, asset_id: int, now: 
     live.announce(conn, "alarm", alarm_id)
 
 
-def _mark(conn: Connection, judged: Judged, around: Around, mark: str) -> None:
+def _mark(turn: Turn, judged: Judged, around: Around, mark: str) -> None:
     """Grouped or free: for the list of alarms."""
     if around.held is None and around.mark != mark:
-        conn.execute("update alarms set held = %s where alarm_id = %s", (mark, judged.kept.alarm_id))
+        turn.conn.execute("update alarms set held = %s where alarm_id = %s", (mark, judged.kept.alarm_id))
+        turn.drop(("around", judged.kept.alarm_id, judged.kept.mode))
 
 
 # -- what makes it wait -----------------------------------------------------------------------------------------------

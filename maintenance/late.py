@@ -17,10 +17,11 @@ from datetime import datetime
 from psycopg import Connection
 
 from detectors.base import Changed, Finding, FindingKind, Rejudged, Sentence
-from maintenance import machine, orders, sensor, service, standing, store
+from maintenance import orders, service, standing, store
 from maintenance.model import Policy, Reason
 from maintenance.replay import marks
 from maintenance.standing import Standing
+from maintenance.turn import Turn
 
 Key = tuple[str, str, str, datetime, bool, str]  # detector, kind, mode, at, active, subject
 Stream = tuple[str, str, str, str]  # detector, kind; of a sensor also mode and subject: what is active or not as one
@@ -94,8 +95,9 @@ def _set_right(conn: Connection, rejudged: Rejudged, found: _Difference, now: da
 def _say(conn: Connection, findings: Iterable[Finding], now: datetime, policy: Policy) -> None:
     """To the alarms alone: it is kept already, or is nothing that a detector said."""
     for finding in findings:
-        room = sensor if finding.kind is FindingKind.SENSOR else machine
-        room.on_finding(conn, finding, now, policy)
+        turn = Turn(conn, finding.asset_id)
+        service.judge(turn, finding, now, policy)
+        turn.close()
 
 
 def _end(rejudged: Rejudged, last: Finding | Standing) -> Finding:

@@ -9,7 +9,7 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from maintenance import learning, libraries
-from maintenance.diagnose import diagnose
+from maintenance.diagnose import Expected, diagnose
 from maintenance.learning import Case, Learnt, Tally
 from maintenance.model import UNKNOWN, Candidate, Deviation, Mode
 from maintenance.store import KeptAlarm
@@ -26,12 +26,13 @@ class Knowledge:
 
     modes: tuple[Mode, ...]
     prior: Mapping[str, float]
+    expects: Mapping[str, Expected] | None = None  # of the machine's signals, once for many diagnoses
 
     def diagnose(
         self, seen: Mapping[int, Deviation], signals: Iterable[Signal], *, told: str | None = None
     ) -> tuple[Candidate, ...]:
         """Every mode with its probability, likeliest first."""
-        return diagnose(seen, signals, self.modes, told=told, prior=self.prior)
+        return diagnose(seen, signals, self.modes, told=told, prior=self.prior, expects=self.expects)
 
 
 def knowledge(conn: Connection, asset: Asset) -> Knowledge:

@@ -7,8 +7,10 @@ Locks are taken in one order everywhere: asset, ticket, alarm.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from psycopg import Connection
 
@@ -18,7 +20,6 @@ from maintenance import (
     decide,
     forecast,
     holding,
-    learning_store,
     libraries,
     moments,
     orders,
@@ -36,26 +37,25 @@ from maintenance.holding import Judged
 from maintenance.learning_store import Knowledge
 from maintenance.model import Action, Cost, Decision, Policy, Reason
 from maintenance.orders import Case
-from maintenance.policies import Applied, Scope
+from maintenance.policies import Applied
 from maintenance.store import KeptAlarm
-from plant import assets
-from plant.model import Asset, Signal
+from maintenance.turn import Turn
+from plant.model import Signal
 from tickets.model import Ticket
 
 SURE_ENOUGH = 0.6  # probability from which another diagnosis is told to the crew
 SAME_SIGNALS = 0.5  # overlap from which a muted alarm is the same alarm, whatever it is called now
 
 
-def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
+def on_finding(turn: Turn, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
     """What a machine finding leads to; None when it ends a deviation nobody was told of. The asset is locked."""
-    asset, signals = assets.asset(conn, finding.asset_id), assets.signals(conn, finding.asset_id)
-    policy = policies.of(conn, asset, policies.ANY, base=policy)
-    known = _known(conn, finding, policy)
+    policy = turn.applied(policies.ANY, base=policy).policy
+    known = _known(turn, finding, policy)
     if not finding.active:
-        return _ended(conn, asset, known, finding, now, policy)
-    kept = _attach(conn, asset, signals, known, finding)
-    store.add_health(conn, kept.alarm_id, finding)
-    return _act(conn, asset, signals, kept, finding, now, policy)
+        return _ended(turn, known, finding, now, policy)
+    kept = _attach(turn, known, finding)
+    turn.add_health(kept.alarm_id, finding)
+    return _act(turn, kept, finding, now, policy)
 
 
 def precision(conn: Connection, detector: str, asset_id: int, policy: Policy, *, mode: str | None = None) -> float:
@@ -63,25 +63,19 @@ def precision(conn: Connection, detector: str, asset_id: int, policy: Policy, *,
     return verdicts.belief(conn, detector, asset_id, mode, policy)
 
 
-def _known(conn: Connection, finding: Finding, policy: Policy) -> list[KeptAlarm]:
+def _known(turn: Turn, finding: Finding, policy: Policy) -> list[KeptAlarm]:
     """The machine's alarms that this finding may belong to: open, or cleared just now and never ordered."""
-    since = finding.at - policy.reopen_within
-    found = store.alarms_of(conn, finding.asset_id, FindingKind.MACHINE, since=since)
-    for ticket_id in sorted({each.ticket_id for each in found if each.ticket_id is not None}):
-        orders.lock(conn, ticket_id)
-    fresh = [store.alarm(conn, each.alarm_id) for each in found]
-    return [each for each in fresh if each.alarm.cleared_at is None or each.ticket_id is None]
+    found = turn.known(FindingKind.MACHINE, since=finding.at - policy.reopen_within)
+    return [each for each in found if each.alarm.cleared_at is None or each.ticket_id is None]
 
 
 # -- which alarm ------------------------------------------------------------------------------------------------------
 
 
-def _attach(
-    conn: Connection, asset: Asset, signals: list[Signal], known: list[KeptAlarm], finding: Finding
-) -> KeptAlarm:
+def _attach(turn: Turn, known: list[KeptAlarm], finding: Finding) -> KeptAlarm:
     """The finding's alarm with its evidence gathered: a running one unless this is clearly another fault."""
     fresh = store.deviations(finding)
-    knowledge = learning_store.knowledge(conn, asset)
+    asset, signals, knowledge = turn.asset, turn.signals, turn.knowledge
     found = knowledge.diagnose(fresh, signals, told=finding.failure_mode)
     running = [
         each
@@ -90,21 +84,23 @@ def _attach(
         or not distinct(each.evidence, fresh, running_diagnosis=each.diagnosis, fresh_diagnosis=found)
     ]
     if not running:
-        return _raise(conn, finding, KeptAlarm(
+        return _raise(turn, finding, KeptAlarm(
             0, asset.asset_id, FindingKind.MACHINE, found[0].mode, finding.detector, decide.severity(finding.health),
             finding.surprise, finding.health, fresh, store.sentence_json(finding), found, None,
             alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at),
         ))  # fmt: skip
     kept = max(running, key=lambda each: (each.alarm.cleared_at is None, store.overlap(each.evidence, fresh)))
-    tuning = tunings.of(conn, asset.asset_class, signals, kept.evidence) if kept.alarm.returned_at else alarms.DEFAULT
+    tuning = alarms.DEFAULT
+    if kept.alarm.returned_at:
+        tuning = tunings.of(turn.conn, asset.asset_class, signals, kept.evidence)
     if alarms.in_dead_band(kept.alarm, before=kept.health, health=finding.health, tuning=tuning):
         return kept
     taken = {each.mode for each in known}
-    return store.save_alarm(conn, _again(kept, finding, signals, knowledge, taken=taken, tuning=tuning))
+    return turn.save(_again(kept, finding, signals, knowledge, taken=taken, tuning=tuning))
 
 
-def _raise(conn: Connection, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
-    return store.add_alarm(conn, replace(kept, surprise=min(finding.surprise, store.SURE)))
+def _raise(turn: Turn, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
+    return turn.add(replace(kept, surprise=min(finding.surprise, store.SURE)))
 
 
 def _again(
@@ -137,20 +133,13 @@ def _again(
 # -- what to do -------------------------------------------------------------------------------------------------------
 
 
-def _act(
-    conn: Connection,
-    asset: Asset,
-    signals: list[Signal],
-    kept: KeptAlarm,
-    finding: Finding,
-    now: datetime,
-    policy: Policy,
-) -> Decision:
-    mode = libraries.mode(conn, asset.asset_class, kept.mode)
-    applied = policies.applied(conn, Scope(asset.asset_class, kept.mode, asset.asset_id), base=policy)
+def _act(turn: Turn, kept: KeptAlarm, finding: Finding, now: datetime, policy: Policy) -> Decision:
+    conn, asset = turn.conn, turn.asset
+    mode = turn.mode(kept.mode)
+    applied = turn.applied(kept.mode, base=policy)
     policy, cost = applied.policy, moments.cost_of(mode.cost, applied.policy)
-    right = precision(conn, kept.detector, asset.asset_id, policy, mode=kept.mode)
-    outlook = forecast.refresh(conn, kept, at=finding.at, cost=cost, precision=right, policy=policy)
+    right = turn.precision(kept.detector, policy, mode=kept.mode)
+    outlook = _outlook(turn, kept, finding, cost, right, policy)
     ticket = orders.lock(conn, kept.ticket_id)
     situation = Situation(
         kind=FindingKind.MACHINE,
@@ -160,25 +149,39 @@ def _act(
         cost=cost,
         precision=right,
         forecast=outlook.forecast,
-        moment=_moment(conn, asset, kept, outlook, cost, right, applied, finding.at),
+        moment=_moment(turn, kept, outlook, cost, right, applied, finding.at),
         order=orders.stage(ticket),
-        mute=muted(conn, kept, finding.at),
-        repaired_at=store.repaired_at(conn, asset.asset_id),
+        mute=mute_of(turn.mutes(kept.kind, finding.at), kept),
+        repaired_at=turn.repaired_at(),
     )
     decision = decide.decide(situation, policy)
     if situation.order is OrderStage.NONE:
-        decision = holding.held(conn, Judged(asset, signals, kept, finding.at, now), decision, policy)
+        decision = holding.held(turn, Judged(asset, turn.signals, kept, finding.at, now), decision, policy)
     decision = review.instead(conn, asset, finding, decision, policy)
     loss = decide.expected_loss(outlook.forecast, health=kept.health, cost=cost, precision=right)
-    case = Case(asset, signals, kept, finding, mode, decision, outlook.forecast, loss)
-    kept = _carry_out(conn, case, ticket, outlook, now, policy)
-    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=outlook.prediction_id)
+    case = Case(asset, turn.signals, kept, finding, mode, decision, outlook.forecast, loss)
+    kept = _carry_out(turn, case, ticket, outlook, now, policy)
+    turn.decide(kept, decision, at=finding.at, prediction_id=outlook.prediction_id)
     return decision
 
 
+def _outlook(turn: Turn, kept: KeptAlarm, finding: Finding, cost: Cost, right: float, policy: Policy) -> Outlook:
+    """The alarm's outlook: the last one while it is young, else a new one."""
+    key = ("prediction", kept.alarm_id)
+    last = turn.once(key, lambda: store.last_prediction(turn.conn, kept.alarm_id))
+    if last and finding.at - last[1] < policy.refresh:
+        return Outlook(last[0], last[2], fresh=False)
+    turn.flush()  # a forecast reads the health that is kept
+    made = forecast.refresh(turn.conn, kept, at=finding.at, cost=cost, precision=right, policy=policy)
+    if made.forecast is None or made.forecast.base_h is None:
+        turn.put(key, (made.prediction_id, finding.at, made.forecast))
+    else:
+        turn.drop(key)
+    return made
+
+
 def _moment(
-    conn: Connection,
-    asset: Asset,
+    turn: Turn,
     kept: KeptAlarm,
     outlook: Outlook,
     cost: Cost,
@@ -190,22 +193,28 @@ def _moment(
     if outlook.forecast is None:
         return None
     if not outlook.fresh:
-        return moments.last(conn, outlook.prediction_id)
+        made = outlook.prediction_id
+        return turn.once(("moment", made), lambda: moments.last(turn.conn, made))
     weighed = moments.weigh(
-        conn, asset, kept.mode, forecast=outlook.forecast, cost=cost, precision=right, applied=applied, at=at,
+        turn.conn, turn.asset, kept.mode, forecast=outlook.forecast, cost=cost, precision=right, applied=applied, at=at,
         seen=at - kept.alarm.started_at,
     )  # fmt: skip
-    moments.keep(conn, outlook.prediction_id, weighed)
+    moments.keep(turn.conn, outlook.prediction_id, weighed)
     return weighed.moment
 
 
 def _carry_out(
-    conn: Connection, case: Case, ticket: Ticket | None, outlook: Outlook, now: datetime, policy: Policy
+    turn: Turn, case: Case, ticket: Ticket | None, outlook: Outlook, now: datetime, policy: Policy
 ) -> KeptAlarm:
+    conn = turn.conn
     if case.decision.action is Action.OPEN:
+        turn.flush()
         opened = orders.open_machine(conn, case, now=now, policy=policy)
-        return store.save_alarm(conn, replace(case.kept, ticket_id=opened.ticket.ticket_id))
+        kept = turn.save(replace(case.kept, ticket_id=opened.ticket.ticket_id))
+        turn.forget()
+        return kept
     if case.decision.action is Action.PROPOSE:
+        turn.flush()
         review.propose(conn, case.kept, case.decision, loss=case.loss, prediction_id=outlook.prediction_id, now=now)
     if case.decision.action is Action.UPDATE and ticket is not None:
         if outlook.fresh:
@@ -228,7 +237,12 @@ def _note_other_diagnosis(conn: Connection, case: Case, ticket: Ticket, now: dat
 
 def muted(conn: Connection, kept: KeptAlarm, at: datetime) -> Mute | None:
     """What a person has said against this alarm, while it holds."""
-    for mode, contributions, why, until, health in store.mutes(conn, kept.asset_id, kept.kind, at):
+    return mute_of(store.mutes(conn, kept.asset_id, kept.kind, at), kept)
+
+
+def mute_of(mutes: Iterable[tuple[Any, ...]], kept: KeptAlarm) -> Mute | None:
+    """The first of these that is about such an alarm. Pure."""
+    for mode, contributions, why, until, health in mutes:
         same = mode == kept.mode or store.overlap(store.evidence_of(contributions), kept.evidence) >= SAME_SIGNALS
         if same:
             return Mute(MuteWhy(why), until, health)
@@ -238,34 +252,31 @@ def muted(conn: Connection, kept: KeptAlarm, at: datetime) -> Mute | None:
 # -- back to normal ---------------------------------------------------------------------------------------------------
 
 
-def _ended(
-    conn: Connection, asset: Asset, known: list[KeptAlarm], finding: Finding, now: datetime, policy: Policy
-) -> Decision | None:
+def _ended(turn: Turn, known: list[KeptAlarm], finding: Finding, now: datetime, policy: Policy) -> Decision | None:
     """A detector's deviation has ended; the decision about the last alarm that is normal by it."""
     decision = None
     for kept in known:
         if finding.detector in kept.alarm.deviating:
-            decision = _calm(conn, asset, kept, finding, now, policy) or decision
+            decision = _calm(turn, kept, finding, now, policy) or decision
     return decision
 
 
-def _calm(
-    conn: Connection, asset: Asset, kept: KeptAlarm, finding: Finding, now: datetime, policy: Policy
-) -> Decision | None:
+def _calm(turn: Turn, kept: KeptAlarm, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
+    conn = turn.conn
     ticket = orders.lock(conn, kept.ticket_id)
     stage = orders.stage(ticket)
     held = Order.NONE if stage is OrderStage.NONE else Order.OPEN
     life = alarms.normal(kept.alarm, finding.detector, at=finding.at)
     life = alarms.tick(life, now=finding.at, order=held, policy=policy)
-    kept = store.save_alarm(conn, replace(kept, alarm=life, health=finding.health))
+    kept = turn.save(replace(kept, alarm=life, health=finding.health))
     if life.returned_at is None:
         return None
     review.end(conn, kept.alarm_id, now)
-    cost = libraries.mode(conn, asset.asset_class, kept.mode).cost
-    decision = decide.decide(
-        Situation(FindingKind.MACHINE, life, finding.at, finding.health, cost, 1.0, order=stage), policy
+    situation = Situation(
+        FindingKind.MACHINE, life, finding.at, finding.health, turn.mode(kept.mode).cost, 1.0, order=stage
     )
-    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
+    decision = decide.decide(situation, policy)
+    turn.decide(kept, decision, at=finding.at, prediction_id=None)
     if ticket and stage is OrderStage.PLANNED:
         orders.note(conn, ticket, kept.detector, decision.reasons[0], group="decision", now=now)
     return decision

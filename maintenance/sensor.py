@@ -20,7 +20,7 @@ from maintenance.holding import Judged
 from maintenance.model import UNKNOWN, Action, Decision, Policy, Reason, Words
 from maintenance.orders import Case
 from maintenance.store import KeptAlarm
-from plant import assets
+from maintenance.turn import Turn
 from plant.model import Asset, Signal
 from tickets import service, words
 from tickets.model import SYSTEM, Ticket
@@ -29,22 +29,22 @@ SILENT = "silent"
 DISTURBED = 3  # severity of a sensor alarm
 
 
-def on_finding(conn: Connection, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
+def on_finding(turn: Turn, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
     """What a sensor finding leads to; None when it ends a fault nobody was told of. The asset is locked."""
-    asset, signals = assets.asset(conn, finding.asset_id), assets.signals(conn, finding.asset_id)
+    conn, asset, signals = turn.conn, turn.asset, turn.signals
     signal = next((each for each in signals if each.signal_id in finding.contributions), None)
     if signal is None:
         return None
     mode = mode_of(signal, finding.failure_mode or "fault")
-    known = _known(conn, finding, mode, policy)
+    known = _known(turn, finding, mode, policy)
     if not finding.active:
-        return _ended(conn, known, finding, policy) if known else None
-    kept = _attach(conn, finding, mode, known)
+        return _ended(turn, known, finding, policy) if known else None
+    kept = _attach(turn, finding, mode, known)
 
     def order(kept: KeptAlarm, decision: Decision) -> Ticket:
         return _join(conn, kept, signal, finding, now) or _open(conn, asset, signal, kept, finding, decision, now)
 
-    return _act(conn, asset, kept, finding, policy, order)
+    return _act(turn, kept, finding, policy, order)
 
 
 def judge_again(conn: Connection, kept: KeptAlarm, now: datetime, policy: Policy) -> None:
@@ -65,7 +65,9 @@ def judge_again(conn: Connection, kept: KeptAlarm, now: datetime, policy: Policy
         health=kept.health,
         sentence=Sentence(str(kept.sentence.get("key", "")), kept.sentence.get("values", {})),
     )
-    on_finding(conn, finding, now, policy)
+    turn = Turn(conn, kept.asset_id)
+    on_finding(turn, finding, now, policy)
+    turn.close()
 
 
 def on_source(
@@ -75,20 +77,23 @@ def on_source(
 
     The asset is locked. None when it ends a silence that nobody was told of.
     """
-    asset = assets.asset(conn, finding.asset_id)
-    known = _known(conn, finding, mode, policy)
+    turn = Turn(conn, finding.asset_id)
+    asset = turn.asset
+    known = _known(turn, finding, mode, policy)
     if not finding.active:
         if known is not None:
-            _ended(conn, known, finding, policy)
+            _ended(turn, known, finding, policy)
+        turn.close()
         return known
-    kept = _attach(conn, finding, mode, known)
+    kept = _attach(turn, finding, mode, known)
 
     def order(kept: KeptAlarm, decision: Decision) -> Ticket:
         unknown = library.mode(asset.asset_class, UNKNOWN)
         case = Case(asset, [], kept, finding, unknown, decision, None, 0.0)
         return orders.open_sensor(conn, case, title=title, now=now).ticket
 
-    _act(conn, asset, kept, finding, policy, order)
+    _act(turn, kept, finding, policy, order)
+    turn.close()
     return kept
 
 
@@ -98,40 +103,33 @@ def mode_of(signal: Signal, fault: str) -> str:
     return mode if words.CODE.match(mode) else f"sensor:{signal.signal_id}:{fault}"
 
 
-def _known(conn: Connection, finding: Finding, mode: str, policy: Policy) -> KeptAlarm | None:
-    since = finding.at - policy.reopen_within
-    found = [
-        each for each in store.alarms_of(conn, finding.asset_id, FindingKind.SENSOR, since=since) if each.mode == mode
-    ]
-    if not found:
-        return None
-    newest = max(found, key=lambda each: (each.alarm.cleared_at is None, each.alarm_id))
-    orders.lock(conn, newest.ticket_id)
-    return store.alarm(conn, newest.alarm_id)
+def _known(turn: Turn, finding: Finding, mode: str, policy: Policy) -> KeptAlarm | None:
+    found = turn.known(FindingKind.SENSOR, since=finding.at - policy.reopen_within)
+    same = [each for each in found if each.mode == mode]
+    return max(same, key=lambda each: (each.alarm.cleared_at is None, each.alarm_id), default=None)
 
 
-def _attach(conn: Connection, finding: Finding, mode: str, known: KeptAlarm | None) -> KeptAlarm:
+def _attach(turn: Turn, finding: Finding, mode: str, known: KeptAlarm | None) -> KeptAlarm:
     if known is None:
         life = alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at)
-        return store.add_alarm(conn, KeptAlarm(
+        return turn.add(KeptAlarm(
             0, finding.asset_id, FindingKind.SENSOR, mode, finding.detector, DISTURBED,
             min(finding.surprise, store.SURE), finding.health, store.deviations(finding), store.sentence_json(finding),
             (), None, life,
         ))  # fmt: skip
     life = alarms.deviates(known.alarm, finding.detector, at=finding.at, started_at=finding.started_at)
-    return store.save_alarm(conn, replace(known, alarm=life, sentence=store.sentence_json(finding)))
+    return turn.save(replace(known, alarm=life, sentence=store.sentence_json(finding)))
 
 
 def _act(
-    conn: Connection,
-    asset: Asset,
+    turn: Turn,
     kept: KeptAlarm,
     finding: Finding,
     policy: Policy,
     order: Callable[[KeptAlarm, Decision], Ticket],
 ) -> Decision:
     """Decide; ``order`` gives the alarm its order when it is to have one."""
-    ticket = orders.lock(conn, kept.ticket_id)
+    asset, ticket = turn.asset, orders.lock(turn.conn, kept.ticket_id)
     unknown = library.mode(asset.asset_class, UNKNOWN)
     decision = decide.decide(
         Situation(
@@ -142,16 +140,18 @@ def _act(
             cost=unknown.cost,
             precision=1.0,
             order=orders.stage(ticket),
-            mute=machine.muted(conn, kept, finding.at),
+            mute=machine.mute_of(turn.mutes(kept.kind, finding.at), kept),
         ),
         policy,
     )
     if orders.stage(ticket) is OrderStage.NONE:
-        judged = Judged(asset, assets.signals(conn, asset.asset_id), kept, finding.at, finding.at)
-        decision = holding.held(conn, judged, decision, policy)
+        judged = Judged(asset, turn.signals, kept, finding.at, finding.at)
+        decision = holding.held(turn, judged, decision, policy)
     if decision.action is Action.OPEN:
-        kept = store.save_alarm(conn, replace(kept, ticket_id=order(kept, decision).ticket_id))
-    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
+        turn.flush()
+        kept = turn.save(replace(kept, ticket_id=order(kept, decision).ticket_id))
+        turn.forget()
+    turn.decide(kept, decision, at=finding.at, prediction_id=None)
     return decision
 
 
@@ -189,16 +189,16 @@ def _join(conn: Connection, kept: KeptAlarm, signal: Signal, finding: Finding, n
     return None
 
 
-def _ended(conn: Connection, kept: KeptAlarm, finding: Finding, policy: Policy) -> Decision | None:
+def _ended(turn: Turn, kept: KeptAlarm, finding: Finding, policy: Policy) -> Decision | None:
     life = alarms.normal(kept.alarm, finding.detector, at=finding.at)
-    kept = store.save_alarm(conn, replace(kept, alarm=life))
+    kept = turn.save(replace(kept, alarm=life))
     if life.returned_at is None:
         return None
-    stage = orders.stage(orders.lock(conn, kept.ticket_id))
+    stage = orders.stage(orders.lock(turn.conn, kept.ticket_id))
     cost = library.mode("", UNKNOWN).cost
     situation = Situation(FindingKind.SENSOR, life, finding.at, finding.health, cost, 1.0, order=stage)
     decision = decide.decide(situation, policy)
-    store.add_decision(conn, kept, decision, at=finding.at, prediction_id=None)
+    turn.decide(kept, decision, at=finding.at, prediction_id=None)
     return decision
 
 

@@ -1,23 +1,25 @@
-"""The verbs of maintenance. One finding is one transaction: alarm, prediction, decision and order, or none of them.
+"""The verbs of maintenance. A finding's alarm, prediction, decision and order are one transaction, or none of them.
 
-on_finding   the callback of the detectors
+on_findings  on_finding            the callbacks of the detectors: what they say of one machine in one transaction
 acknowledge  shelve  unshelve  what people do to an alarm
 settle                         what time does to alarms: clearing, shelves that expire, sensors that are well again
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from psycopg import Connection
 
 from detectors.base import Finding, FindingKind
-from maintenance import alarms, machine, orders, policies, sensor, store
+from maintenance import alarms, findings, machine, orders, policies, sensor, store
 from maintenance.alarms import AlarmState, Order, Shelf
 from maintenance.decide import OrderStage
 from maintenance.model import Decision, Policy
 from maintenance.store import KeptAlarm
+from maintenance.turn import Groups, Turn
 from plant import assets
 
 POLICY = Policy()
@@ -29,12 +31,33 @@ def on_finding(conn: Connection, finding: Finding, now: datetime, *, policy: Pol
     None: there was nothing to decide (seen before, or the end of a deviation nobody was told of). Raises NotFound for
     an asset that is not on this site.
     """
-    store.lock_asset(conn, finding.asset_id)
-    if not store.keep_finding(conn, finding, now):
-        return None
+    return on_findings(conn, [finding], now, policy=policy)[0]
+
+
+def on_findings(
+    conn: Connection, said: Sequence[Finding], now: datetime, *, policy: Policy = POLICY, groups: Groups = Groups.ON
+) -> list[Decision | None]:
+    """Judge findings of one asset, in their order, in the caller's transaction; see :func:`on_finding`.
+
+    What is read of the machine is read once for all of them; what they lead to is what it would be one by one.
+    """
+    if not said:
+        return []
+    store.lock_asset(conn, said[0].asset_id)
+    fresh = findings.keep(conn, said, now)
+    if not any(fresh):
+        return [None] * len(said)
+    turn = Turn(conn, said[0].asset_id, groups=groups)
+    decisions = [judge(turn, each, now, policy) if new else None for each, new in zip(said, fresh, strict=True)]
+    turn.close()
+    return decisions
+
+
+def judge(turn: Turn, finding: Finding, now: datetime, policy: Policy) -> Decision | None:
+    """To the alarms alone: the finding is kept already, or is nothing that a detector said. The asset is locked."""
     if finding.kind is FindingKind.SENSOR:
-        return sensor.on_finding(conn, finding, now, policy)
-    return machine.on_finding(conn, finding, now, policy)
+        return sensor.on_finding(turn, finding, now, policy)
+    return machine.on_finding(turn, finding, now, policy)
 
 
 def acknowledge(conn: Connection, by: str, alarm_id: int, *, now: datetime) -> KeptAlarm:

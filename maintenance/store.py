@@ -69,38 +69,6 @@ def try_lock_asset(conn: Connection, asset_id: int) -> bool:
 # -- findings ---------------------------------------------------------------------------------------------------------
 
 
-def keep_finding(conn: Connection, finding: Finding, now: datetime) -> bool:
-    """Keep it as told ``now``; False when it had been kept before (the detector's transaction is being repeated). One
-    that was withdrawn holds again."""
-    kept = conn.execute(
-        """insert into findings (asset_id, detector, version, kind, mode, subject, started_at, at, surprise, active,
-             health, contributions, sentence, told_at)
-           values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-           on conflict (asset_id, detector, kind, at, active, subject, coalesce(mode, ''))
-             do update set withdrawn_at = null, started_at = excluded.started_at, surprise = excluded.surprise,
-               health = excluded.health, contributions = excluded.contributions, sentence = excluded.sentence,
-               told_at = excluded.told_at
-           where findings.withdrawn_at is not null""",
-        (
-            finding.asset_id,
-            finding.detector,
-            finding.version,
-            finding.kind.value,
-            finding.failure_mode,
-            subject(finding),
-            finding.started_at,
-            finding.at,
-            min(finding.surprise, SURE),
-            finding.active,
-            finding.health,
-            Jsonb(evidence_json(deviations(finding))),
-            Jsonb(sentence_json(finding)),
-            now,
-        ),
-    )
-    return kept.rowcount == 1
-
-
 def subject(finding: Finding) -> str:
     """Id of the signal that says most: two sensors may fail at once."""
     return str(max(finding.contributions, key=lambda key: finding.contributions[key], default=""))
@@ -134,6 +102,14 @@ def alarm(conn: Connection, alarm_id: int) -> KeptAlarm:
     if row is None:
         raise NotFound(f"There is no alarm {alarm_id} on this site.")
     return _alarm(row)
+
+
+def lock_alarms(conn: Connection, alarm_ids: Sequence[int]) -> list[KeptAlarm]:
+    """These alarms, oldest first, locked to the end of the transaction."""
+    if not alarm_ids:
+        return []
+    query = ALARM + "where alarm_id = any(%s) order by alarm_id for update"
+    return [_alarm(row) for row in conn.execute(query, (list(alarm_ids),))]
 
 
 def alarms_of_ticket(conn: Connection, ticket_id: int) -> list[KeptAlarm]:
@@ -285,11 +261,14 @@ def _alarm(row: Sequence[Any]) -> KeptAlarm:
 # -- health, predictions, decisions -----------------------------------------------------------------------------------
 
 
-def add_health(conn: Connection, alarm_id: int, finding: Finding) -> None:
+def add_health(conn: Connection, points: Mapping[tuple[int, str, datetime], float]) -> None:
+    """(alarm, detector, at) → health; the worse of two at the same time counts."""
+    keys = [list(column) for column in zip(*points, strict=True)]
     conn.execute(
-        """insert into health_points (alarm_id, detector, at, health) values (%s, %s, %s, %s)
+        """insert into health_points (alarm_id, detector, at, health)
+           select * from unnest(%s::int[], %s::text[], %s::timestamptz[], %s::float8[])
            on conflict (alarm_id, detector, at) do update set health = least(health_points.health, excluded.health)""",
-        (alarm_id, finding.detector, finding.at, finding.health),
+        (*keys, list(points.values())),
     )
 
 
@@ -354,22 +333,43 @@ def add_prediction(
     return int(row[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What tells two decisions about an alarm apart: the action, the keys of the reasons, the prediction."""
+
+    action: str
+    keys: tuple[str, ...]
+    prediction_id: int | None
+
+    @classmethod
+    def of(cls, decision: Decision, prediction_id: int | None) -> Said:
+        return cls(decision.action.value, tuple(reason.key for reason in decision.reasons), prediction_id)
+
+
 def add_decision(
     conn: Connection, kept: KeptAlarm, decision: Decision, *, at: datetime, prediction_id: int | None
 ) -> None:
     """Keep a decision when it says something new: another action, other reasons, or a new prediction."""
-    last = conn.execute(
+    if last_decision(conn, kept.alarm_id) != Said.of(decision, prediction_id):
+        keep_decision(conn, kept, decision, at=at, prediction_id=prediction_id)
+
+
+def last_decision(conn: Connection, alarm_id: int) -> Said | None:
+    """The last thing decided about an alarm."""
+    row = conn.execute(
         "select action, reasons, prediction_id from decisions where alarm_id = %s order by decision_id desc limit 1",
-        (kept.alarm_id,),
+        (alarm_id,),
     ).fetchone()
+    return None if row is None else Said(row[0], tuple(each["key"] for each in row[1]), row[2])
+
+
+def keep_decision(
+    conn: Connection, kept: KeptAlarm, decision: Decision, *, at: datetime, prediction_id: int | None
+) -> None:
+    """Keep a decision with its reasons in every language."""
     reasons = [
         {"key": reason.key, "values": dict(reason.values), **sentences.reason(reason)} for reason in decision.reasons
     ]
-    known = (
-        last and last[0] == decision.action and [each["key"] for each in last[1]] == [each["key"] for each in reasons]
-    )
-    if known and last and last[2] == prediction_id:
-        return
     conn.execute(
         """insert into decisions (asset_id, alarm_id, prediction_id, at, action, reasons, ticket_id)
            values (%s, %s, %s, %s, %s, %s, %s)""",

@@ -13,7 +13,7 @@ def detect(argv: list[str]) -> int:
     instance = start("detect", "Judge new samples and open orders.", argv)
     up.wire()
     patience = Patience.SHARED if instance.settings.ingest_workers > 1 else Patience.LIVE
-    Runner(instance.database, clock.load, up.on_finding(), up.on_rejudged()).run_forever(
+    Runner(instance.database, clock.load, up.on_finding(), up.on_rejudged(), up.on_findings()).run_forever(
         stop_event(), patience=patience
     )
     return 0
