@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
+from core import clock
 from core.errors import Stale
 from detectors.base import Finding, FindingKind, Sentence
 from maintenance import backtest, backtest_runs, gate, gate_release, policies, policy_gate, service
@@ -238,3 +239,31 @@ def test_not_too_many_backtests_wait(conn: Connection) -> None:
         backtest_runs.insert(conn, {"n": number}, DAY, by="M", now=T0)
     with pytest.raises(BacktestsWaiting):
         backtest_runs.refuse_more(conn)
+
+
+def test_the_first_word_of_a_version_is_at_the_plant_s_time(conn: Connection, pump: Asset) -> None:
+    clock.set_clock(conn, plant_now=T0, factor=1.0)
+    gate.standing(conn, "chain", "1", pump)
+    (kept,) = gate.listed(conn)
+    assert abs(kept.changed_at - T0) < HOUR
+
+
+def test_only_the_policies_that_cover_it_are_read(
+    conn: Connection, pump: Asset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scopes = [Scope(), Scope("pump"), Scope("fan"), Scope("*", "x"), Scope("pump", "x"), Scope("pump", "y"),
+              Scope(asset_id=pump.asset_id), *(Scope(f"class-{number}") for number in range(40))]  # fmt: skip
+    for number, scope in enumerate(scopes, start=1):
+        policies.create(conn, scope, {"travel": float(number)}, by="M", now=T0)
+    made = [each.policy_id for each in policies.rows_of(conn)]
+    read: list[Any] = []
+    kept = policies._kept
+
+    def noted(row: Any) -> Any:
+        read.append(row)
+        return kept(row)
+
+    monkeypatch.setattr(policies, "_kept", noted)
+    found = policies.applied(conn, Scope("pump", "x", pump.asset_id))
+    assert len(read) == 5 and len(made) == 47
+    assert found.policy.travel == 7.0 and len(found.made_of) == 5

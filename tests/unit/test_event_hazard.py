@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,13 +58,27 @@ def test_nothing_after_a_moment_changes_what_was_said_at_it() -> None:
         assert np.array_equal(features(whole, words)[part][:rows], features(cut, words)[part])
 
 
-def test_one_order_a_component_until_it_is_replaced_or_a_day_has_passed() -> None:
-    logs = plant(1, 12)
-    model = LogHazard.fit(logs)
-    twice = MachineLog("z", "one", 5.0, [(480.0, "x"), (481.0, "x"), (490.0, "x")], [(0.0, "a"), (0.0, "b")], [])
-    assert len(model.orders(twice)) == 1
-    between = MachineLog("z", "one", 5.0, [(480.0, "x"), (490.0, "x")], [(0.0, "a"), (485.0, "a")], [])
-    assert len(model.orders(between)) <= 2
+@pytest.mark.parametrize(
+    ("second_h", "replaced_h", "orders_h"),
+    [
+        (481.0, None, [480.0]),  # said again
+        (500.0, None, [480.0]),  # … within the day
+        (510.0, None, [480.0, 510.0]),  # the day is over
+        (490.0, 485.0, [480.0]),  # on a new component it means nothing
+        (965.0, 485.0, [480.0, 965.0]),  # the new one is old by now
+    ],
+)
+def test_one_order_a_component_until_it_is_replaced_or_a_day_has_passed(
+    second_h: float, replaced_h: float | None, orders_h: list[float]
+) -> None:
+    new = [] if replaced_h is None else [(replaced_h, "a")]
+    log = MachineLog("z", "one", 5.0, [(480.0, "x"), (second_h, "x")], [(0.0, "a"), (0.0, "b"), *new], [])
+    assert [(each.component, each.at_h) for each in fitted().orders(log)] == [("a", at) for at in orders_h]
+
+
+@functools.cache
+def fitted() -> LogHazard:
+    return LogHazard.fit(plant(1, 12))
 
 
 def test_the_score_counts_each_failure_and_each_order_once() -> None:

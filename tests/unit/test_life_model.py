@@ -111,6 +111,15 @@ def test_too_few_lives_teach_nothing() -> None:
 
 
 def test_a_life_that_still_lasts_helps_where_it_is_certain() -> None:
-    runs = [Run(life(seed)) for seed in range(10)] + [Run(life(seed)[:60], failed=False) for seed in range(10, 14)]
-    answer = boosted.fit(runs, cap=40.0, seed=0).answer(life(50)[:60], levels=LEVELS, within=10.0)
-    assert answer.expected <= 40.0 and np.isfinite(answer.quantiles).all()
+    """Nothing shows before the end, and half of the machines last four times as long: who asks early is told so."""
+
+    def flat(seed: int, steps: int) -> Floats:
+        return 5 + 0.3 * np.random.default_rng(seed).standard_normal((steps, 3))
+
+    died = [Run(flat(seed, 70 + seed)) for seed in range(10)]
+    lasting = [Run(flat(seed, 300), failed=False) for seed in range(20, 34)]
+    alone, beside = (boosted.fit(runs, cap=40.0, seed=0) for runs in (died, died + lasting))
+    for seed in (50, 51, 52):
+        one, other = (each.answer(flat(seed, 60), levels=LEVELS, within=20.0) for each in (alone, beside))
+        assert one.expected + 4 < other.expected <= 40.0 and other.chance < one.chance
+        assert np.isfinite(other.quantiles).all()
