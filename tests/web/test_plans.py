@@ -114,7 +114,7 @@ def test_windows_are_drawn_added_and_changed_in_their_place(world: World, planne
     expect(planner.get_by_text("window 22:00–24:00").first).to_be_visible()
     planner.get_by_role("button", name="Change Monday").click()
     form = planner.get_by_role("form", name="Change it")
-    form.get_by_label("Every so many weeks").fill("2")
+    form.get_by_label("Weeks apart").fill("2")
     look(planner, "windows")
     standing = world.as_("planner").get(f"{API}/windows").json()["items"][0]
     other = {"asset_id": standing["asset_id"], "weekly": standing["weekly"], "cost_h": 140}
