@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from detectors.jit import inner, kernel
 from detectors.stream.parameters import Parameters
@@ -177,7 +178,7 @@ def alarm(limit: Floats, value: float, rate: float) -> bool:
     if limit[RUN] <= limit[WAIT]:
         moved = limit[OFFSET] + limit[GAIN] * ((1.0 if told else 0.0) - rate)
         limit[OFFSET] = min(max(moved, -FARTHEST), FARTHEST)
-    return told
+    return bool(told)
 
 
 @kernel
@@ -190,7 +191,7 @@ def surprises(state: Floats, raw: Floats) -> Floats:
 
 
 @kernel
-def alarms(limit: Floats, values: Floats, rate: float) -> np.ndarray:  # type: ignore[type-arg]
+def alarms(limit: Floats, values: Floats, rate: float) -> npt.NDArray[np.bool_]:
     """``alarm`` of each of ``values`` float64[n]: bool[n]."""
     out = np.empty(len(values), np.bool_)
     for i in range(len(values)):

@@ -10,14 +10,70 @@ class Parameters:
     """Few, and each with its reason; what a plant chooses by itself is the alarm rate, never one of these."""
 
     memory_rows: float = 10_000.0
-    """Half-life of what calibration remembers: long enough for tails of one in a thousand, short enough to follow wear-in."""
+    """Half-life of what calibration remembers: long enough for tails of one in a thousand, and it follows wear-in."""
 
     patience_rows: float = 60.0
-    """An excursion longer than this is taken for a fault and hardly taught: a fault must not become normal by lasting."""
+    """A longer excursion is taken for a fault and hardly taught: no fault becomes normal by lasting."""
 
     gain: float = 0.3
     """How much one alarm raises the limit of the asked rate, in decades: after n rows the rate is off by at most
     1 / (gain · n) a decade of travel."""
+
+    short_rows: float = 10.0
+    """Span of the short memory of several signals: long enough to still the noise of single rows, short beside a fault."""
+
+    level_rows: float = 200.0
+    """How slowly a level follows a machine that wanders without a fault; a fault that grows slower than this is missed."""
+
+    ridge: float = 0.01
+    """Shrinkage of the regression of a signal on the others, in variances: ten times less or three times more are alike."""
+
+    doubt: float = 3.0
+    """How many times the textbook's uncertainty of a regression is counted away from where it was learnt: neighbouring
+    rows are not independent, so there were fewer of them than it looks."""
+
+    fault_surprise: float = 4.0
+    """Surprise at which a lasting fault of a multivariate stream begins when no other is asked for: one row in ten
+    thousand. It ends below half of it."""
+
+    calm_rows: float = 3.0
+    """Rows in a row below half the limit that end a fault: one is chance."""
+
+    @property
+    def short_share(self) -> float:
+        """What one row counts in the short memory, by the usual span of an exponential mean."""
+        return 2.0 / (self.short_rows + 1.0)
+
+    @property
+    def warm_rows(self) -> int:
+        """Rows until a short memory that started empty is full."""
+        return int(3 * self.short_rows)
+
+    @property
+    def refractory_rows(self) -> float:
+        """Rows between two changes told: the short memory must have left the first one behind."""
+        return 2.0 * self.short_rows
+
+    map_values: int = 400
+    """Values a novelty map keeps: more changed nothing."""
+
+    short_rows: float = 6.0
+    """Half-life of the short mean: a change of level shows here before it shows in single values."""
+
+    long_rows: float = 24.0
+    """Half-life of the long mean, for smaller changes that last."""
+
+    rest_share: float = 0.06
+    """After an order a weaker one waits for this share of the rows seen: people are told less often of what goes on."""
+
+    rest_least_rows: float = 150.0
+    """Shortest rest."""
+
+    rest_most_rows: float = 1_000.0
+    """Longest rest."""
+
+    peers: float = 0.5
+    """Weight of an order's surprise among the earlier orders of its signal."""
 
 
 DEFAULT = Parameters()
