@@ -20,13 +20,13 @@ class Parameters:
     1 / (gain · n) a decade of travel."""
 
     short_rows: float = 10.0
-    """Span of the short memory of several signals: long enough to still the noise of single rows, short beside a fault."""
+    """Span of the short memories: long enough to still the noise of single rows, short beside a fault."""
 
     level_rows: float = 200.0
-    """How slowly a level follows a machine that wanders without a fault; a fault that grows slower than this is missed."""
+    """How slowly a level follows a machine that wanders without a fault; a fault that grows slower is missed."""
 
     ridge: float = 0.01
-    """Shrinkage of the regression of a signal on the others, in variances: ten times less or three times more are alike."""
+    """Shrinkage of the regression of a signal on the others, in variances: ten times less or three times more do alike."""
 
     doubt: float = 3.0
     """How many times the textbook's uncertainty of a regression is counted away from where it was learnt: neighbouring
@@ -38,6 +38,24 @@ class Parameters:
 
     calm_rows: float = 3.0
     """Rows in a row below half the limit that end a fault: one is chance."""
+
+    map_values: int = 400
+    """Values a novelty map keeps: twice as many change nothing."""
+
+    long_rows: float = 40.0
+    """Span of the long mean of a plain stream, for smaller changes that last."""
+
+    rest_share: float = 0.08
+    """After an order a weaker one waits for this share of the rows seen: people are told less often of what goes on."""
+
+    rest_least_rows: float = 100.0
+    """Shortest such wait."""
+
+    rest_most_rows: float = 1_000.0
+    """Longest such wait."""
+
+    peers: float = 0.5
+    """Weight of an order's surprise among the earlier orders of its signal: less where orders are common."""
 
     @property
     def short_share(self) -> float:
@@ -53,27 +71,6 @@ class Parameters:
     def refractory_rows(self) -> float:
         """Rows between two changes told: the short memory must have left the first one behind."""
         return 2.0 * self.short_rows
-
-    map_values: int = 400
-    """Values a novelty map keeps: more changed nothing."""
-
-    short_rows: float = 6.0
-    """Half-life of the short mean: a change of level shows here before it shows in single values."""
-
-    long_rows: float = 24.0
-    """Half-life of the long mean, for smaller changes that last."""
-
-    rest_share: float = 0.06
-    """After an order a weaker one waits for this share of the rows seen: people are told less often of what goes on."""
-
-    rest_least_rows: float = 150.0
-    """Shortest rest."""
-
-    rest_most_rows: float = 1_000.0
-    """Longest rest."""
-
-    peers: float = 0.5
-    """Weight of an order's surprise among the earlier orders of its signal."""
 
 
 DEFAULT = Parameters()

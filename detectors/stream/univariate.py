@@ -59,9 +59,9 @@ def empty(parameters: Parameters) -> Memory:
 
 
 def _settings(parameters: Parameters) -> Floats:
-    halves = (parameters.memory_rows, parameters.short_rows, parameters.long_rows)
+    rates = (1.0 - 0.5 ** (1.0 / parameters.memory_rows), parameters.short_share, 2.0 / (parameters.long_rows + 1.0))
     rest = (parameters.rest_share, parameters.rest_least_rows, parameters.rest_most_rows)
-    return np.array([*(1.0 - 0.5 ** (1.0 / rows) for rows in halves), *rest, parameters.peers])
+    return np.array([*rates, *rest, parameters.peers])
 
 
 @kernel
@@ -101,7 +101,7 @@ def _evidence(memory: Memory, at_s: int, value: float) -> float:
 @inner
 def _scale(head: Floats, value: float) -> float:
     """Robust spread of what was seen so far; of a constant signal a billionth of its size."""
-    return max(head[SPREAD], 1e-9 * max(abs(head[CENTRE]), abs(value)), 1e-300)
+    return float(max(head[SPREAD], 1e-9 * max(abs(head[CENTRE]), abs(value)), 1e-300))
 
 
 @inner
