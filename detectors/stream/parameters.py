@@ -26,15 +26,15 @@ class Parameters:
     """How slowly a level follows a machine that wanders without a fault; a fault that grows slower is missed."""
 
     ridge: float = 0.01
-    """Shrinkage of the regression of a signal on the others, in variances: ten times less or three times more do alike."""
+    """Shrinkage of the regression of a signal on the others, in variances: ten times less does the same."""
 
     doubt: float = 3.0
     """How many times the textbook's uncertainty of a regression is counted away from where it was learnt: neighbouring
     rows are not independent, so there were fewer of them than it looks."""
 
-    fault_surprise: float = 4.0
-    """Surprise at which a lasting fault of a multivariate stream begins when no other is asked for: one row in ten
-    thousand. It ends below half of it."""
+    fault_evidence: float = 4.5
+    """Nominal surprise of the farthest chart at which a lasting fault of several signals begins, when no other limit is
+    asked for; it ends below half of it."""
 
     calm_rows: float = 3.0
     """Rows in a row below half the limit that end a fault: one is chance."""
