@@ -4,8 +4,9 @@
     surprise ──> limit of the asked rate (moves with every alarm) ──> alarm
 
 The histogram makes ranks free of any scale; beyond its last twentieth a generalised Pareto tail (moments, shrunk
-towards a mildly heavy one) says how far out a value is that was never seen. Rows of an excursion longer than the
-patience hardly teach, and a single peak is worth at most ten mean excesses: contamination bends the tail little.
+towards a mildly heavy one) says how far out a value is that was never seen. An excursion teaches when it has ended; one
+longer than the patience is a fault and hardly teaches; a single peak is worth at most ten mean excesses. So a fault
+neither becomes normal while it lasts nor bends the tail much.
 
 Sources: Vovk, Gammerman, Shafer, Algorithmic Learning in a Random World (conformal p-values); Coles, An Introduction
 to Statistical Modeling of Extreme Values, ch. 4; Gibbs and Candès, Adaptive Conformal Inference Under Distribution
@@ -27,10 +28,12 @@ BINS = 256
 PER_OCTAVE = 8.0
 LOWEST = -12.0  # log2 of the first edge: scores below 1/4096 are nothing
 
-# state of one calibrated score: header, then the histogram
+# state of one calibrated score: header, the histogram, then the bins of an excursion that has not ended
 TOTAL, WEIGHT, GROWTH, PATIENCE, LENGTH = range(5)
 HEADER = 5
-SIZE = HEADER + BINS
+WAITING = HEADER + BINS
+MOST_WAITING = 256
+SIZE = WAITING + MOST_WAITING
 
 TAIL = 0.05  # share of the rows whose excesses make the tail
 LEAST_PEAKS = 10.0  # fewer give no tail: the rank alone speaks
@@ -51,7 +54,7 @@ def empty(scores: int, parameters: Parameters) -> Floats:
     state = np.zeros((scores, SIZE))
     state[:, WEIGHT] = 1.0
     state[:, GROWTH] = 2.0 ** (1.0 / parameters.memory_rows)
-    state[:, PATIENCE] = parameters.patience_rows
+    state[:, PATIENCE] = min(parameters.patience_rows, MOST_WAITING)
     return state
 
 
@@ -92,17 +95,37 @@ def look(state: Floats, raw: float) -> float:
 
 @inner
 def learn(state: Floats, raw: float, value: float) -> None:
-    """Learn ``raw``, whose surprise was ``value``: long excursions teach a ``PATIENCE``-th."""
-    state[LENGTH] = state[LENGTH] + 1.0 if value >= EXCURSION else 0.0
-    share = 1.0 if state[LENGTH] <= state[PATIENCE] else 1.0 / state[PATIENCE]
-    state[HEADER + int(_place(raw))] += share * state[WEIGHT]
-    state[TOTAL] += share * state[WEIGHT]
+    """Learn ``raw``, whose surprise was ``value``: an excursion when it has ended, a too long one hardly."""
+    cell = int(_place(raw))
+    if value < EXCURSION:
+        _ended(state)
+        _teach(state, cell, 1.0)
+    else:
+        state[LENGTH] += 1.0
+        if state[LENGTH] > state[PATIENCE]:
+            _teach(state, cell, 1.0 / state[PATIENCE])
+        else:
+            state[WAITING + int(state[LENGTH]) - 1] = cell
     state[WEIGHT] *= state[GROWTH]
     if state[WEIGHT] > HEAVIEST:
-        for i in range(HEADER, SIZE):
+        for i in range(HEADER, WAITING):
             state[i] /= state[WEIGHT]
         state[TOTAL] /= state[WEIGHT]
         state[WEIGHT] = 1.0
+
+
+@inner
+def _ended(state: Floats) -> None:
+    if state[LENGTH] <= state[PATIENCE]:
+        for i in range(int(state[LENGTH])):
+            _teach(state, int(state[WAITING + i]), 1.0)
+    state[LENGTH] = 0.0
+
+
+@inner
+def _teach(state: Floats, cell: int, share: float) -> None:
+    state[HEADER + cell] += share * state[WEIGHT]
+    state[TOTAL] += share * state[WEIGHT]
 
 
 @inner
@@ -169,16 +192,19 @@ def alarm(limit: Floats, value: float, rate: float) -> bool:
     """Is ``value`` an alarm at the asked ``rate`` (alarms a row)? Then move the limit. NaN: no, and no move.
 
     ``limit`` is ``empty_limit``. Every row moves it by GAIN · (alarm − rate), so that on normal data the rate got is
-    the rate asked whatever the score's drift or autocorrelation; an alarm longer than the patience does not move it.
+    the rate asked whatever the score's drift or autocorrelation. Alarms in a row move it when they have ended; longer
+    than the patience, a fault, they do not.
     """
     if not np.isfinite(value):
         return False
-    told = value >= limit[OFFSET] - math.log10(rate)
-    limit[RUN] = limit[RUN] + 1.0 if told else 0.0
-    if limit[RUN] <= limit[WAIT]:
-        moved = limit[OFFSET] + limit[GAIN] * ((1.0 if told else 0.0) - rate)
-        limit[OFFSET] = min(max(moved, -FARTHEST), FARTHEST)
-    return bool(told)
+    if value >= limit[OFFSET] - math.log10(rate):
+        limit[RUN] += 1.0
+        return True
+    ended = limit[RUN] if limit[RUN] <= limit[WAIT] else 0.0
+    moved = limit[OFFSET] + limit[GAIN] * (ended - rate * (1.0 + ended))
+    limit[OFFSET] = min(max(moved, -FARTHEST), FARTHEST)
+    limit[RUN] = 0.0
+    return False
 
 
 @kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.jit import inner
+from detectors.jit import inner, kernel
 from plant.model import Floats
 
 FILLED = 0  # a map is float64[capacity + 2]: how many values are in it, then the values in order
@@ -32,6 +32,15 @@ def distance(book: Floats, value: float) -> float:
     if nearest > 0.0:
         _insert(book, filled, place, value)
     return float(nearest) if filled > 0 else 0.0
+
+
+@kernel
+def distances(book: Floats, values: Floats) -> Floats:
+    """``distance`` of each of ``values`` float64[n], oldest first."""
+    out = np.empty(len(values))
+    for i in range(len(values)):
+        out[i] = distance(book, values[i])
+    return out
 
 
 @inner

@@ -15,7 +15,7 @@ class Parameters:
     patience_rows: float = 60.0
     """A longer excursion is taken for a fault and hardly taught: no fault becomes normal by lasting."""
 
-    gain: float = 0.3
+    gain: float = 0.1
     """How much one alarm raises the limit of the asked rate, in decades: after n rows the rate is off by at most
     1 / (gain · n) a decade of travel."""
 
