@@ -176,17 +176,26 @@ def _parts(memory: Floats, width: int) -> tuple[Floats, Floats, Floats]:
 
 @inner
 def _remember(row: Floats, coefficients: Floats, centre: Floats, share: float, z: Floats, short: Floats) -> None:
-    """Move the short memories; a missing value is taken to be where its memory is."""
+    """Move the short memories. A missing value moves none of its own; to the others it is what they foretell of it."""
     k = len(row)
     for j in range(k):
         z[j] = row[j] if np.isfinite(row[j]) else short[j]
     for j in range(k):
-        foretold = centre[j]
-        for a in range(k):
-            foretold += z[a] * coefficients[a, j]
-        short[j] += share * (z[j] - short[j])
+        if not np.isfinite(row[j]):
+            z[j] = _foretold(z, coefficients, centre, j)
+    for j in range(k):
         if np.isfinite(row[j]):
-            short[k + j] += share * (z[j] - foretold - short[k + j])
+            unlike = z[j] - _foretold(z, coefficients, centre, j)
+            short[j] += share * (z[j] - short[j])
+            short[k + j] += share * (unlike - short[k + j])
+
+
+@inner
+def _foretold(z: Floats, coefficients: Floats, centre: Floats, signal: int) -> float:
+    total = float(centre[signal])
+    for other in range(len(z)):
+        total += z[other] * coefficients[other, signal]
+    return total
 
 
 @inner
