@@ -32,7 +32,7 @@ class Parameters:
     """How many times the textbook's uncertainty of a regression is counted away from where it was learnt: neighbouring
     rows are not independent, so there were fewer of them than it looks."""
 
-    fault_evidence: float = 4.5
+    fault_evidence: float = 4.75
     """Nominal surprise of the farthest chart at which a lasting fault of several signals begins, when no other limit is
     asked for; it ends below half of it."""
 
@@ -64,8 +64,8 @@ class Parameters:
 
     @property
     def warm_rows(self) -> int:
-        """Rows until a short memory that started empty is full."""
-        return int(3 * self.short_rows)
+        """Rows of a baseline until its first ones no longer show in how far the short memory is from its level."""
+        return int(6 * self.short_rows)
 
     @property
     def refractory_rows(self) -> float:
