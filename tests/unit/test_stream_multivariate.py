@@ -46,6 +46,13 @@ def test_a_healthy_machine_is_left_alone() -> None:
     assert found.shares.sum(axis=1) == pytest.approx(np.ones(JUDGED))
 
 
+def test_on_a_healthy_machine_a_surprise_is_as_rare_as_it_says() -> None:
+    rows = machine(30_000 + LEARNT, seed=3)
+    found = verdicts(rows[LEARNT:], baseline=Baseline.learn(rows[:LEARNT])).surprise
+    assert np.mean(found >= 1.0) == pytest.approx(0.1, rel=0.2)
+    assert np.mean(found >= 2.0) == pytest.approx(0.01, rel=0.3)
+
+
 def test_a_fault_that_only_the_other_signals_show_is_found_and_named() -> None:
     rows = broken(1, 0.6)  # a third of the signal's own spread
     found = verdicts(rows)
