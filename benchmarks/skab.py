@@ -97,7 +97,7 @@ def _run(path: Path, name: str) -> Run:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         table = list(csv.DictReader(lines, delimiter=";"))
     sensors = [column for column in table[0] if column not in ("datetime", *TRUTH)]
-    values = np.array([[float(row[sensor]) for sensor in sensors] for row in table])
+    values = np.array([[float(row[sensor] or "nan") for sensor in sensors] for row in table])
     anomaly, changepoint = (np.array([float(row[column]) > 0 for row in table]) for column in TRUTH)
     return Run(name, [row["datetime"] for row in table], values, anomaly, changepoint)
 
