@@ -36,7 +36,7 @@ BASELINE = 20.0
 
 
 class Memory(NamedTuple):
-    """State of one signal, some 30 KiB: plain arrays, changed in place."""
+    """State of one signal, some 40 KiB: plain arrays, changed in place."""
 
     head: Floats  # float64[HEADER]
     maps: Floats  # novelty maps
