@@ -3,11 +3,12 @@
     value ──> deviation from a slow robust baseline ──> short and long memory, CUSUM, quantiles, novelty map
 
 64 bytes a signal: one line of a processor's cache, so that a batch in any order costs one line read and written a
-value; the lines of values that come soon are fetched ahead. What is counted in scales needs no more than single precision; the baseline is
-double. Every value is scored against the memory of the values before it and then learnt, so that any cut
-of the stream gives the same numbers. The baseline is winsorised and stands still while the long memory is away from
-it: a slow degradation is not learnt as normal. Sources: EWMA and CUSUM charts (ISO 7870-4, ISO 7870-6); streaming
-quantiles by stochastic approximation (Tierney 1983); novelty as the distance to the nearest value seen.
+value; the lines of the values that come next are fetched ahead. What is counted in scales is kept in single
+precision, the baseline in double. Every value is scored against the memory of the values before it and then learnt,
+so that any cut of the stream gives the same numbers. The baseline is winsorised and stands still while the long
+memory is away from it: a slow degradation is not learnt as normal. Sources: EWMA and CUSUM charts (ISO 7870-4,
+ISO 7870-6); streaming quantiles by stochastic approximation (Tierney 1983); novelty as the distance to the nearest
+value seen.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def folded(function: Function) -> Function:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def prefetch(context: Any, array: Any, index: Any) -> Any:
+def prefetch(_context: Any, array: Any, index: Any) -> Any:
     """``prefetch(array, index)`` in a kernel: ask for the cache line of a record that will be written soon."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
