@@ -366,7 +366,7 @@ def audit_figures(rig: Rig, *, verified: int) -> Figures:
     began, after, seen = time.perf_counter(), 0, 0
     while seen < verified:
         with rig.database.tx(site_id=rig.site.site_id) as conn:
-            part = audit.tickets(conn, after)
+            part = audit.tickets(conn, after, now=NOW)
         assert part.problems == ()
         after, seen = part.last_id or 0, seen + part.tickets
     return {

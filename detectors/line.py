@@ -23,6 +23,7 @@ from detectors.snapshot import Array, pack, restore
 from plant.model import Asset, Int64s, Quality, SampleBatch, Signal
 
 KIND = "line 1"
+LAYOUT = 2  # of the memories; counted up when they are kept in another form
 
 
 class Action(StrEnum):
@@ -161,7 +162,8 @@ class Line:
 
 def fingerprint(version: str, signals: Sequence[Signal]) -> str:
     """Changes when a snapshot of these signals would no longer fit."""
-    words = [(s.signal_id, s.quantity, s.unit, s.low, s.high, s.period_s, s.role.value) for s in signals]
+    words: list[object] = [LAYOUT]
+    words += [(s.signal_id, s.quantity, s.unit, s.low, s.high, s.period_s, s.role.value) for s in signals]
     return f"{version}:{hashlib.sha256(msgspec.json.encode(words)).hexdigest()[:16]}"
 
 
