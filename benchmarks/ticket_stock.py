@@ -156,7 +156,7 @@ def fill(superuser: Connection, stock: Stock, upto: int) -> None:
 def check(database: Database, stock: Stock, *, sample: int = 200) -> None:
     """The newest ones are what the product itself would have written. Raises AssertionError."""
     with database.tx(site_id=stock.site.site_id) as conn:
-        part = audit.tickets(conn, stock.tickets - sample, part=sample)
+        part = audit.tickets(conn, stock.tickets - sample, part=sample, now=BEGIN + timedelta(days=300))
     assert part.tickets == sample and part.problems == (), part.problems[:3]
 
 

@@ -16,7 +16,7 @@ from tickets.dispatch.board import Board
 from tickets.dispatch.check import violations
 from tickets.dispatch.explain import why, why_left
 from tickets.dispatch.greedy import finished, greedy
-from tickets.dispatch.model import Need, Plan, Problem, cost
+from tickets.dispatch.model import Engineer, Job, Need, Place, Plan, Problem, Span, Visit, cost
 from tickets.dispatch.run import Maker
 
 SMALL = weeks.week(3, jobs=30, people=5, days=2)
@@ -114,6 +114,24 @@ def test_a_plan_against_the_rules_is_not_taken(monkeypatch: pytest.MonkeyPatch) 
     bad = '{"visits": [[1, 1, 0, 60]], "left": {}}'
     made = run.make(problem, seconds=1, command=(sys.executable, "-S", "-c", f"print('{bad}')"))
     assert made.maker is Maker.GREEDY
+
+
+@pytest.mark.parametrize("start_s", [2399, 2400, 2401, 6000])
+def test_what_is_frozen_where_two_shifts_meet_takes_its_time_from_both(start_s: int) -> None:
+    there = Place(0, 0)
+    always = Engineer(1, "Lin", there, {}, (Span(0, 2400), Span(2400, 88_800)))
+    stands = tuple(
+        Job(number, str(number), there, 3600, frozen=(Visit(number, 1, begins, begins + 3600),))
+        for number, begins in ((5, start_s), (4, start_s + 3600))
+    )
+    problem = Problem((always,), (*stands, Job(6, "urgent", there, 3600, priority=1)), 88_800)
+    board = Board(problem)
+    board.fill()
+    for plan in (greedy(problem), finished(board)):
+        assert {visit.job_id for visit in plan.visits} == {4, 5, 6}
+        urgent = next(visit for visit in plan.visits if visit.job_id == 6)
+        assert urgent.end_s <= start_s or urgent.start_s >= start_s + 7200
+        assert violations(problem, plan) == []
 
 
 def test_every_assignment_and_every_job_left_over_is_explained(made: run.Made) -> None:

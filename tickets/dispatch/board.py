@@ -215,13 +215,25 @@ class Board:
             if tour is None:
                 continue
             way = self.way(tour.engineer.home, job.place)
-            begins = min(tour.span.begins_s, visit.start_s - way)
-            tour.span = Span(begins, max(tour.span.ends_s, visit.end_s + way))
+            there = Span(visit.start_s - way, visit.end_s + way)
+            self._give_way(tour, there)
+            tour.span = Span(min(tour.span.begins_s, there.begins_s), max(tour.span.ends_s, there.ends_s))
             tour.stops.append(job.job_id)
             tour.stops.sort(key=lambda each: self.starts[each])
 
+    def _give_way(self, tour: Tour, taken: Span) -> None:
+        """Nobody is in two tours at once: where a frozen visit reaches into the next shift, that one is shorter."""
+        for other in self.tours:
+            if other is tour or other.engineer.engineer_id != tour.engineer.engineer_id:
+                continue
+            begins, ends = other.span
+            if tour.span.begins_s < begins < taken.ends_s:
+                other.span = Span(min(taken.ends_s, ends), ends)
+            elif taken.begins_s < ends < tour.span.ends_s:
+                other.span = Span(begins, max(taken.begins_s, begins))
+
     def _tour_of(self, visit: Visit) -> Tour | None:
-        """The tour that a frozen visit belongs to: the one it overlaps, else the nearest in time."""
+        """The tour that a frozen visit belongs to: the one it lies in deepest, else the nearest."""
         theirs = [tour for tour in self.tours if tour.engineer.engineer_id == visit.engineer_id]
         if not theirs:
             for engineer in self.problem.engineers:
@@ -229,7 +241,7 @@ class Board:
                     self.tours.append(Tour(engineer, Span(visit.start_s, visit.end_s)))
                     return self.tours[-1]
             return None
-        return min(theirs, key=lambda t: max(t.span.begins_s - visit.end_s, visit.start_s - t.span.ends_s, 0))
+        return min(theirs, key=lambda tour: max(tour.span.begins_s - visit.end_s, visit.start_s - tour.span.ends_s))
 
     def _next(self, tour: Tour, position: int, lasts: list[int]) -> tuple[Place, int]:
         """Where the way goes on after ``position``, and the latest arrival there."""
