@@ -33,13 +33,18 @@ def chosen(conn: Connection, asset_class: str, mode: str | None, text: str = "",
     return [codes[each.article_id] for each in known.shelf.best(Wanted.of(asset_class, mode, text), most=most)]
 
 
-def test_every_failure_mode_of_the_simulated_machines_has_its_own_guide(conn: Connection) -> None:
+def test_a_failure_mode_gets_its_own_guide_and_one_without_gets_a_guide_of_its_class(conn: Connection) -> None:
     articles.seed(conn)
     texts = articles.library()
-    for asset_class in MACHINES:
-        for mode in failure_modes.modes(asset_class):
-            best = texts[chosen(conn, asset_class, mode.code)[0]]
-            assert (best.modes, best.classes) == ((mode.code,), (asset_class,)), mode.code
+    own = {(mode, each) for text in texts.values() for mode in text.modes for each in text.classes}
+    told = {(mode.code, each) for each in MACHINES for mode in failure_modes.modes(each)}
+    assert len(own & told) >= 15
+    for mode, asset_class in sorted(told):
+        best = texts[chosen(conn, asset_class, mode)[0]]
+        if (mode, asset_class) in own:
+            assert (best.modes, best.classes) == ((mode,), (asset_class,)), mode
+        else:
+            assert mode in best.modes or best.classes in ((asset_class,), ()), mode
 
 
 @pytest.mark.parametrize("code", articles.library())

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maintenance.forecast import POINTS, even
+from maintenance.life.curves import POINTS, even
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=400))
