@@ -1,32 +1,25 @@
 """How many samples a second one core judges, beside the memory's own speed.
 
-python -m benchmarks.detect [--quick] [--seed N] [--only bank,plant]
+python -m benchmarks.detect [--quick] [--seed N]
 
 ``bank_N_m_s`` is millions of samples a second of the fused bank with N signals, evidence written out, the signals of a
 batch in arrival order (a random permutation, nothing sorted beforehand); ``bank_1m_sorted_m_s`` has a million signals
 in order. Each is the best of several turns on warm memories. ``vs_memory_bound`` sets the sorted million against one
 copy, in the same run, of the bytes that a sample moves: its signal's state read and written, index and value read,
 evidence written. ``lone_message_p99_us`` is one call with one sample.
-
-``detect_core_share``: ``millwright up`` with 10,000 signals at 1 Hz over MQTT; processor seconds of the detecting part
-a second of the wall, once it follows. ``detect_lag_s`` is how far the median machine is judged behind the wall.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import detect_plant
 from benchmarks.result import finish
-from core import log
 from detectors import bank
 
 Figures = dict[str, float | None]
@@ -38,9 +31,7 @@ GOALS = {
     "bank_1m_sorted_m_s": ">= 50",
     "vs_memory_bound": ">= 0.35",
     "lone_message_p99_us": "<= 50",
-    "detect_core_share": "<= 0.25",
 }
-PARTS = ("bank", "plant")
 LEAST_SAMPLES = 1_000_000  # a turn takes in at least so many
 WARM_BATCHES = 40
 
@@ -50,19 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="within a minute")
     parser.add_argument("--seed", type=int, default=1, help="of the values and of the order of arrival")
-    parser.add_argument("--only", default=",".join(PARTS), help=f"parts to run, of {', '.join(PARTS)}")
     chosen = parser.parse_args(argv)
-    log.configure("WARNING")
-    wanted = set(chosen.only.split(","))
-    figures: Figures = {}
-    broker = "none"
-    if "bank" in wanted:
-        figures |= banks(turns=5 if chosen.quick else 20, seed=chosen.seed)
-    if "plant" in wanted:
-        with tempfile.TemporaryDirectory(prefix="millwright-bench-") as folder:
-            found, broker = detect_plant.run(Path(folder) / "plant", quick=chosen.quick, seed=chosen.seed)
-        figures |= found
-    finish("detect", broker=broker, figures=figures, goals={k: v for k, v in GOALS.items() if k in figures})
+    figures = banks(turns=5 if chosen.quick else 20, seed=chosen.seed)
+    finish("detect", broker="none", figures=figures, goals=GOALS)
     return 0
 
 

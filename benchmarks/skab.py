@@ -18,7 +18,6 @@ runs.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,11 +28,11 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks import stream_options
 from benchmarks.result import finish
 from benchmarks.skab_rules import PROFILES, UNCOUNTED, Flags, Rates, Times, changes, rates, score
 from detectors.stream.baseline import Baseline
 from detectors.stream.multivariate import Start, StreamJudge, Verdicts
-from detectors.stream.parameters import DEFAULT
 from plant.model import Floats
 
 GOALS = {"f1": ">= 0.83", "far": "<= 13.5", "mar": "<= 20", "changepoint": ">= 40"}
@@ -61,7 +60,7 @@ class Run:
 
 def main(argv: list[str] | None = None) -> int:
     """Run it all and print the figures."""
-    asked = _arguments(argv)
+    asked = stream_options.read("skab", __doc__, argv)
     runs = load(asked.folder)[:: 3 if asked.quick else 1]
     began = perf_counter()
     verdicts = [judge(run.values, asked.threshold) for run in runs]
@@ -73,16 +72,6 @@ def main(argv: list[str] | None = None) -> int:
     figures |= {"rows": float(sum(len(each.state) for each in verdicts)), "seconds": round(seconds, 3)}
     finish("skab", broker="none", figures=figures, goals=GOALS)
     return 0
-
-
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.skab", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--scores-out", type=Path, metavar="DIR")
-    parser.add_argument("--threshold", type=float, default=DEFAULT.fault_evidence, metavar="T")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(argv)
 
 
 def load(folder: Path) -> list[Run]:

@@ -15,7 +15,6 @@ minutes until fault N alarmed six rows in a row (null: never).
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +22,11 @@ from time import perf_counter
 
 import numpy as np
 
+from benchmarks import stream_options
 from benchmarks.result import finish
 from benchmarks.tep_rules import Fault, fault, summary
 from detectors.stream.baseline import Baseline
 from detectors.stream.multivariate import StreamJudge, Verdicts
-from detectors.stream.parameters import DEFAULT
 from plant.model import Floats
 
 GOALS = {"detection": ">= 60", "far": "<= 1.5", "detection_visible": ">= 81"}
@@ -36,7 +35,7 @@ VARIABLES = 52
 
 def main(argv: list[str] | None = None) -> int:
     """Run it all and print the figures."""
-    asked = _arguments(argv)
+    asked = stream_options.read("tep", __doc__, argv)
     baseline, runs = load(asked.folder)
     if asked.quick:
         runs = dict(list(runs.items())[::3])
@@ -50,16 +49,6 @@ def main(argv: list[str] | None = None) -> int:
     figures |= {"rows": float(sum(len(each.state) for each in verdicts.values())), "seconds": round(seconds, 3)}
     finish("tep", broker="none", figures=figures, goals=GOALS)
     return 0
-
-
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tep", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--scores-out", type=Path, metavar="DIR")
-    parser.add_argument("--threshold", type=float, default=DEFAULT.fault_evidence, metavar="T")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(argv)
 
 
 def load(folder: Path) -> tuple[Floats, dict[int, Floats]]:
