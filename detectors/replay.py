@@ -24,7 +24,7 @@ from detectors.chain import NAME
 from detectors.findings import moment
 from detectors.late import Stretch
 from detectors.line import Line, Request, Said
-from detectors.store import Snapshot, samples_of
+from detectors.store import Snapshot, by_signal, samples_of
 from plant import retention, telemetry
 from plant.model import Asset, SampleBatch, Signal
 
@@ -121,7 +121,7 @@ class Replays:
         ids = [signal.signal_id for each in turn for signal in each.signals]
         with self._database.tx(site_id=site_id) as conn:
             marks = store.watermarks(conn)
-            batch = telemetry.read_frame_samples(conn, ids, start, end)
+            batch = by_signal(telemetry.read_frame_samples(conn, ids, start, end))
             if not len(batch):
                 _cross_hole(conn, turn, marks)
         return sum(
@@ -132,13 +132,13 @@ class Replays:
         asset_id = shadow.asset.asset_id
         before = shadow.rows
         with self._database.tx(site_id=site_id) as conn:
-            known = store.requests(conn, asset_id, after_us=shadow.since_us)
+            known = store.requests(conn, after_us={asset_id: shadow.since_us}).get(asset_id, [])
             done = [each for each in known if each.done]
             if any(each.at_us <= shadow.line.position_us and each.request_id not in shadow.carried for each in done):
                 self._again(shadow)
                 return 0
             self._judge(conn, shadow, samples_of(batch, shadow.signals, shadow.line.position_us), done, until_us)
-            mark = store.lock_watermark(conn, asset_id)
+            mark = store.lock_watermarks(conn, [asset_id]).get(asset_id)
             if mark is not None and shadow.reached(mark):
                 self._replace(conn, shadow, now)
         if mark is not None and shadow.reached(mark):

@@ -32,9 +32,9 @@ from detectors.base import Changed, Finding, OnFinding, OnFindings, OnRejudged, 
 from detectors.chain import NAME
 from detectors.frames import SECOND_US, grid_step_us
 from detectors.late import Stretch
-from detectors.line import Action, Line, Request
+from detectors.line import Action, Line, Request, Said
 from detectors.replay import SNAPSHOT_ROWS, STRETCH_ROWS, TURN_S, Replays
-from detectors.store import Heard, samples_of
+from detectors.store import Heard, by_signal, samples_of
 from plant import assets, telemetry
 from plant.model import Asset, Role, SampleBatch, Signal
 
@@ -45,6 +45,9 @@ GRACE_S = 5.0  # seconds of the wall that a late signal is waited for
 HOLD_S = 4.0  # what is judged without waiting for a signal's next sample stays so far behind the newest
 BACKFILL_S = 3.0  # a new asset is judged when its history has been coming no longer for so many seconds
 PATIENCE_S = 30.0
+REST, REST_S = 3.0, 8.0  # after a pass: times its length, and at most so many seconds of the wall
+BEHIND_ROWS = 60  # a machine and pass: this is history, not live
+TOGETHER = 100  # machines of which nothing is said and that share a transaction, at most
 HISTORY = timedelta(hours=1)  # what is older than this when it comes is history …
 LIVE_S = timedelta(seconds=30)  # … and older than so much of the wall, where the plant's clock runs fast
 
@@ -78,6 +81,20 @@ class _Due:
     waiting: bool  # an open request
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What a line said of a stretch. ``from_us``: a watermark beyond it is another owner's."""
+
+    line: Line
+    wanted: Sequence[Request]
+    from_us: int
+    said: Said
+
+    @property
+    def asset_id(self) -> int:
+        return self.line.asset.asset_id
+
+
 class Runner:
     """Runs all assets of all sites. One at a time an instance: a lock an asset keeps a second one out."""
 
@@ -108,7 +125,9 @@ class Runner:
                 with self._database.connect() as listener:
                     listener.execute("listen millwright_samples")
                     while not stop.is_set():
-                        self._pass(patience)
+                        began = time.monotonic()
+                        rows = self._pass(patience)
+                        stop.wait(self._rest_s(rows, time.monotonic() - began))
                         for _ in listener.notifies(timeout=0 if self._replays.busy else POLL_S, stop_after=1):
                             pass
             except (psycopg.OperationalError, MillwrightError) as error:
@@ -125,6 +144,13 @@ class Runner:
             site = self._look(site_id, patience)
             rows += self._run_site(site) + self._judge_again(site, patience)
         return rows
+
+    def _rest_s(self, rows: int, worked_s: float) -> float:
+        """How long to let samples gather: many machines are judged a few rows at once, as a row costs less then.
+
+        Not while history is caught up with.
+        """
+        return 0.0 if rows > BEHIND_ROWS * len(self._lines) else min(REST * worked_s, REST_S)
 
     def _judge_again(self, site: _Site, patience: Patience) -> int:
         """What came late: at most ``TURN_S``, so that live data are not kept waiting."""
@@ -182,8 +208,8 @@ class Runner:
             end = start + STRETCH_ROWS * min(grid_step_us(each.signals) for each in due)
             now = [each for each in due if self._lines[each.asset.asset_id].position_us < end]
             batch = self._read(site, now, start, end)
-            for each in now:
-                rows += self._advance(site, each, batch, min(end, each.until_us))
+            for first in range(0, len(now), TOGETHER):
+                rows += self._advance(site, now[first : first + TOGETHER], batch, end)
             if not len(batch):
                 self._skip(site, now)
             due = [each for each in due if self._unfinished(each)]
@@ -207,44 +233,57 @@ class Runner:
         ids = [signal.signal_id for each in due for signal in each.signals]
         end_us = min(end_us, max(each.until_us for each in due))
         with self._database.tx(site_id=site.site_id) as conn:
-            return telemetry.read_frame_samples(conn, ids, start_us, end_us)
+            return by_signal(telemetry.read_frame_samples(conn, ids, start_us, end_us))
 
-    def _advance(self, site: _Site, due: _Due, batch: SampleBatch, until_us: int) -> int:
-        """One stretch of one asset in one transaction; returns its rows. Another owner or an error drops the line."""
-        asset_id = due.asset.asset_id
-        line = self._lines.pop(asset_id)
+    def _advance(self, site: _Site, due: Sequence[_Due], batch: SampleBatch, end_us: int) -> int:
+        """One stretch of these assets; returns the rows judged.
+
+        What is said of a machine has a transaction of its own; those of which nothing is said share one.
+        """
+        wanted = self._wanted(site, due)
+        said = [_judged(self._lines, each, batch, wanted, end_us) for each in due]
+        silent = [each for each in said if not (each.said.findings or each.said.carried_out)]
+        loud = [[each] for each in said if each.said.findings or each.said.carried_out]
+        return sum(self._keep(site, each) for each in [silent, *loud] if each)
+
+    def _wanted(self, site: _Site, due: Sequence[_Due]) -> Mapping[int, Sequence[Request]]:
+        positions = {each.asset.asset_id: self._lines[each.asset.asset_id].position_us for each in due}
+        with self._database.tx(site_id=site.site_id) as conn:
+            return store.requests(conn, after_us=positions)
+
+    def _keep(self, site: _Site, those: Sequence[_Judged]) -> int:
+        """Tell and write what was judged, in one transaction. Another owner or an error drops the line."""
         try:
             with self._database.tx(site_id=site.site_id) as conn:
-                mark = store.lock_watermark(conn, asset_id)
-                if (mark or 0) > max(line.muted_us, line.position_us):
-                    return 0
-                rows = self._judge(conn, site, line, samples_of(batch, due.signals, line.position_us), until_us)
+                marks = store.lock_watermarks(conn, [each.asset_id for each in those])
+                mine = [each for each in those if marks.get(each.asset_id, 0) <= each.from_us]
+                self._write(conn, site, mine)
         except (psycopg.Error, MillwrightError) as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
-            self._log.error("detectors.failed", asset=due.asset.code, error=repr(error))
+            self._log.error("detectors.failed", assets=[each.line.asset.code for each in those], error=repr(error))
             return 0
-        line.muted_us = max(line.muted_us, line.position_us)
-        self._lines[asset_id] = line
-        return rows
+        for each in mine:
+            each.line.muted_us = max(each.line.muted_us, each.line.position_us)
+            self._lines[each.asset_id] = each.line
+        return sum(each.said.rows for each in mine)
 
-    def _judge(self, conn: Connection, site: _Site, line: Line, batch: SampleBatch, until_us: int) -> int:
-        asset_id, now = line.asset.asset_id, site.clock.now()
-        wanted = store.requests(conn, asset_id, after_us=line.position_us)
-        said = line.advance(batch, wanted, until_us=until_us)
-        self._on_findings(conn, said.findings, now)
-        telemetry.write_bands(conn, said.bands)
-        if said.carried_out:
-            store.finish(conn, said.carried_out, now=now)
-            history.forget_from(conn, asset_id, NAME, from_us=_earliest(wanted, said.carried_out))
-        if said.carried_out or line.rows_since_snapshot >= SNAPSHOT_ROWS:
-            kept = store.Snapshot(line.version, line.position_us, line.dump())
-            store.save_snapshot(conn, asset_id, NAME, kept)
-            history.add(conn, asset_id, NAME, kept, spacing_us=SNAPSHOT_ROWS * line.step_us)
-            line.rows_since_snapshot = 0
-        if line.position_us > line.muted_us:
-            store.save_watermark(conn, asset_id, line.position_us)
-        return said.rows
+    def _write(self, conn: Connection, site: _Site, those: Sequence[_Judged]) -> None:
+        now = site.clock.now()
+        for each in those:
+            line, said = each.line, each.said
+            self._on_findings(conn, said.findings, now)
+            if said.carried_out:
+                store.finish(conn, said.carried_out, now=now)
+                history.forget_from(conn, each.asset_id, NAME, from_us=_earliest(each.wanted, said.carried_out))
+            if said.carried_out or line.rows_since_snapshot >= SNAPSHOT_ROWS:
+                kept = store.Snapshot(line.version, line.position_us, line.dump())
+                store.save_snapshot(conn, each.asset_id, NAME, kept)
+                history.add(conn, each.asset_id, NAME, kept, spacing_us=SNAPSHOT_ROWS * line.step_us)
+                line.rows_since_snapshot = 0
+        telemetry.write_bands(conn, [band for each in those for band in each.said.bands])
+        moved = {each.asset_id: each.line.position_us for each in those if each.line.position_us > each.line.muted_us}
+        store.save_watermarks(conn, moved)
 
     def _line(self, site: _Site, due: _Due) -> Line | None:
         """The asset's line, from memory, from its snapshot, or from the beginning of its samples."""
@@ -260,9 +299,19 @@ class Runner:
         return line
 
 
+def _judged(
+    lines: dict[int, Line], due: _Due, batch: SampleBatch, wanted: Mapping[int, Sequence[Request]], end_us: int
+) -> _Judged:
+    """Advance a line, which leaves ``lines`` until what it said is kept."""
+    line = lines.pop(due.asset.asset_id)
+    from_us, asked = max(line.muted_us, line.position_us), wanted.get(due.asset.asset_id, ())
+    mine = samples_of(batch, due.signals, line.position_us)
+    return _Judged(line, asked, from_us, line.advance(mine, asked, until_us=min(end_us, due.until_us)))
+
+
 def open_line(conn: Connection, asset: Asset, signals: Sequence[Signal]) -> Line | None:
     """A line at its snapshot; without one that fits, at the first sample. None: there are no samples."""
-    mark = store.watermarks(conn).get(asset.asset_id, 0)
+    mark = store.watermarks(conn, [asset.asset_id]).get(asset.asset_id, 0)
     kept = store.snapshot(conn, asset.asset_id, NAME)
     if kept is not None:
         line = Line(asset, signals, position_us=kept.watermark_us, muted_us=mark)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -76,23 +76,28 @@ def next_sample_us(conn: Connection, signal_ids: Sequence[int], after_us: int) -
     return None if row is None else row[0]
 
 
-def watermarks(conn: Connection) -> dict[int, int]:
-    """Asset → time of the last row whose findings are committed."""
-    return dict(conn.execute("select asset_id, watermark_us from asset_watermarks").fetchall())
+def watermarks(conn: Connection, asset_ids: Sequence[int] | None = None) -> dict[int, int]:
+    """Asset → time of the last row whose findings are committed; of these assets, or of all."""
+    query = "select asset_id, watermark_us from asset_watermarks where %(ids)s::int[] is null or asset_id = any(%(ids)s)"
+    return dict(conn.execute(query, {"ids": None if asset_ids is None else list(asset_ids)}).fetchall())
 
 
-def lock_watermark(conn: Connection, asset_id: int) -> int | None:
-    """The asset's watermark, locked until the end of the transaction: one owner at a time. None: never judged."""
-    conn.execute("select pg_advisory_xact_lock(hashtext('detectors'), %s)", (asset_id,))
-    row = conn.execute("select watermark_us from asset_watermarks where asset_id = %s", (asset_id,)).fetchone()
-    return None if row is None else row[0]
-
-
-def save_watermark(conn: Connection, asset_id: int, watermark_us: int) -> None:
+def lock_watermarks(conn: Connection, asset_ids: Sequence[int]) -> dict[int, int]:
+    """The assets' watermarks, locked until the end of the transaction: one owner at a time."""
     conn.execute(
-        """insert into asset_watermarks (asset_id, watermark_us) values (%s, %s)
+        """select pg_advisory_xact_lock(hashtext('detectors'), asset_id)
+           from (select unnest(%s::int[]) as asset_id order by 1) as in_order""",
+        (list(asset_ids),),
+    )
+    return watermarks(conn, asset_ids)
+
+
+def save_watermarks(conn: Connection, marks: Mapping[int, int]) -> None:
+    """Asset → how far it is judged."""
+    conn.execute(
+        """insert into asset_watermarks (asset_id, watermark_us) select * from unnest(%s::int[], %s::bigint[])
            on conflict (asset_id) do update set watermark_us = excluded.watermark_us""",
-        (asset_id, watermark_us),
+        (list(marks), list(marks.values())),
     )
 
 
@@ -132,16 +137,20 @@ def open_requests(conn: Connection) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
-def requests(conn: Connection, asset_id: int, *, after_us: int) -> list[Request]:
-    """Requests later than ``after_us``, and all that are still open, by time."""
+def requests(conn: Connection, *, after_us: Mapping[int, int]) -> dict[int, list[Request]]:
+    """Asset → requests later than its time, and all that are still open, by time."""
     rows = conn.execute(
-        """select request_id, action, (extract(epoch from at) * 1000000)::bigint, done_at is not null
-           from detector_requests
-           where asset_id = %s and (done_at is null or at > 'epoch'::timestamptz + %s * interval '1 microsecond')
-           order by at, request_id""",
-        (asset_id, after_us),
+        """select r.asset_id, r.request_id, r.action, (extract(epoch from r.at) * 1000000)::bigint,
+             r.done_at is not null
+           from unnest(%s::int[], %s::bigint[]) as a(asset_id, after_us) join detector_requests r using (asset_id)
+           where r.done_at is null or r.at > 'epoch'::timestamptz + a.after_us * interval '1 microsecond'
+           order by r.at, r.request_id""",
+        (list(after_us), list(after_us.values())),
     )
-    return [Request(row[0], Action(row[1]), row[2], row[3]) for row in rows]
+    found: dict[int, list[Request]] = {}
+    for asset_id, request_id, action, at_us, done in rows:
+        found.setdefault(asset_id, []).append(Request(request_id, Action(action), at_us, done))
+    return found
 
 
 def finish(conn: Connection, request_ids: Sequence[int], *, now: datetime) -> None:
@@ -157,7 +166,16 @@ def clear_bands(conn: Connection, signal_ids: Sequence[int], after_us: int, unti
     )
 
 
+def by_signal(batch: SampleBatch) -> SampleBatch:
+    """The samples in order of their signals, else as they came."""
+    order = np.argsort(batch.signal_id, kind="stable")
+    return SampleBatch(batch.signal_id[order], batch.at_us[order], batch.value[order], batch.quality[order])
+
+
 def samples_of(batch: SampleBatch, signals: Sequence[Signal], after_us: int) -> SampleBatch:
-    """The samples of these signals after a time."""
-    mine = np.isin(batch.signal_id, [signal.signal_id for signal in signals]) & (batch.at_us > after_us)
+    """The samples of these signals after a time; ``batch`` in order of its signals."""
+    ids = np.array([signal.signal_id for signal in signals], dtype=batch.signal_id.dtype)
+    begins, ends = (np.searchsorted(batch.signal_id, ids, side=side) for side in ("left", "right"))
+    mine = np.concatenate([np.arange(begin, end) for begin, end in zip(begins, ends, strict=True)])
+    mine = mine[batch.at_us[mine] > after_us]
     return SampleBatch(batch.signal_id[mine], batch.at_us[mine], batch.value[mine], batch.quality[mine])
