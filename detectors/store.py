@@ -78,7 +78,8 @@ def next_sample_us(conn: Connection, signal_ids: Sequence[int], after_us: int) -
 
 def watermarks(conn: Connection, asset_ids: Sequence[int] | None = None) -> dict[int, int]:
     """Asset → time of the last row whose findings are committed; of these assets, or of all."""
-    query = "select asset_id, watermark_us from asset_watermarks where %(ids)s::int[] is null or asset_id = any(%(ids)s)"
+    query = """select asset_id, watermark_us from asset_watermarks
+        where %(ids)s::int[] is null or asset_id = any(%(ids)s)"""
     return dict(conn.execute(query, {"ids": None if asset_ids is None else list(asset_ids)}).fetchall())
 
 
