@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from core.broker import Broker, Kind
 from core.broker_rules import INGEST, hash_password
 from core.database import Database, migrate
 from core.embedded import EmbeddedServer
+from core.ports import reserve
 from core.processes import tree
 from core.secrets import load_or_create
 from ingest import run as ingest_run
@@ -103,7 +103,7 @@ class Rig:
             stack.callback(server.destroy)
             server.start()
             dsns = server.dsns()
-            broker = Broker(folder, secrets, port=free_port(), kind=kind, users=[(DEVICE, hash_password(PASSWORD))])
+            broker = Broker(folder, secrets, port=reserve(), kind=kind, users=[(DEVICE, hash_password(PASSWORD))])
             stack.callback(broker.destroy)
             migrate(dsns.owner)
             database = Database(dsns.app, dsns.ingest, dsns.owner, statement_timeout_s=600.0)
@@ -296,13 +296,6 @@ def child(job: Job, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             process.terminate()
             process.wait(20)
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _cpu_s(pid: int) -> float:

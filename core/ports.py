@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import socket
 import tempfile
 from itertools import chain
@@ -16,6 +17,10 @@ from core.errors import MillwrightError
 NAME = "ports.json"
 HOST = "127.0.0.1"
 TRIES = 200
+# Where any port will do. Below the range from which systems take ports for outgoing connections: a port that was free
+# a moment ago cannot become the near end of somebody's connection before the server listens on it.
+ANYWHERE = range(20_000, 24_000)
+RESERVED = range(24_000, 28_000)
 
 
 class NoPort(MillwrightError):
@@ -39,7 +44,7 @@ class Ports:
         """The port remembered for ``name`` where it is free, else the next free one from ``preferred`` on (0: any)."""
         kept = kept_ports(self._path.parent)
         wanted: list[int] = [kept[name]] if name in kept else []
-        start = preferred or _any(host)
+        start = preferred or random.choice(ANYWHERE)  # noqa: S311 - no secret
         taken = {port for other, port in kept.items() if other != name}
         for port in chain(wanted, range(start, min(start + TRIES, 65536))):
             if port not in taken and self._claim(host, port):
@@ -53,17 +58,10 @@ class Ports:
             os.close(self._claims.pop())
 
     def _claim(self, host: str, port: int) -> bool:
-        handle = os.open(_folder() / str(port), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
-        if not free(host, port):
-            os.close(handle)
-            return False
-        self._claims.append(handle)
-        return True
+        handle = _claimed(host, port)
+        if handle is not None:
+            self._claims.append(handle)
+        return handle is not None
 
     def _keep(self, ports: dict[str, int]) -> None:
         fresh = self._path.with_suffix(".new")
@@ -94,11 +92,30 @@ def free(host: str, port: int) -> bool:
     return True
 
 
-def _any(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as link:
-        link.bind((host, 0))
-        port: int = link.getsockname()[1]
-        return port
+def reserve(host: str = HOST) -> int:
+    """Any free port, given to nobody else until this process ends; for servers that start and stop within its life.
+
+    An instance that is told to use it may still claim it. Raises NoPort when all of ``RESERVED`` are taken.
+    """
+    start = random.randrange(len(RESERVED))  # noqa: S311 - no secret
+    for port in chain(RESERVED[start:], RESERVED[:start]):
+        if _claimed(host, port, of="reserved-") is not None:  # the handle stays open, and with it the claim
+            return port
+    raise NoPort
+
+
+def _claimed(host: str, port: int, *, of: str = "") -> int | None:
+    """The handle that holds a claim of the port; None where another holds it or something listens."""
+    handle = os.open(_folder() / f"{of}{port}", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    if not free(host, port):
+        os.close(handle)
+        return None
+    return handle
 
 
 def _folder() -> Path:

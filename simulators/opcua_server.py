@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from asyncua import Node, Server, ua
 
+from core.ports import reserve
 from simulators.machines.base import Columns, Machine, SignalSpec
 from simulators.opcua_security import Security, secure, unit_information
 from simulators.plantclock import PlantClock
@@ -40,7 +40,7 @@ class OpcUaPlant:
         history: int = 0,
         security: Security | None = None,
     ) -> None:
-        self.port = free_port() if port is None else port
+        self.port = reserve() if port is None else port
         self.endpoint = f"opc.tcp://127.0.0.1:{self.port}/millwright/"
         self._machines = [machine] if isinstance(machine, Machine) else list(machine)
         self._security = security
@@ -148,10 +148,3 @@ async def _sleep_or(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
         return
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -23,6 +23,7 @@ from psycopg import Connection, sql
 
 from core.database import Database, migrate
 from core.embedded import Durability, EmbeddedServer
+from core.ports import reserve
 from core.secrets import Secrets, load_or_create
 from tests.external_server import ExternalServer, clone, drop, from_environment
 
@@ -161,13 +162,6 @@ class RunningBroker:
     folder: Path
 
 
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_for_port(port: int, *, within_s: float = 10.0) -> None:
     """Return when something listens on the loopback port; raises TimeoutError."""
     deadline = time.monotonic() + within_s
@@ -187,7 +181,7 @@ def mosquitto(tmp_path: Path) -> Iterator[RunningBroker]:
         missing("mosquitto", "Install it: apt-get install mosquitto")
     folder = tmp_path / "mosquitto"
     folder.mkdir()
-    port = free_port()
+    port = reserve()
     config = folder / "mosquitto.conf"
     user = "user root\n" if os.geteuid() == 0 else ""
     config.write_text(

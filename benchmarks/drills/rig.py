@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from core.broker import Broker, BrokerInfo, Kind
 from core.broker_rules import INGEST, hash_password
 from core.database import Database, migrate
 from core.embedded import Dsns, EmbeddedServer
+from core.ports import reserve
 from core.processes import Child, alive, python_environment, spawn, tail, tree
 from core.secrets import load_or_create
 from edge import envelope, receipts, topics
@@ -268,7 +268,7 @@ class House:
         broker = Broker(
             self.folder / name,
             secrets,
-            port=free_port(),
+            port=reserve(),
             kind=Kind.MOSQUITTO,
             users=[(user, hash_password(PASSWORD))],
             log_file=self.folder / f"{name}.log",
@@ -382,13 +382,6 @@ class Rig(House):
                 floor_port=self.floor.port,
             )
         )
-
-
-def free_port() -> int:
-    """A loopback port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def waiting(spool: Path) -> int:

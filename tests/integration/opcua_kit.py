@@ -20,10 +20,11 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from core.ports import reserve
 from ingest.connectors import Connectors
 from ingest.pipeline import Pipeline
 from plant.assets import bind, create_asset, create_signal
-from tests.conftest import free_port, wait_for_port
+from tests.conftest import wait_for_port
 from tests.integration.ingest_kit import ROOT, wait_until
 
 # argv: port, ledger, history (1/0), nodes, period s
@@ -107,7 +108,7 @@ class Plc:
     """A server that is started, killed, frozen and thawed; it goes on where its ledger ends."""
 
     def __init__(self, folder: Path, *, history: bool = True, nodes: int = 4, period_s: float = 0.02) -> None:
-        self.port = free_port()
+        self.port = reserve()
         self.ledger = folder / "ledger"
         self._arguments = [str(self.port), str(self.ledger), str(int(history)), str(nodes), str(period_s)]
         self._log = folder / "server.log"

@@ -15,9 +15,9 @@ from psycopg import Connection
 from api.app import create_app
 from core.database import Database
 from core.embedded import EmbeddedServer
+from core.ports import reserve
 from core.settings import Settings
 from tests.api_world import API, World, cloned, living, problem, seeded, served, ticket, tickets
-from tests.conftest import free_port
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_a_hanging_database_is_a_503_within_the_deadline(
 
 
 def test_no_database_is_a_503_and_not_ready(tmp_path: Path) -> None:
-    nowhere = f"host=127.0.0.1 port={free_port()} dbname=x user=x"
+    nowhere = f"host=127.0.0.1 port={reserve()} dbname=x user=x"
     database = Database(nowhere, nowhere, nowhere)
     with served(create_app(database, settings=Settings(data_dir=tmp_path))) as address:
         answer = httpx.get(f"{address}{API}/me", headers={"authorization": "Bearer mwt_x"}, timeout=20)

@@ -18,9 +18,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from core.broker import Broker, BrokerDown, Kind, choose, probe
 from core.broker_log import Denials, Denied
 from core.broker_rules import INGEST, SIMULATOR, hash_password
+from core.ports import reserve
 from core.processes import alive, pss_mb
 from core.secrets import load_or_create
-from tests.conftest import free_port, missing
+from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = [("gw-1", hash_password("one")), ("gw-2", hash_password("two")), ("pump_3", hash_password("three"))]
@@ -45,7 +46,7 @@ def installed(kind: Kind) -> Kind:
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running broker of each kind; tests leave its users as they were."""
     data_dir = tmp_path_factory.mktemp("broker")
-    made = Broker(data_dir, load_or_create(data_dir), port=free_port(), kind=installed(request.param), users=USERS)
+    made = Broker(data_dir, load_or_create(data_dir), port=reserve(), kind=installed(request.param), users=USERS)
     try:
         made.start()
         yield made
@@ -263,7 +264,7 @@ def test_denied_publishes_are_counted(broker: Broker, tmp_path: Path) -> None:
     """Of a broker of its own: the shared one does not count."""
     denials = Denials()
     counting = Broker(
-        tmp_path, load_or_create(tmp_path), port=free_port(), kind=broker.kind, users=USERS, denials=denials
+        tmp_path, load_or_create(tmp_path), port=reserve(), kind=broker.kind, users=USERS, denials=denials
     )
     try:
         counting.start()
@@ -327,7 +328,7 @@ def test_files_are_private_and_processes_small(broker: Broker) -> None:
 
 
 def test_messages_survive_a_clean_restart_of_mosquitto(tmp_path: Path) -> None:
-    made = Broker(tmp_path, load_or_create(tmp_path), port=free_port(), kind=installed(Kind.MOSQUITTO), users=USERS)
+    made = Broker(tmp_path, load_or_create(tmp_path), port=reserve(), kind=installed(Kind.MOSQUITTO), users=USERS)
     try:
         made.start()
         session = {"client_id": "kept", "clean": False}
@@ -362,7 +363,7 @@ print("pid", broker.pid, flush=True)
 time.sleep(120)
 """
     host = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path), str(free_port())],
+        [sys.executable, "-c", script, str(tmp_path), str(reserve())],
         stdout=subprocess.PIPE,
         text=True,
         env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
@@ -373,7 +374,7 @@ time.sleep(120)
     host.send_signal(signal.SIGKILL)
     host.wait(10)
     until(lambda: not alive(pid))
-    Broker(tmp_path, load_or_create(tmp_path), port=free_port(), kind=kind).destroy()
+    Broker(tmp_path, load_or_create(tmp_path), port=reserve(), kind=kind).destroy()
 
 
 def test_a_taken_port_is_said_with_the_log(tmp_path: Path, broker: Broker) -> None:
@@ -391,4 +392,4 @@ def test_choice() -> None:
 
 
 def test_probe_of_nobody_and_of_a_mute_port() -> None:
-    assert probe(HOST, free_port(), user="a", password="b", within_s=0.5) is None
+    assert probe(HOST, reserve(), user="a", password="b", within_s=0.5) is None

@@ -25,10 +25,11 @@ from core.broker_mosquitto import Listeners, Plain
 from core.broker_rules import INGEST, Access, allowed, hash_password
 from core.certificates import Identity
 from core.clock import wall_now
+from core.ports import reserve
 from core.processes import rotate
 from core.secrets import load_or_create
 from edge.tls import context
-from tests.conftest import free_port, missing
+from tests.conftest import missing
 
 HOST = "127.0.0.1"
 USERS = {"gw-1": "one", "gw-2": "two", "gw-3": "three"}
@@ -71,11 +72,11 @@ class Doors:
 def doors(tmp_path: Path) -> Iterator[Doors]:
     if choose(Kind.AUTO)[0] is not Kind.MOSQUITTO:
         missing("mosquitto", "Install it: apt-get install mosquitto")
-    denials, ports = Denials(), (free_port(), free_port())
+    denials, ports = Denials(), (reserve(), reserve())
     made = Broker(
         tmp_path,
         load_or_create(tmp_path),
-        port=free_port(),
+        port=reserve(),
         kind=Kind.MOSQUITTO,
         users=hashes("gw-1", "gw-2"),
         listeners=Listeners(tls_port=ports[0], certificate_port=ports[1]),
@@ -414,7 +415,7 @@ def test_a_log_reader_that_stands_still_does_not_hold_the_broker(tmp_path: Path)
         made = Broker(
             tmp_path,
             load_or_create(tmp_path),
-            port=free_port(),
+            port=reserve(),
             kind=Kind.MOSQUITTO,
             users=hashes("gw-1"),
             denials=Denials(),
@@ -449,11 +450,11 @@ def test_the_servers_certificate_is_renewed_while_it_runs(doors: Doors, monkeypa
 
 def test_a_given_certificate_is_the_one_shown(tmp_path: Path) -> None:
     given = tls.Authority(tmp_path / "theirs").server(("localhost",))
-    port = free_port()
+    port = reserve()
     made = Broker(
         tmp_path,
         load_or_create(tmp_path),
-        port=free_port(),
+        port=reserve(),
         kind=Kind.MOSQUITTO,
         listeners=Listeners(tls_port=port, given=given),
     )

@@ -27,9 +27,10 @@ from core.broker import Broker, Kind, choose
 from core.database import Database
 from core.embedded import Durability, EmbeddedServer
 from core.lock import Lock
+from core.ports import reserve
 from core.secrets import load_or_create
 from core.settings import Settings
-from tests.conftest import RunningBroker, free_port, missing
+from tests.conftest import RunningBroker, missing
 
 
 def until(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
@@ -53,7 +54,7 @@ def settings(folder: Path, **more: object) -> Settings:
 
 
 def test_nothing_runs(tmp_path: Path) -> None:
-    found = check(settings(tmp_path / "new", port=free_port(), broker_port=free_port()))
+    found = check(settings(tmp_path / "new", port=reserve(), broker_port=reserve()))
     for name in ("running", "database", "broker"):
         assert (worst(found, name).state, worst(found, name).remedy) == (State.WARN, doctor.UP)
     for name in ("python", "data", "secrets", "web port", "broker port"):
@@ -75,7 +76,7 @@ def test_a_port_in_use_names_its_program(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        found = worst(check(settings(tmp_path, port=port, broker_port=free_port())), "web port")
+        found = worst(check(settings(tmp_path, port=port, broker_port=reserve())), "web port")
     assert found.state is State.WARN
     assert f"Port {port} is in use by" in found.sentence
     assert f"(process {os.getpid()})" in found.sentence
@@ -129,7 +130,7 @@ def test_the_machine_is_really_asked(tmp_path: Path) -> None:
     assert health.clock_sync() in health.Sync
     assert health.writable(tmp_path / "not yet")
     assert not health.writable(Path("/proc/1"))
-    assert health.listener(free_port()) is None
+    assert health.listener(reserve()) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,7 +161,7 @@ def test_an_empty_database_wants_migrating(tmp_path: Path, server: EmbeddedServe
 
 
 def test_an_absent_database(tmp_path: Path) -> None:
-    url = f"host=127.0.0.1 port={free_port()} user=x dbname=x"
+    url = f"host=127.0.0.1 port={reserve()} user=x dbname=x"
     found = worst(check(settings(tmp_path, database_url=url)), "database")
     assert found.state is State.FAIL
     assert "cannot be reached" in found.sentence
@@ -187,7 +188,7 @@ def test_a_frozen_database_does_not_freeze_the_doctor(tmp_path: Path, frozen: st
 
 def test_amqtt_is_called_lossy(tmp_path: Path) -> None:
     secrets = load_or_create(tmp_path)
-    broker = Broker(tmp_path, secrets, port=free_port(), kind=Kind.AMQTT)
+    broker = Broker(tmp_path, secrets, port=reserve(), kind=Kind.AMQTT)
     info = broker.start()
     try:
         Endpoints("", "", 0, str(info.kind), info.host, info.port).write(tmp_path)
@@ -209,7 +210,7 @@ def test_external_brokers(tmp_path: Path, mosquitto: RunningBroker, monkeypatch:
     assert "beyond 1000" in worst(found, "broker").sentence
     limits.write_text("max_queued_messages 10000000\n")
     assert [each.state for each in said(check(settings(tmp_path, broker_url=url)), "broker")] == [State.OK]
-    absent = check(settings(tmp_path, broker_url=f"mqtt://a:b@127.0.0.1:{free_port()}"))
+    absent = check(settings(tmp_path, broker_url=f"mqtt://a:b@127.0.0.1:{reserve()}"))
     assert worst(absent, "broker").state is State.FAIL
 
 
@@ -217,7 +218,7 @@ def test_a_broker_that_drops_is_noticed(tmp_path: Path) -> None:
     kind, program, _ = choose(Kind.AUTO)
     if kind is not Kind.MOSQUITTO:
         missing("mosquitto", "Install it: apt-get install mosquitto")
-    port, config = free_port(), tmp_path / "m.conf"
+    port, config = reserve(), tmp_path / "m.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 5\nsys_interval 1\n")
     process = subprocess.Popen([program, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -19,9 +19,10 @@ import pytest
 
 from core import places
 from core.embedded import CONFIGURATION, DatabaseDown, DatabaseInUse, Durability, EmbeddedServer
+from core.ports import reserve
 from core.processes import User, alive, pss_mb, tree, working_in
 from core.secrets import NAME, load_or_create
-from tests.conftest import free_port, missing
+from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -143,7 +144,7 @@ def test_psql_can_connect(shared: EmbeddedServer) -> None:
 
 
 def test_a_tcp_port_when_asked_for(tmp_path: Path, made: list[EmbeddedServer]) -> None:
-    server = EmbeddedServer(tmp_path, load_or_create(tmp_path), port=free_port(), durability=Durability.THROWAWAY)
+    server = EmbeddedServer(tmp_path, load_or_create(tmp_path), port=reserve(), durability=Durability.THROWAWAY)
     made.append(server)
     server.start()
     with psycopg.connect(server.dsns().app, host="127.0.0.1", connect_timeout=3) as conn:

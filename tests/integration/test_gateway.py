@@ -17,11 +17,12 @@ import pytest
 from psycopg import Connection
 
 from core.database import Database
+from core.ports import reserve
 from edge import gateway
 from edge.codecs import columns
 from edge.errors import GatewayConfig
 from edge.spool import Spool, SpoolBroken
-from tests.conftest import RunningBroker, free_port, missing, wait_for_port
+from tests.conftest import RunningBroker, missing, wait_for_port
 from tests.integration.ingest_kit import (
     ROOT,
     START_US,
@@ -60,7 +61,7 @@ class Mosquitto:
         if program is None:
             missing("mosquitto", "Install it: apt-get install mosquitto")
         folder.mkdir()
-        self.port = free_port()
+        self.port = reserve()
         self._command = [str(program), "-c", str(folder / "conf")]
         (folder / "conf").write_text(
             f"user root\nlistener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 100000000\n"
@@ -171,7 +172,7 @@ def plant_behind_gateway(database: Database, site: int) -> dict[str, int]:
 
 def test_without_a_broker_everything_waits_in_the_spool(mosquitto: RunningBroker, tmp_path: Path) -> None:
     file, log = tmp_path / "gateway.toml", tmp_path / "gateway.log"
-    file.write_text(FILE.format(port=free_port(), floor=mosquitto.port))
+    file.write_text(FILE.format(port=reserve(), floor=mosquitto.port))
     process = start_gateway(file, log)
     wait_until(lambda: "mqtt.connected" in log.read_text(), within_s=60, what="hearing the floor")
     floor = Floor(mosquitto.port, {"dev/t": 1})

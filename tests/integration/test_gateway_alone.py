@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port, missing
+from core.ports import reserve
+from tests.conftest import missing
 from tests.integration.ingest_kit import ROOT, wait_until
 
 FILE = """
@@ -57,7 +58,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "gateway.toml"
-    path.write_text(FILE.format(port=free_port()))
+    path.write_text(FILE.format(port=reserve()))
     return path
 
 

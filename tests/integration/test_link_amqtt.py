@@ -8,10 +8,10 @@ from pathlib import Path
 
 from core.broker import Broker, Kind
 from core.broker_rules import INGEST
+from core.ports import reserve
 from core.secrets import load_or_create
 from edge.delivery import Delivery
 from edge.sources.mqtt import MqttSource
-from tests.conftest import free_port
 
 WITHIN_S = 30.0
 
@@ -28,7 +28,7 @@ class Room:
 
 def test_ingest_reaches_amqtt(tmp_path: Path) -> None:
     secrets = load_or_create(tmp_path)
-    broker = Broker(tmp_path, secrets, port=free_port(), kind=Kind.AMQTT)
+    broker = Broker(tmp_path, secrets, port=reserve(), kind=Kind.AMQTT)
     info = broker.start()
     stop = threading.Event()
     source = MqttSource(

@@ -17,13 +17,14 @@ from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.database import Database
+from core.ports import reserve
 from edge.errors import SourceConfig
 from edge.sources.opcua import options
 from ingest.connectors import Connectors
 from ingest.pipeline import Pipeline
 from plant.assets import bind, create_asset, create_signal
 from plant.model import Quality
-from tests.conftest import free_port, wait_for_port
+from tests.conftest import wait_for_port
 from tests.integration.ingest_kit import ROOT, count, stored, wait_until
 
 # counts up in one node, every value written down before it is shown; other nodes show odd things
@@ -84,7 +85,7 @@ def opcua_server(port: int, ledger: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.fixture
 def connected(database: Database, site: int) -> Iterator[tuple[int, dict[str, int]]]:
     """A running pipeline with one OPC UA source; its port, and tag → signal id."""
-    port, names = free_port(), ("counter", "flag", "text", "big", "bad", "doubt")
+    port, names = reserve(), ("counter", "flag", "text", "big", "bad", "doubt")
     ids: dict[str, int] = {}
     with database.tx(site_id=site) as conn:
         asset_id = create_asset(conn, code="M", name="M", asset_class="pump")

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from psycopg import Connection
 
 from core.database import Database
+from core.ports import reserve
 from edge.kinds import TagStatus
 from edge.opcua import units, values
 from ingest import opcua_history
 from plant import sources
 from plant.model import Quality
-from tests.conftest import free_port, wait_for_port
+from tests.conftest import wait_for_port
 from tests.integration.ingest_kit import ROOT, wait_until
 from tests.integration.opcua_kit import Plc, configure, hearing, kept, machine, reaches, state
 
@@ -90,7 +91,7 @@ NAMES = ["nan", "inf", "text", "array", "null", "changing", "huge", "bad", "unce
 @pytest.fixture
 def odd(tmp_path: Path) -> Iterator[int]:
     """A server of odd values; its port."""
-    port = free_port()
+    port = reserve()
     with (tmp_path / "server.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], cwd=ROOT, stdout=log, stderr=log)
         try:

@@ -18,8 +18,8 @@ import pytest
 from api.instance import Instance
 from core.errors import NotFound
 from core.places import forget
+from core.ports import reserve
 from core.settings import Settings
-from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
@@ -31,7 +31,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.env = {**os.environ, "MILLWRIGHT_DATA_DIR": str(folder), "MILLWRIGHT_PORT": str(free_port())}
+        self.env = {**os.environ, "MILLWRIGHT_DATA_DIR": str(folder), "MILLWRIGHT_PORT": str(reserve())}
         self.instance = Instance(Settings(data_dir=folder))
         self._log = (folder.parent / "up.log").open("wb")
         self._up = subprocess.Popen(self._line("up"), cwd=ROOT, env=self.env, stdout=self._log, stderr=self._log)

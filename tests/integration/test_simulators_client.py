@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from core.ports import reserve
 from simulators import plantclock
 from simulators.client import ApiClient, ApiDown, ApiError
-from tests.conftest import free_port
 
 Answer = tuple[int, dict[str, str], Any]
 
@@ -132,7 +132,7 @@ def test_a_lost_session_is_opened_again(server: Stumbling) -> None:
 
 
 def test_a_server_that_is_killed_and_comes_back() -> None:
-    port = free_port()
+    port = reserve()
     found: list[Any] = []
     api = ApiClient(f"http://127.0.0.1:{port}", token="t", patience_s=20.0)
     asking = threading.Thread(target=lambda: found.append(api.post("/tickets", {})))
@@ -148,7 +148,7 @@ def test_a_server_that_is_killed_and_comes_back() -> None:
 
 def test_patience_ends() -> None:
     with (
-        ApiClient(f"http://127.0.0.1:{free_port()}", token="t", patience_s=0.5) as api,
+        ApiClient(f"http://127.0.0.1:{reserve()}", token="t", patience_s=0.5) as api,
         pytest.raises(ApiDown, match="GET /me"),
     ):
         api.get("/me")

@@ -17,6 +17,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from core.ports import reserve
 from simulators import ledger
 from simulators.fleet import Fleet, HistoryStalled, Member
 from simulators.floor import FloorRadio
@@ -27,7 +28,7 @@ from simulators.plantclock import PlantClock, started_at
 from simulators.plants import demo, journey
 from simulators.spec import DAY_US, HOUR_US
 from simulators.wire import Command
-from tests.conftest import free_port, missing, wait_for_port
+from tests.conftest import missing, wait_for_port
 
 LIVE_US = 1_767_225_600_000_000
 
@@ -39,7 +40,7 @@ class Mosquitto:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if program is None:
             missing("mosquitto", "Install it: apt-get install mosquitto")
-        self.port = free_port()
+        self.port = reserve()
         self._config = folder / "mosquitto.conf"
         user = "user root\n" if os.geteuid() == 0 else ""
         self._config.write_text(f"{user}listener {self.port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\n")

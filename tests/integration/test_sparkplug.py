@@ -18,6 +18,7 @@ from core.broker import Broker as ManagedBroker
 from core.broker import Kind, choose
 from core.broker_rules import INGEST, hash_password
 from core.database import Database
+from core.ports import reserve
 from core.secrets import load_or_create
 from edge import gateway
 from edge.codecs import sparkplug as codec
@@ -35,7 +36,7 @@ from ingest.sparkplug import Sparkplug
 from plant import proposals
 from plant.assets import MachineSpec, SignalSpec, ensure_machine, register_device, signals
 from plant.model import Quality
-from tests.conftest import RunningBroker, free_port, missing
+from tests.conftest import RunningBroker, missing
 from tests.integration.ingest_kit import NOW_US, publisher, running_ingest, start_ingest, stop_process, wait_until
 
 START_US = NOW_US - NOW_US % 1000 - 3_600_000_000
@@ -379,7 +380,7 @@ def test_a_hole_in_the_sequence_is_written_down_as_a_gap(
 
 
 def test_a_password_file_that_is_not_there_is_told(tmp_path: Path) -> None:
-    place = Place("plant", "gw", "x", f"mqtt://127.0.0.1:{free_port()}", lambda: 0, folder=tmp_path)
+    place = Place("plant", "gw", "x", f"mqtt://127.0.0.1:{reserve()}", lambda: 0, folder=tmp_path)
     with pytest.raises(source.SourceConfig, match="password_file"):
         source.create(place, source.options({"password_file": "missing"}))
 
@@ -468,7 +469,7 @@ def test_the_managed_broker_lets_node_and_host_through_and_nobody_else(kind: Kin
         missing("mosquitto", "Install it: apt-get install mosquitto")
     secrets = load_or_create(tmp_path)
     users = [("n1", hash_password("one")), ("n2", hash_password("two"))]
-    broker = ManagedBroker(tmp_path, secrets, port=free_port(), kind=kind, users=users)
+    broker = ManagedBroker(tmp_path, secrets, port=reserve(), kind=kind, users=users)
     broker.start()
     inbox, stop = Inbox(most_messages=1_000), threading.Event()
     host = SparkplugSource(

@@ -20,12 +20,12 @@ from api.supervisor import STOP_S, CommandPart, PartStatus, ServerPart, State, S
 from core import places
 from core.embedded import EmbeddedServer
 from core.lock import AlreadyRunning, Lock, holder
-from core.ports import Ports, free, kept_ports
+from core.ports import RESERVED, Ports, free, kept_ports, reserve
 from core.processes import alive, tree
 from core.secrets import load_or_create
-from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 IGNORE = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 DEAF = [sys.executable, "-c", IGNORE]
@@ -238,7 +238,7 @@ def ups(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 def test_nothing_survives_a_killed_supervisor_and_the_next_recovers(
     tmp_path: Path, ups: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    folder, web, mqtt = tmp_path / "data", free_port(), free_port()
+    folder, web, mqtt = tmp_path / "data", reserve(), reserve()
     process = ups(folder, web, mqtt)
     until(lambda: list(named(folder).values()) == [State.RUNNING] * 4)
     family = tree(process.pid)
@@ -261,7 +261,7 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_recovers(
 def test_two_side_by_side_and_a_second_in_the_same_folder(
     tmp_path: Path, ups: Callable[..., subprocess.Popen[bytes]]
 ) -> None:
-    web, mqtt = free_port(), free_port()
+    web, mqtt = reserve(), reserve()
     first, second = ups(tmp_path / "a", web, mqtt), ups(tmp_path / "b", web, mqtt)
     for folder in ("a", "b"):
         until(lambda: list(named(tmp_path / folder).values()) == [State.RUNNING] * 4)  # noqa: B023
@@ -292,7 +292,7 @@ def test_lock_is_free_after_its_holder_and_never_before(tmp_path: Path) -> None:
 
 
 def test_ports_are_kept_and_taken_ones_avoided(tmp_path: Path) -> None:
-    wanted = free_port()
+    wanted = reserve()
     ports = Ports(tmp_path)
     assert ports.choose("web", wanted) == wanted
     assert ports.choose("broker", wanted) != wanted
@@ -309,6 +309,31 @@ def test_ports_are_kept_and_taken_ones_avoided(tmp_path: Path) -> None:
     assert Ports(tmp_path).choose("web", wanted) == kept_ports(tmp_path)["web"]
     (tmp_path / "ports.json").write_text("[1]")
     assert kept_ports(tmp_path) == {}
+
+
+def test_a_reserved_port_is_nobody_elses_while_its_process_lives() -> None:
+    asking = "import sys; from core.ports import reserve; print(*[reserve() for _ in range(50)], flush=True); input()"
+    askers = [
+        subprocess.Popen([sys.executable, "-c", asking], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    try:
+        given = [int(port) for asker in askers for port in asker.stdout.readline().split()]  # type: ignore[union-attr]
+        given += [reserve() for _ in range(50)]
+    finally:
+        for asker in askers:
+            asker.communicate("\n", timeout=10)
+    assert len(set(given)) == 250
+    assert set(given) <= set(RESERVED)
+    assert not set(given) & set(range(*_outgoing()))
+
+
+def _outgoing() -> tuple[int, int]:
+    """The ports that this system takes for outgoing connections, end excluded."""
+    if not OUTGOING.exists():
+        return 49_152, 65_536  # IANA's dynamic ports (RFC 6335)
+    first, last = map(int, OUTGOING.read_text().split())
+    return first, last + 1
 
 
 def test_a_broken_status_file_is_nothing(tmp_path: Path) -> None:

@@ -24,10 +24,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from api.instance import Instance
 from core.broker import Kind, choose
 from core.places import forget
+from core.ports import reserve
 from core.settings import Settings
 from edge import envelope, topics
 from edge.tls import context
-from tests.conftest import free_port, missing
+from tests.conftest import missing
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S, RUN_S, REVOKED_WITHIN_S = 90.0, 60.0, 5.0
@@ -47,7 +48,7 @@ class House:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.pki = folder, folder.parent / "devices"
-        self.port, self.tls_port, self.certificate_port = free_port(), free_port(), free_port()
+        self.port, self.tls_port, self.certificate_port = reserve(), reserve(), reserve()
         self.env = os.environ | {
             "MILLWRIGHT_DATA_DIR": str(folder),
             "MILLWRIGHT_PORT": str(self.port),
