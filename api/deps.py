@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from api import auth, idempotency
 from api.errors import NotSignedIn
+from api.gate import Decoded
 from api.identity import Person, Site, who
 from api.policies import Grant, Policy, policy_of
 from core.clock import Clock, wall_now
@@ -107,7 +108,7 @@ class Guarded(APIRoute):
 
         async def handle_and_keep(request: Request) -> Response:
             """The transaction is still open here, and the answer is rendered."""
-            response = await handle(request)
+            response = await handle(Decoded(request.scope, request.receive))
             claim: idempotency.Claim | None = getattr(request.state, "claim", None)
             if claim:
                 await run_in_threadpool(claim.keep, response)

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import respond
-from core.errors import MillwrightError
-from core.strict_json import MAX_BYTES, JsonMalformed, JsonTooLarge, check
+from core.errors import MillwrightError, Unavailable
+from core.strict_json import MAX_BYTES, JsonMalformed, JsonTooLarge, loads
 
 BODY_DIGEST = "millwright.body_digest"
+BODY_VALUE = "millwright.body_value"  # what the body says: nobody decodes it again
 UPLOAD = "millwright.upload"  # a body that ``api.uploads`` has received as a file
 BODY_WITHIN_S = 30.0
 LARGE = 64 * 1024
+LARGE_AT_ONCE = 2  # are looked at; the others wait
+MOST_HELD = 16 * 1024 * 1024  # bytes of large bodies in memory, all requests together
 
 
 class NotJson(MillwrightError):
@@ -40,64 +45,91 @@ class Gone(Exception):
     """The client closed the connection before its body was complete."""
 
 
+class TooManyLarge(Unavailable):
+    """Too many large bodies are coming in at once. Send it again in a moment."""
+
+    code = "too_many_large"
+
+
+class Decoded(Request):
+    """A request whose JSON is what the gate read."""
+
+    async def json(self) -> Any:
+        return self.scope[BODY_VALUE] if BODY_VALUE in self.scope else await super().json()
+
+
 class StrictJson:
-    """Reads each body once, refuses what is no strict JSON of at most 1 MiB, and leaves its digest in the scope."""
+    """Reads each body once, refuses what is no strict JSON of at most 1 MiB, and leaves digest and value in the scope.
+
+    Large bodies count together: they are looked at beside the event loop, few at once, and too many are refused.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or UPLOAD in scope or not _has_body(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
+        body = bytearray()
         try:
-            body = await self._body(Headers(scope=scope), receive)
+            await self._take(scope, receive, body)
+            await self.app(scope, replay(bytes(body), receive), send)
         except MillwrightError as error:
             await respond(error, scope, {"connection": "close"})(scope, receive, send)
-            return
         except Gone:
             return
-        scope[BODY_DIGEST] = hashlib.sha256(body).digest()
-        await self.app(scope, replay(body, receive), send)
+        finally:
+            self._held -= _counted(len(body))
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        declared = headers.get("content-length", "0")
-        if not (declared.isascii() and declared.isdigit()):
-            raise JsonMalformed("The Content-Length is no number.")
-        if len(declared) > 10 or int(declared) > MAX_BYTES:
-            raise JsonTooLarge
+    async def _take(self, scope: Scope, receive: Receive, body: bytearray) -> None:
+        """The whole body into ``body``, its digest and value into the scope."""
+        headers = Headers(scope=scope)
+        _declared(headers)
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
-                body = await _read(receive)
+                await self._read(receive, body)
         except TimeoutError:
             raise BodyTooSlow from None
+        scope[BODY_DIGEST] = hashlib.sha256(body).digest()
         if body:
             _require_json(headers)
-            await _check(body)
-        return body
+            scope[BODY_VALUE] = await self._value(bytes(body))
+
+    async def _read(self, receive: Receive, body: bytearray) -> None:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            if len(body) + len(chunk) > MAX_BYTES:
+                raise JsonTooLarge
+            self._held += _counted(len(body) + len(chunk)) - _counted(len(body))
+            body += chunk
+            if self._held > MOST_HELD:
+                raise TooManyLarge
+
+    async def _value(self, body: bytes) -> Any:
+        if len(body) <= LARGE:
+            return loads(body)
+        async with self._large:
+            return await run_in_threadpool(loads, body)
 
 
-async def _check(body: bytes) -> None:
-    """A large body is looked at beside the event loop, which has others to serve."""
-    if len(body) > LARGE:
-        await run_in_threadpool(check, body)
-    else:
-        check(body)
+def _counted(size: int) -> int:
+    """A body's share of what may be held; small ones are free."""
+    return size if size > LARGE else 0
 
 
-async def _read(receive: Receive) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Gone
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MAX_BYTES:
-            raise JsonTooLarge
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return b"".join(chunks)
+def _declared(headers: Headers) -> None:
+    declared = headers.get("content-length", "0")
+    if not (declared.isascii() and declared.isdigit()):
+        raise JsonMalformed("The Content-Length is no number.")
+    if len(declared) > 10 or int(declared) > MAX_BYTES:
+        raise JsonTooLarge
 
 
 def _has_body(headers: Headers) -> bool:

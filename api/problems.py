@@ -54,25 +54,29 @@ def respond(
     error: MillwrightError, scope: Scope, headers: Mapping[str, str] | None = None, *, code: str | None = None
 ) -> Response:
     """The problem document of an error of ours, under another ``code`` if one is given."""
-    code = code or error.code
-    extra = dict(error.extra)
-    status = int(extra.pop("status", error.status))
-    all_headers = dict(headers or {})
-    wait_s = extra.pop("retry_after_s", RETRY_AFTER_S if status == 503 else None)
+    told = document(error, request_id=scope.get(REQUEST_ID, "-"), code=code)
+    status, all_headers = told["status"], dict(headers or {})
+    wait_s = told.pop("retry_after_s", RETRY_AFTER_S if status == 503 else None)
     if wait_s is not None:
         all_headers["retry-after"] = str(wait_s)
     if status == 401:
         all_headers["www-authenticate"] = "Bearer"
-    document = {
+    return Response(to_json(told, inf_nan_mode="null"), status, all_headers, media_type=MEDIA_TYPE)
+
+
+def document(error: MillwrightError, *, request_id: str = "-", code: str | None = None) -> dict[str, Any]:
+    """RFC 9457 members of an error of ours; ``retry_after_s`` among them belongs into a header."""
+    code = code or error.code
+    status = int(error.extra.get("status", error.status))
+    return {
         "type": f"urn:millwright:error:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": error.message,
         "code": code,
-        "instance": f"urn:millwright:request:{scope.get(REQUEST_ID, '-')}",
-        **extra,
+        "instance": f"urn:millwright:request:{request_id}",
+        **{name: value for name, value in error.extra.items() if name != "status"},
     }
-    return Response(to_json(document, inf_nan_mode="null"), status, all_headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

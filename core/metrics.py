@@ -21,6 +21,9 @@ request_seconds = Histogram(
 abandoned = Gauge(
     "millwright_http_abandoned", "Requests past their deadline whose thread still waits.", registry=REGISTRY
 )
+turned_away = Counter(
+    "millwright_http_turned_away", "Connections closed without an answer: too many are open.", registry=REGISTRY
+)
 subscribers = Gauge("millwright_live_subscribers", "Open event streams.", registry=REGISTRY)
 dropped = Counter("millwright_live_dropped", "Event streams closed because they read too slowly.", registry=REGISTRY)
 live_connected = Gauge("millwright_live_connected", "1 while the database's notices are heard.", registry=REGISTRY)

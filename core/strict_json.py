@@ -1,9 +1,10 @@
 """The strict JSON gate: what may enter as JSON, and nothing else. Pure.
 
 Refused with a name: NaN, Infinity and numbers that overflow to it, lone surrogates, NUL, integers outside int64,
-nesting deeper than 64, more than 10,000 keys, duplicate keys in one object, more than 1 MiB, text that is not UTF-8,
-a byte order mark, and whatever RFC 8259 calls malformed. The work is linear and needs a few milliseconds a megabyte:
-structure is scanned in columns before anything is built, so that nesting and key bombs cost no more than their bytes.
+nesting deeper than 64, more than 10,000 keys, 10,000 objects and lists or 50,000 values, duplicate keys in one object,
+more than 1 MiB, text that is not UTF-8, a byte order mark, and whatever RFC 8259 calls malformed. The work is linear
+and needs a few milliseconds a megabyte: structure is scanned in columns before anything is built, so that nesting and
+key bombs cost no more than their bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from core.errors import MillwrightError
 MAX_BYTES = 1024 * 1024  # inclusive
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
-MAX_CONTAINERS = 50_000
+MAX_CONTAINERS = 10_000
+MAX_VALUES = 50_000
 INT64_DIGITS = 19
 HIGHEST, LOWEST = b"9223372036854775807", b"9223372036854775808"
 HALF = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -91,6 +93,8 @@ def _depth(outside: Bytes8) -> npt.NDArray[np.int32]:
     closes = (outside == ord("}")) | (outside == ord("]"))
     if np.count_nonzero(opens) > MAX_CONTAINERS:
         raise JsonRefused(f"The body holds more than {MAX_CONTAINERS} objects and lists.")
+    if np.count_nonzero(outside == ord(",")) >= MAX_VALUES:
+        raise JsonRefused(f"The body holds more than {MAX_VALUES} values.")
     depth = np.cumsum(opens.astype(np.int8) - closes.astype(np.int8), dtype=np.int32)
     if depth.size and depth.max() > MAX_DEPTH:
         raise JsonRefused(f"The body nests deeper than {MAX_DEPTH}.")

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from api import identity
 from api.app import create_app
 from api.policies import ROLES
+from api.server import config
 from core.clock import wall_now
 from core.database import Database
 from core.embedded import EmbeddedServer
@@ -116,10 +117,7 @@ def served(app: FastAPI) -> Iterator[str]:
     """The app on a real uvicorn on loopback; gives its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config(app, host="127.0.0.1", port=0, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-import uvicorn
-
-from api import up
+from api import server, up
 from api.app import create_app
 from api.commands.audit import seal_of
 from api.commands.parts import instance_of
@@ -25,14 +23,6 @@ def serve(argv: list[str]) -> int:
     up.wire()
     evidence_pack.sign_with(seal_of(instance))
     timers.Watch(instance.database, timers.Role.STAND_BY).start()  # while no worker lives
-    uvicorn.run(
-        create_app(instance.database, settings=instance.settings),
-        host=arguments.host,
-        port=arguments.port,
-        log_level=instance.settings.log_level.lower(),
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # sign-in links and metrics are for this machine alone
-        timeout_graceful_shutdown=3,
-    )
+    app = create_app(instance.database, settings=instance.settings)
+    server.run(app, host=arguments.host, port=arguments.port, log_level=instance.settings.log_level.lower())
     return 0

@@ -63,7 +63,8 @@ REFUSED = {
     "duplicate key by escape": b'{"a": 1, "\\u0061": 2}',
     "too deep": b"[" * 65 + b"]" * 65,
     "too many keys": json.dumps({str(n): n for n in range(MAX_KEYS + 1)}).encode(),
-    "too many lists": b"[" + b",".join([b"[]"] * 60_000) + b"]",
+    "too many lists": b"[" + b",".join([b"[]"] * 10_000) + b"]",
+    "too many values": b"[" + b",".join([b"1"] * 50_001) + b"]",
 }
 GOOD = [
     b"0", b"-0", b"null", b'""', b"[]", b"{}", b' {"a" : [ ] }\n', b"1e308", b"1E-400", b"-1.5e+10",
@@ -73,6 +74,7 @@ GOOD = [
     b'"\\\\u0000"', b'{"a\\"b": "c:d{[", "a\\\\": "\\\\"}', b'"NaN"',
     b'{"99999999999999999999": "99999999999999999999"}',
     b"[" * 64 + b"]" * 64, json.dumps({str(n): n for n in range(MAX_KEYS)}).encode(),
+    b"[" + b",".join([b"1"] * 50_000) + b"]", b"[" + b",".join([b"[]"] * 9_999) + b"]",
 ]  # fmt: skip
 
 
