@@ -90,12 +90,11 @@ def create(
     values = {**values, "ref": f"{prefix}-{now.year}-{number:06d}"}
     blank = Ticket(ticket_id, site_id, version=0, event_count=0, head_hash=chain.GENESIS, **chain.BLANK)
     first = Step("opened", values, details, Audience.REQUESTER)
-    fresh, _ = _stepped(blank, actor, now, (first,))
     follows = opening.step is not None and not guards.holds(
-        conn, fresh, to=opening.to, actor=SYSTEM, now=now, origin=opening.origin
+        conn, replace(blank, **values), to=opening.to, actor=SYSTEM, now=now, origin=opening.origin
     )
     steps = (opening.step,) if opening.step is not None and follows else ()
-    rows = opening.rows(opening.to if steps else fresh.status)
+    rows = opening.rows(opening.to if steps else values["status"])
     fresh, opened = _stepped(blank, actor, now, (replace(first, details={**details, "rows": rows}),))
     ticket, more = _stepped(fresh, SYSTEM, now, steps)
     changed = {*values, *(name for event in more for name in _after(event))}
