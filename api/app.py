@@ -19,6 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import openapi, problems
+from api.accounts.oidc import Providers
+from api.accounts.vault import Vault
 from api.ahead import Ahead
 from api.gate import StrictJson
 from api.health import Probe
@@ -30,7 +32,7 @@ from api.policies import check_routes
 from api.routers import ROUTERS, health
 from api.uploads import Uploads, files_of
 from api.web import WebApp
-from core import clock
+from core import clock, secrets
 from core.clock import Clock
 from core.database import Database
 from core.settings import Settings
@@ -39,6 +41,7 @@ PREFIX = "/api/v1"
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 SIGN_IN_TRIES, SIGN_IN_S = 10, 60.0
+ADDRESS_TRIES = 60  # of one address with any login: a plant often shares one
 SPARE_S = 5.0
 
 ClockSource = Callable[[Connection], Clock]
@@ -70,6 +73,9 @@ def create_app(
     app.state.database, app.state.settings, app.state.clock_source = database, settings, clock_source
     app.state.hub, app.state.probe = Hub(database), Probe(database)
     app.state.sign_in_limit = Limit(SIGN_IN_TRIES, seconds=SIGN_IN_S)
+    app.state.address_limit = Limit(ADDRESS_TRIES, seconds=SIGN_IN_S)
+    app.state.vault = Vault(lambda: secrets.load_or_create(settings.data_dir).signing_key)
+    app.state.providers = Providers()
     for routes in ROUTERS:
         app.include_router(routes, prefix=PREFIX)
     app.include_router(health.bare)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import CrossSite, NotLoopback, NotSignedIn
-from api.identity import SESSION_LIFE, Kind
+from api.identity import SESSION_LIFE, Kind, Source
 
 COOKIE = "millwright_session"
 CSRF_HEADER, CSRF_VALUE = "x-requested-with", "millwright"
@@ -39,10 +39,10 @@ def credential(request: Request) -> Credential:
     return Credential(Kind.SESSION, cookie)
 
 
-def cookie_name(request: Request) -> str:
+def cookie_name(request: Request, name: str = COOKIE) -> str:
     """Browsers share cookies between ports, so each port has its own name: two instances live side by side."""
     server = request.scope.get("server")
-    return f"{COOKIE}_{server[1]}" if server and server[1] else COOKIE
+    return f"{name}_{server[1]}" if server and server[1] else name
 
 
 def set_cookie(request: Request, response: Response, secret: str) -> None:
@@ -52,13 +52,24 @@ def set_cookie(request: Request, response: Response, secret: str) -> None:
         max_age=int(SESSION_LIFE.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=request.url.scheme == "https",
+        secure=origin(request).startswith("https"),
         path="/",
     )
 
 
 def clear_cookie(request: Request, response: Response) -> None:
     response.delete_cookie(cookie_name(request), httponly=True, samesite="lax", path="/")
+
+
+def source(request: Request) -> Source:
+    """Where a sign-in comes from."""
+    return Source(client_host(request), " ".join(request.headers.get("user-agent", "").split())[:200])
+
+
+def origin(request: Request) -> str:
+    """What the browser's address line begins with: ``public_url``, or the Host that was asked for (a known one)."""
+    known = request.app.state.settings.public_url
+    return str(known).rstrip("/") if known else f"{request.url.scheme}://{request.headers.get('host', '')}"
 
 
 def require_loopback(request: Request) -> None:

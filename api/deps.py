@@ -21,9 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import auth, idempotency
+from api.accounts.admit import admit
+from api.accounts.records import By
 from api.errors import NotSignedIn
 from api.gate import Decoded
-from api.identity import Person, Site, who
+from api.identity import Person, Site, UserKind, who
 from api.policies import Grant, Policy, policy_of
 from core.clock import Clock, wall_now
 from core.database import Database, use_site
@@ -52,8 +54,13 @@ class Context:
 
     @property
     def actor(self) -> Actor:
-        kind = ActorKind.AGENT if self.role == AGENT else ActorKind.PERSON
+        agent = self.role == AGENT or self.person.kind is UserKind.AGENT
+        kind = ActorKind.AGENT if agent else ActorKind.PERSON
         return Actor(kind, self.person.user_id, self.person.name, self.role)
+
+    def by(self, request: Request) -> By:
+        """Who this is in the record of what was done to accounts."""
+        return By(self.person.user_id, self.person.kind, self.person.name, auth.client_host(request))
 
     def shows_a_secret(self) -> None:
         """The answer holds a secret: do not keep it for a repeated Idempotency-Key."""
@@ -81,6 +88,7 @@ def enter(conn: Connection, request: Request, person: Person) -> Context:
     if grant is Grant.NO:
         raise Forbidden
     use_site(conn, site.site_id)
+    admit(conn, person, role=role, action=policy_of(request.scope["route"]).action)
     clock: Clock = request.app.state.clock_source(conn)
     request.state.claim = claim = idempotency.claim(conn, request, user_id=person.user_id)
     return Context(conn, person, site, role, grant, engineers.of_user(conn, person.user_id), clock, clock.now(), claim)

@@ -80,3 +80,81 @@ class PolicyMissing(ConfigError):
     """A route has no Policy, so the app does not start."""
 
     code = "policy_missing"
+
+
+class WrongCode(MillwrightError):
+    """This code does not fit, was used already, or is too old. Take the next one that the app shows."""
+
+    code = "wrong_code"
+    status = 401
+
+
+class CodesNotOn(Conflict):
+    """Codes from an app are not on for this account. Turn them on first."""
+
+    code = "codes_not_on"
+
+
+class StepEnded(MillwrightError):
+    """The second step took too long or was tried too often. Sign in again from the beginning."""
+
+    code = "step_ended"
+    status = 401
+
+
+class InviteUsed(MillwrightError):
+    """This link does not work: it sets a password once, within a day. Ask an administrator for a new one."""
+
+    code = "invite_used"
+    status = 401
+
+
+class SessionNeeded(Forbidden):
+    """This is done by a person who is signed in, never with a token."""
+
+    code = "session_needed"
+
+
+class ConfirmNeeded(Forbidden):
+    """This needs proof that it is still you. Confirm with your password or a code, or sign in again, then repeat it."""
+
+    code = "confirm_needed"
+
+
+class SecondNeeded(Forbidden):
+    """Your role on this site needs a second factor: set one up on the page Sign-in and security, then sign in by it."""
+
+    code = "second_needed"
+
+
+class PasskeyRefused(MillwrightError):
+    """This passkey does not fit, or the question it answers is too old or was answered before. Try again."""
+
+    code = "passkey_refused"
+    status = 401
+
+
+class NoPasskeysHere(Conflict):
+    """Passkeys need the console opened by a name (localhost, or one with a certificate), not by an IP address."""
+
+    code = "no_passkeys_here"
+
+
+class ProviderRefused(MillwrightError):
+    """The sign-in provider said no, answered badly, or its answer fits no sign-in that was begun here. Try again."""
+
+    code = "provider_refused"
+    status = 401
+
+
+class ProviderAway(MillwrightError):
+    """The sign-in provider does not answer in time. Try again soon, or sign in with your password."""
+
+    code = "provider_away"
+    status = 503
+
+
+class NotLetIn(Forbidden):
+    """The sign-in provider knows you, but none of the sites' rules lets you in. Ask an administrator."""
+
+    code = "not_let_in"

@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection
 
 from api import idempotency, identity
+from api.accounts import tries
 from core import clock, jobs
 
 
@@ -17,3 +18,9 @@ def sweep(conn: Connection, _payload: dict[str, Any], _now: datetime) -> None:
     now = clock.wall_now()
     idempotency.sweep(conn, now=now)
     identity.sweep(conn, now=now)
+
+
+@jobs.every(seconds=60, name="api.tries")
+def tell_tries(conn: Connection, _payload: dict[str, Any], _now: datetime) -> None:
+    """What failed at the door reaches the record."""
+    tries.tell(conn, now=clock.wall_now())

@@ -1,4 +1,4 @@
-"""The people and tokens of one site, as its administrator sees them. SQL."""
+"""The people, agents and tokens of one site, as its administrator sees them. SQL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import datetime
 from psycopg import Connection
 from psycopg.rows import class_row
 
+from api.accounts import mine
+from api.accounts.mine import Token
+from api.policies import Grant, Policy
 from core.errors import Forbidden, NotFound
 
 
@@ -18,28 +21,24 @@ class Member:
     name: str
     role: str
     locale: str
+    kind: str
     disabled: bool
+    codes_on: bool
+    passkeys: int
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    token_id: str  # the head of the hash: names the token, opens nothing
-    user_id: int
-    login: str
-    name: str
-    created_at: datetime
-    expires_at: datetime | None
-    used_at: datetime | None
+COLUMNS = """user_id, login, name, role, locale, kind, disabled_at is not null as disabled, u.created_at,
+  exists (select 1 from totp_secrets t where t.user_id = u.user_id and confirmed_at is not null) as codes_on,
+  (select count(*) from passkeys p where p.user_id = u.user_id) as passkeys"""
 
 
 def members(conn: Connection, *, after: int, limit: int) -> list[Member]:
     """People with a role on the current site, by id."""
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         return cursor.execute(
-            """select user_id, login, name, role, locale, disabled_at is not null as disabled, created_at
-               from users join memberships using (user_id)
-               where site_id = current_site() and user_id > %s order by user_id limit %s""",
+            f"""select {COLUMNS} from users u join memberships using (user_id)
+                where site_id = current_site() and user_id > %s order by user_id limit %s""",  # noqa: S608 - constant
             (after, limit),
         ).fetchall()
 
@@ -48,8 +47,8 @@ def member(conn: Connection, user_id: int) -> Member:
     """One person of the current site. Raises NotFound."""
     with conn.cursor(row_factory=class_row(Member)) as cursor:
         found = cursor.execute(
-            """select user_id, login, name, role, locale, disabled_at is not null as disabled, created_at
-               from users join memberships using (user_id) where site_id = current_site() and user_id = %s""",
+            f"""select {COLUMNS} from users u join memberships using (user_id)
+                where site_id = current_site() and user_id = %s""",  # noqa: S608 - constant
             (user_id,),
         ).fetchone()
     if found is None:
@@ -70,25 +69,29 @@ def rename(conn: Connection, user_id: int, name: str) -> None:
     conn.execute("update users set name = %s where user_id = %s", (name, user_id))
 
 
+def may(role: str, action: str) -> bool:
+    """Whether a role has a right at all."""
+    return Policy(action).grant(role) is not Grant.NO
+
+
 def tokens(conn: Connection) -> list[Token]:
-    """Living API tokens of people of the current site, newest first."""
+    """Living API tokens of people and agents of the current site, newest first."""
     with conn.cursor(row_factory=class_row(Token)) as cursor:
         return cursor.execute(
-            """select left(encode(token_hash, 'hex'), 16) as token_id, s.user_id, login, s.name, s.created_at,
-                 s.expires_at, s.used_at
-               from sessions s join users using (user_id) join memberships m using (user_id)
-               where m.site_id = current_site() and s.kind = 'token' and s.revoked_at is null
-               order by s.created_at desc"""
+            f"""select {mine.COLUMNS} from sessions s join users u using (user_id) join memberships m using (user_id)
+                where m.site_id = current_site() and s.kind = 'token' and s.revoked_at is null
+                order by s.created_at desc"""  # noqa: S608 - constant
         ).fetchall()
 
 
-def revoke_token(conn: Connection, token_id: str) -> None:
-    """Void a token of a person of the current site. Raises NotFound."""
-    done = conn.execute(
+def revoke_token(conn: Connection, token_id: str) -> tuple[int, str]:
+    """Void a token of the current site; returns whose it was and its name. Raises NotFound."""
+    row = conn.execute(
         """update sessions s set revoked_at = now() from memberships m
            where m.user_id = s.user_id and m.site_id = current_site() and s.kind = 'token' and s.revoked_at is null
-             and left(encode(token_hash, 'hex'), 16) = %s""",
+             and left(encode(token_hash, 'hex'), 16) = %s returning s.user_id, s.name""",
         (token_id,),
-    )
-    if done.rowcount == 0:
+    ).fetchone()
+    if row is None:
         raise NotFound
+    return int(row[0]), str(row[1])

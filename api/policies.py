@@ -35,6 +35,10 @@ action             device gateway requester engineer planner manager admin agent
 session.end        own    own     own       own      own     own     own   own
 me.read            own    own     own       own      own     own     own   own
 me.edit            own    own     own       own      own     own     own   own
+me.secure          own    own     own       own      own     own     own   own
+identity.read      -      -       -         -        -       site    site  -
+agent.manage       -      -       -         -        -       -       site  -
+provider.manage    -      -       -         -        -       -       site  -
 asset.read         -      -       -         site     site    site    site  site
 asset.edit         -      -       -         -        site    site    site  -
 telemetry.read     -      -       -         site     site    site    site  site

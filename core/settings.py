@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     port: int = Field(
         8080, description="Preferred web port; the next free one is taken and remembered.", ge=0, le=65535
     )
+    public_url: str | None = Field(
+        None,
+        description="What people type to reach the console (https://mill.example.org); unset = as it was asked for.",
+        pattern=r"^https?://[^/\s]+$",
+    )
     database_url: str | None = Field(None, description="PostgreSQL DSN of your own server; unset = embedded.")
     database_owner_url: str | None = Field(None, description="DSN that may migrate; unset = database_url.")
     database_ingest_url: str | None = Field(None, description="DSN of the ingest role; unset = database_url.")

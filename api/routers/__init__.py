@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from api.routers import (
+    agents,
     alarm_design,
     alarm_hygiene,
     alarms,
@@ -37,6 +38,7 @@ from api.routers import (
     policies,
     predictions,
     quarantine,
+    providers,
     readiness,
     reports,
     retention,
@@ -44,7 +46,9 @@ from api.routers import (
     rules,
     search,
     session,
+    security,
     sla,
+    sign_in,
     sources,
     stock,
     system,
@@ -62,7 +66,9 @@ from api.routers import (
 
 ROUTERS = (
     session.routes,
+    sign_in.routes,
     predictions.routes,
+    security.routes,
     review.routes,
     gate.routes,
     policies.routes,
@@ -93,6 +99,8 @@ ROUTERS = (
     users.routes,
     devices.routes,
     sources.routes,
+    agents.routes,
+    providers.routes,
     dispatch.routes,
     engineers.routes,
     stock.routes,

@@ -1,34 +1,24 @@
-"""Signing in and out, and who I am."""
+"""Who I am, signing out, and the plant's time. How one signs in: sign_in.py."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import Request, Response
+from psycopg import Connection
 from pydantic import Field
 
 from api import auth, identity
+from api.accounts.admit import needs_second
+from api.accounts.records import Act, write
 from api.deps import Context, Ctx, router
-from api.errors import LinkUsed, NotSignedIn, WrongLogin
-from api.identity import Kind, Person
-from api.limits import Limit
+from api.identity import Person
 from api.policies import allow, open_to_all
 from api.shapes import Input, Locale, Moment, Output, Role
-from core.clock import Clock, wall_now
-from core.database import Database, use_site
-from tickets import engineers
+from core.clock import Clock
+from core.database import Database
 
 routes = router("session")
-
-
-class SignIn(Input):
-    login: Annotated[str, Field(min_length=1, max_length=64, examples=["wang.li"])]
-    password: Annotated[str, Field(min_length=1, max_length=1024, examples=["correct horse battery"])]
-
-
-class Link(Input):
-    token: Annotated[str, Field(min_length=1, max_length=200, examples=["kJ3…"])]
 
 
 class MySite(Output):
@@ -48,10 +38,10 @@ class Me(Output):
     site: MySite
     locale: Locale
     engineer_id: int | None
-
-
-class SignedIn(Output):
-    user: Me
+    kind: Literal["person", "agent"] = "person"
+    second_needed: Annotated[
+        bool, Field(description="The role needs a second factor on this site, and this session has none.")
+    ] = False
 
 
 class MyChange(Input):
@@ -66,29 +56,11 @@ class ClockNow(Output):
     offset_s: float
 
 
-@routes.post("/session", dependencies=[open_to_all("signing in comes before an identity")])
-def sign_in(request: Request, response: Response, body: SignIn) -> SignedIn:
-    """Sign in with login and password; sets the session cookie. The same answer for a wrong login and password."""
-    database: Database = request.app.state.database
-    with _limited(request, body.login.lower(), WrongLogin):
-        secret = identity.sign_in(database, body.login, body.password, now=wall_now())
-    return _signed_in(request, response, secret)
-
-
-@routes.post("/session/link", dependencies=[open_to_all("a sign-in link is the identity")])
-def sign_in_by_link(request: Request, response: Response, body: Link) -> SignedIn:
-    """Sign in with the secret of a single-use link; only from the machine that Millwright runs on."""
-    auth.require_loopback(request)
-    database: Database = request.app.state.database
-    with _limited(request, "\nlink", LinkUsed), database.tx() as conn:
-        secret = identity.use_link(conn, body.token, now=wall_now())
-    return _signed_in(request, response, secret)
-
-
 @routes.delete("/session", status_code=204, dependencies=[allow("session.end")])
 def sign_out(request: Request, response: Response, ctx: Ctx) -> None:
     """End the session (or the token) that this request came with."""
     identity.end(ctx.conn, auth.credential(request).secret)
+    write(ctx.conn, Act.SIGNED_OUT, ctx.person.user_id, by=ctx.by(request))
     auth.clear_cookie(request, response)
 
 
@@ -114,39 +86,24 @@ def clock(request: Request) -> ClockNow:
     return ClockNow(now=plant.now(), factor=plant.factor, offset_s=plant.offset.total_seconds())
 
 
-def _limited(request: Request, what: str, failure: type[Exception]) -> AbstractContextManager[None]:
-    """Failures of one address with one login are limited; the account's own lock is in the database."""
-    limit: Limit = request.app.state.sign_in_limit
-    return limit.counting(f"{auth.client_host(request)} {what}", failure)
-
-
-def _signed_in(request: Request, response: Response, secret: str) -> SignedIn:
-    database: Database = request.app.state.database
-    with database.tx() as conn:
-        person = identity.who(conn, secret, kind=Kind.SESSION, now=wall_now())
-        if person is None:
-            raise NotSignedIn
-        site = person.site(None)
-        use_site(conn, site.site_id)
-        answer = _shape(person, site, engineers.of_user(conn, person.user_id))
-    auth.set_cookie(request, response, secret)
-    return SignedIn(user=answer)
-
-
 def _me(ctx: Context) -> Me:
-    return _shape(ctx.person, ctx.site, ctx.engineer_id)
+    return shape(ctx.conn, ctx.person, ctx.site, ctx.engineer_id)
 
 
-def _shape(person: Person, site: identity.Site, engineer_id: int | None) -> Me:
+def shape(conn: Connection, person: Person, site: identity.Site, engineer_id: int | None) -> Me:
+    """Who somebody is on the current site."""
+    role = person.roles[site.site_id]
     return Me.model_validate(
         {
             "user_id": person.user_id,
             "login": person.login,
             "name": person.name,
-            "role": person.roles[site.site_id],
+            "role": role,
             "roles": {each.code: person.roles[each.site_id] for each in person.sites},
             "site": site,
             "locale": person.locale,
             "engineer_id": engineer_id,
+            "kind": person.kind,
+            "second_needed": not person.is_strong and needs_second(conn, role),
         }
     )

@@ -6,13 +6,17 @@ import asyncio
 import statistics
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from api import idempotency, identity
+from api.accounts import door, tries
+from api.errors import WrongLogin
 from api.identity import Kind
 from core.clock import wall_now
 from core.database import Database
@@ -124,15 +128,61 @@ def test_a_new_password_and_a_shut_door_end_sessions(world: World, browser: http
     )
 
 
-def test_ten_wrong_tries_lock_the_account_for_a_while(world: World) -> None:
+def enters(world: World, login: str, password: str, *, now: datetime) -> bool:
+    try:
+        return bool(door.by_password(world.database, login, password, now=now, source=identity.Source()).secret)
+    except WrongLogin:
+        return False
+
+
+@pytest.mark.parametrize("login", ["planner", "nobody"])
+def test_wrong_tries_lock_a_login_for_longer_each_time_whether_it_exists_or_not(world: World, login: str) -> None:
+    world.password("planner")
+    now, waits = wall_now(), []
+    for _ in range(tries.FREE + 3):
+        assert not enters(world, login, "wrong", now=now)
+        with world.database.tx() as conn:
+            row = conn.execute(
+                "select failed, locked_until from sign_in_tries where login_hash = %s", (tries.key(login),)
+            ).fetchone()
+        assert row
+        until = row[1] or now
+        waits.append((until - now).total_seconds())
+        assert waits[-1] == tries.wait(row[0]).total_seconds()
+        assert until == now or not enters(world, login, PASSWORD, now=until - timedelta(seconds=1))
+        now = until
+    assert waits == [0, 0, 0, 0, 30, 60, 120, 240]
+    assert enters(world, login, PASSWORD, now=now) is (login == "planner")
+
+
+def test_many_tries_at_once_do_not_pass_the_limit(world: World) -> None:
     world.password("planner")
     now = wall_now()
-    for _ in range(identity.TRIES):
-        with pytest.raises(identity.WrongLogin):
-            identity.sign_in(world.database, "planner", "wrong", now=now)
-    with pytest.raises(identity.WrongLogin):
-        identity.sign_in(world.database, "planner", PASSWORD, now=now)
-    assert identity.sign_in(world.database, "planner", PASSWORD, now=now + identity.LOCKED_FOR)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: enters(world, "planner", "wrong", now=now), range(12)))
+    with world.database.tx() as conn:
+        assert conn.execute("select failed from sign_in_tries").fetchone() == (tries.FREE,)
+    assert not enters(world, "planner", PASSWORD, now=now)
+
+
+def test_wrong_tries_reach_the_record_and_a_new_password_unlocks(world: World) -> None:
+    world.password("planner")
+    now = wall_now()
+    for _ in range(tries.FREE):
+        enters(world, "planner", "wrong", now=now)
+        enters(world, "what I typed into the wrong field", "wrong", now=now)
+    with world.database.tx() as conn:
+        tries.tell(conn, now=now + timedelta(minutes=2))
+        tries.tell(conn, now=now + timedelta(minutes=2))
+    rows = [each for each in record(world) if each["kind"] == "sign_in_failed"]
+    assert [(each["login"], each["detail"][:16]) for each in rows] == [("planner", "5 wrong tries in")]
+    world.password("planner")
+    assert enters(world, "planner", PASSWORD, now=now)
+
+
+def record(world: World) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = world.as_("admin").get(f"{API}/identity-record?limit=200").json()["items"]
+    return items
 
 
 def test_too_many_tries_from_one_address_are_told_to_wait(world: World, browser: httpx.Client) -> None:
