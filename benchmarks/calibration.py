@@ -2,12 +2,12 @@
 
 python -m benchmarks.calibration DIR [--rate R …] [--skip N] [--alarms-out DIR] [--quick]
 
-DIR holds one CSV a stream, timestamp,value, all of it normal. Each is judged row by row by
-``detectors.stream.univariate`` with ``DEFAULT`` parameters; the asked rate R, alarms a row, is the only thing that
-differs. The first ``--skip`` rows do not count. ``ratio.STREAM@R`` is the rate got over the rate asked;
+DIR holds one CSV a stream, timestamp,value, all of it normal. Each is judged row by row by ``detectors.stream.chain``,
+which the product's detector ``stream`` runs, with its parameters; the asked rate R, alarms a row, is the only thing
+that differs. The first ``--skip`` rows do not count. ``ratio.STREAM@R`` is the rate got over the rate asked;
 ``worst_ratio`` is the ratio farthest from 1, over all streams and rates. ``surprise_ratio`` is the worst without the
-moving limit: rows whose surprise reaches −log10 R, for the coarsest rate. A rate whose alarms asked are fewer than
-100 is left out of the worst: chance alone leaves the band. ``--alarms-out`` writes the alarms of the first rate.
+moving limit: rows whose surprise reaches −log10 R, for the coarsest rate. A rate whose alarms asked are fewer than 100
+is left out of the worst: chance alone leaves the band. ``--alarms-out`` writes the alarms of the first rate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.result import finish
-from detectors.stream import calibrator, univariate
+from detectors.stream.chain import StreamChain
 from detectors.stream.parameters import DEFAULT, Parameters
 from plant.model import Floats
 
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         stamps, values = read(path, QUICK_ROWS if asked.quick else None)
         surprise = surprises(stamps, values, DEFAULT)
         for number, rate in enumerate(asked.rate):
-            alarms = calibrator.alarms(calibrator.empty_limit(DEFAULT), surprise, rate)
+            alarms = StreamChain(1, parameters=DEFAULT).alarms(surprise, rate)
             figures[f"ratio.{path.stem}@{rate:g}"] = ratio(alarms[asked.skip :], rate)
             if asked.alarms_out and not number:
                 write(asked.alarms_out / path.name, stamps, alarms)
@@ -72,7 +72,7 @@ def read(path: Path, most: int | None) -> tuple[list[str], Floats]:
 def surprises(stamps: list[str], values: Floats, parameters: Parameters) -> Floats:
     """The calibrated surprise of every row."""
     at_s = np.array(stamps, dtype="datetime64[s]").astype(np.int64)
-    return univariate.judge(univariate.empty(parameters), at_s, values)[:, univariate.ROW]
+    return StreamChain(1, parameters=parameters).judge(at_s, values[:, None]).evidence
 
 
 def ratio(alarms: npt.NDArray[np.bool_], rate: float) -> float | None:

@@ -3,10 +3,10 @@
 python -m benchmarks.nab FOLDER [--scores-out DIR] [--threshold T [T T]] [--quick] [--seed N]
 
 FOLDER holds ``data/<group>/<name>.csv`` (timestamp,value) and ``labels/combined_windows.json``; nothing of it is kept.
-Every file is judged row by row by ``detectors.stream.univariate`` with ``DEFAULT`` parameters: no minimum, maximum,
-length or label is known. An order's strength x gives the score x / (1 + x). ``--scores-out`` writes the score of every
-row; ``--threshold`` judges with fixed ones (one, or standard, low_fp, low_fn) in place of the best over the corpus;
-``--quick`` takes every third file; ``--seed`` draws the halves.
+Every file is judged row by row by ``detectors.stream.chain``, which the product's detector ``stream`` runs, with its
+parameters: no minimum, maximum, length or label is known. An order's strength x gives the score x / (1 + x).
+``--scores-out`` writes the score of every row; ``--threshold`` judges with fixed ones (one, or standard, low_fp,
+low_fn) in place of the best over the corpus; ``--quick`` takes every third file; ``--seed`` draws the halves.
 
 ``standard``, ``low_fp``, ``low_fn``: 0 = silence, 100 = every window met at its first row. ``held_halves``: the
 standard score of a half of the files at the threshold of the other, mean of 40 draws; ``held_groups``: each group of
@@ -33,8 +33,7 @@ import numpy.typing as npt
 
 from benchmarks.nab_rules import PROFILES, Corpus, Rows, rows
 from benchmarks.result import finish
-from detectors.stream import univariate
-from detectors.stream.parameters import DEFAULT
+from detectors.stream.chain import ORDER, StreamChain
 from plant.model import Floats
 
 GOALS = {"standard": ">= 74"}
@@ -108,9 +107,7 @@ def _stream(path: Path, name: str, windows: Sequence[tuple[str, str]]) -> Stream
 
 def score(stream: Stream) -> Floats:
     """The score of every row in [0, 1), known when the row is."""
-    strength = univariate.judge(univariate.empty(DEFAULT), stream.at.astype(np.int64), stream.values)[
-        :, univariate.ORDER
-    ]
+    strength = StreamChain(1).judge(stream.at.astype(np.int64), stream.values[:, None]).alone[:, 0, ORDER]
     return strength / (1.0 + strength)
 
 

@@ -3,8 +3,8 @@
 python -m benchmarks.skab FOLDER [--scores-out DIR] [--threshold T] [--quick] [--seed N]
 
 FOLDER holds ``data/<group>/<run>.csv`` (semicolons: datetime, sensors, anomaly, changepoint); nothing of it is kept.
-Of each run the first 400 rows are the baseline (``detectors.stream.baseline``), the rest is judged row by row by
-``detectors.stream.multivariate`` with ``DEFAULT`` parameters, the same as in ``benchmarks.tep``. No label is read
+Of each run the first 400 rows are the baseline, the rest is judged row by row by ``detectors.stream.chain``, which the
+product's detector ``stream`` runs, with the parameters of ``benchmarks.tep`` and ``benchmarks.nab``. No label is read
 before the scores stand; the anomaly-free run is not needed. ``--scores-out`` writes evidence, fault and change of every
 row; ``--threshold`` is the evidence at which a fault begins; ``--quick`` takes every third run; ``--seed`` draws the
 halves.
@@ -31,8 +31,9 @@ import numpy as np
 from benchmarks import stream_options
 from benchmarks.result import finish
 from benchmarks.skab_rules import PROFILES, UNCOUNTED, Flags, Rates, Times, changes, rates, score
-from detectors.stream.baseline import Baseline
-from detectors.stream.multivariate import Start, StreamJudge, Verdicts
+from detectors.stream.chain import StreamChain
+from detectors.stream.multivariate import Verdicts
+from detectors.stream.parameters import DEFAULT
 from plant.model import Floats
 
 GOALS = {"f1": ">= 0.83", "far": "<= 13.5", "mar": "<= 20", "changepoint": ">= 40"}
@@ -93,9 +94,9 @@ def _run(path: Path, name: str) -> Run:
 
 def judge(values: Floats, limit: float) -> Verdicts:
     """Verdicts on the rows after the baseline; each stands when its row has come."""
-    return StreamJudge(Baseline.learn(values[:UNCOUNTED]), start=Start.AFTER_BASELINE, limit=limit).update(
-        values[UNCOUNTED:]
-    )
+    assert DEFAULT.baseline_rows == UNCOUNTED
+    found = StreamChain(values.shape[1], limit=limit).together(values)
+    return Verdicts(*(getattr(found, name)[UNCOUNTED:] for name in Verdicts.__slots__))
 
 
 def write(path: Path, run: Run, verdict: Verdicts) -> None:

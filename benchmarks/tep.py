@@ -4,9 +4,9 @@ python -m benchmarks.tep FOLDER [--scores-out DIR] [--threshold T] [--quick] [--
 
 FOLDER holds ``d00.dat`` (a normal run, the only one learnt from) and ``dNN_te.dat`` (runs with fault NN from row 160
 on; ``d00_te.dat`` is normal), blanks, 52 variables, a row per 3 minutes; nothing of it is kept. Each row is judged by
-``detectors.stream.multivariate`` with ``DEFAULT`` parameters, the same as in ``benchmarks.skab``. ``--scores-out``
-writes evidence and alarm of every row; ``--threshold`` is the evidence at which a fault begins; ``--quick`` takes every
-third run; nothing here rests on chance, so ``--seed`` changes nothing.
+``detectors.stream.chain``, which the product's detector ``stream`` runs, with the parameters of ``benchmarks.skab``.
+``--scores-out`` writes evidence and alarm of every row; ``--threshold`` is the evidence at which a fault begins;
+``--quick`` takes every third run; nothing here rests on chance, so ``--seed`` changes nothing.
 
 All in per cent: ``detection``, mean share of the rows of a fault that alarm, ``detection_visible`` without the faults
 3, 9 and 15, which are nearly invisible; ``far``, of the rows before the faults; ``far_normal_run``. ``delay_min.N``:
@@ -25,8 +25,8 @@ import numpy as np
 from benchmarks import stream_options
 from benchmarks.result import finish
 from benchmarks.tep_rules import Fault, fault, summary
-from detectors.stream.baseline import Baseline
-from detectors.stream.multivariate import StreamJudge, Verdicts
+from detectors.stream.chain import StreamChain
+from detectors.stream.multivariate import Verdicts
 from plant.model import Floats
 
 GOALS = {"detection": ">= 60", "far": "<= 1.5", "detection_visible": ">= 81"}
@@ -67,7 +67,9 @@ def _rows(path: Path) -> Floats:
 
 def judge(baseline: Floats, rows: Floats, limit: float) -> Verdicts:
     """Verdicts on the rows of one run; each stands when its row has come."""
-    return StreamJudge(Baseline.learn(baseline), limit=limit).update(rows)
+    chain = StreamChain(VARIABLES, limit=limit)
+    chain.learn(baseline)
+    return chain.together(rows)
 
 
 def write(path: Path, verdict: Verdicts) -> None:

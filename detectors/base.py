@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,22 @@ class DetectorFactory(Protocol):
     """A detector file registers one of these under its name (see ``core.registry``)."""
 
     def __call__(self, *, asset_id: int, site_id: int, asset_class: str, signals: Sequence[Signal]) -> Detector: ...
+
+
+@runtime_checkable
+class Intervenes(Protocol):
+    """A detector that takes note of work on the machine."""
+
+    def intervene(self, at_us: int) -> None:
+        """Somebody worked on the machine at ``at_us``: keep the baseline, gather the evidence anew; findings end."""
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """A detector that is calibrated to a rate of false alarms."""
+
+    def ask(self, alarms_month: float) -> None:
+        """At most so many alarms an asset and month, from the next row on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""One asset under judgement: its chain, how far it has come, and the samples that still stand. Pure.
+"""One asset under judgement: its chain and companions, how far it has come, and the samples that still stand. Pure.
 
-    samples, requests ──> grid rows ──> chain ──> findings and bands later than what was said before
+    samples, requests ──> grid rows ──> chain, companions ──> findings and bands later than what was said before
 
 The rows are the same however the stream is cut, and rows on which nothing at all was heard are left out; so a line
 that starts from a snapshot and replays comes to the same state, and says nothing twice.
@@ -15,14 +15,20 @@ from enum import StrEnum
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from detectors.base import Band, Finding, Frame
 from detectors.chain import Chain, create_chain
+from detectors.classic.engine import Classic
+from detectors.classic.model import InForce
+from detectors.companions import Companions
 from detectors.frames import HOLD_PERIODS, SECOND_US, build_frames, grid_step_us
-from detectors.snapshot import Array, pack, restore
+from detectors.snapshot import Array, pack, parts
 from plant.model import Asset, Int64s, Quality, SampleBatch, Signal
 
 KIND = "line 1"
+CLASSIC = "alarm rules"
+BESIDE = "beside "  # a companion's part of the state
 LAYOUT = 2  # of the memories; counted up when they are kept in another form
 
 
@@ -63,6 +69,8 @@ class Line:
         self.muted_us = muted_us  # findings up to here were said by an earlier run
         self.rows_since_snapshot = 0
         self._chain: Chain = create_chain(asset.asset_id, asset.site_id, asset.asset_class, signals)
+        self._companions = Companions(asset, signals)
+        self._classic = Classic(asset, signals)
         self._standing = np.zeros((3, len(signals)))  # last good sample of each signal: known, time, value
         self._standing_us = np.zeros(len(signals), dtype=np.int64)
 
@@ -100,38 +108,62 @@ class Line:
         if self.position_us - int(self._standing_us.max()) > held_us:
             self.position_us = max(self.position_us, (next_us - 1) // self.step_us * self.step_us)
 
+    def ask(self, alarms_month: float) -> None:
+        """At most so many alarms a month of each companion that can be asked, from the next row on."""
+        self._companions.ask(alarms_month)
+
+    def take_rules(self, rules: Sequence[InForce]) -> None:
+        """The alarm rules of the site, from the next row on; what one remembers waits for it when loaded before."""
+        self._classic.take(rules)
+
     def dump(self) -> bytes:
-        return pack(KIND, self._arrays(self._chain.dump()))
-
-    def load(self, state: bytes) -> None:
-        """Raises ValueError when the state does not fit."""
-        chain_state = np.frombuffer(self._chain.dump(), dtype=np.uint8)
-        arrays = self._arrays(chain_state.tobytes())
-        restore(KIND, arrays, state)
-        self._standing[...] = arrays["standing"]
-        self._standing_us[...] = arrays["standing_us"]
-        self._chain.load(arrays["chain"].tobytes())
-
-    def _arrays(self, chain: bytes) -> dict[str, Array]:
-        return {
-            "chain": np.frombuffer(chain, dtype=np.uint8).copy(),
+        beside = {f"{BESIDE}{name}": _octets(state) for name, state in self._companions.dump().items()}
+        own: dict[str, Array] = {
+            "chain": _octets(self._chain.dump()),
+            CLASSIC: _octets(self._classic.dump()),
             "standing": self._standing,
             "standing_us": self._standing_us,
         }
+        return pack(KIND, {**own, **beside})
+
+    def load(self, state: bytes) -> None:
+        """Raises ValueError when the state does not fit."""
+        found = parts(KIND, state)
+        if not {"chain", "standing", "standing_us"} <= found.keys() or len(found["standing"]) != self._standing.nbytes:
+            raise ValueError("the state has another shape: it is not one of a line with these signals")
+        self._chain.load(found["chain"])
+        self._standing[...] = np.frombuffer(found["standing"], np.float64).reshape(self._standing.shape)
+        self._standing_us[...] = np.frombuffer(found["standing_us"], np.int64)
+        if CLASSIC in found:
+            self._classic.load(found[CLASSIC])
+        beside = {name.removeprefix(BESIDE): data for name, data in found.items() if name.startswith(BESIDE)}
+        self._companions.load(beside)
 
     def _judge(self, frame: Frame, start: int, end: int, findings: list[Finding], bands: list[Band]) -> None:
         if end <= start:
             return
-        judgement = self._chain.update(_rows(frame, start, end))
-        findings += [f for f in judgement.findings if _us(f) > self.muted_us]
+        rows = _rows(frame, start, end)
+        judgement = self._chain.update(rows)
+        beside = [*self._companions.update(rows), *self._classic.update(rows).findings]
+        said = sorted([*judgement.findings, *beside], key=lambda finding: finding.at)
+        findings += [f for f in said if _us(f) > self.muted_us]
         bands += [band for band in judgement.bands if band.at_us > self.muted_us]
 
     def _carry_out(self, request: Request, frame: Frame) -> list[Finding]:
         if request.action is Action.RELEARN:
             self._chain.relearn(request.at_us)
+            self._companions.relearn(request.at_us)
+            self._classic.relearn(request.at_us)
         else:
             self._chain.intervene(request.at_us)
-        ended = self._chain.update(_rows(frame, 0, 0)).findings
+            self._companions.intervene(request.at_us)
+            self._classic.intervene(request.at_us)
+        none = _rows(frame, 0, 0)
+        ended = [
+            *self._chain.update(none).findings,
+            *self._companions.update(none),
+            *self._classic.update(none).findings,
+        ]
         return [f for f in ended if not request.done or _us(f) > self.muted_us]
 
     def _frame(self, batch: SampleBatch, until_us: int) -> Frame:
@@ -165,6 +197,10 @@ def fingerprint(version: str, signals: Sequence[Signal]) -> str:
     words: list[object] = [LAYOUT]
     words += [(s.signal_id, s.quantity, s.unit, s.low, s.high, s.period_s, s.role.value) for s in signals]
     return f"{version}:{hashlib.sha256(msgspec.json.encode(words)).hexdigest()[:16]}"
+
+
+def _octets(state: bytes) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(state, dtype=np.uint8)
 
 
 def _us(finding: Finding) -> int:

@@ -18,7 +18,7 @@ from psycopg import Connection
 
 from core import log
 from core.database import Database
-from detectors import history, late, store
+from detectors import declared, history, late, store
 from detectors.base import Finding, OnRejudged, Rejudged
 from detectors.chain import NAME
 from detectors.findings import moment
@@ -218,6 +218,7 @@ def _shadow(
     if since_us is None:
         return None
     line = Line(asset, signals, position_us=since_us - (memory is None), muted_us=late_us - 1)
+    declared.load(conn).tell(line)
     if memory is not None:
         line.load(memory.state)
     return Shadow(asset, signals, line, late_us, line.position_us, ids)

@@ -27,9 +27,10 @@ from core import log
 from core.clock import Clock
 from core.database import Database, site_ids
 from core.errors import MillwrightError
-from detectors import history, late, store
+from detectors import declared, history, late, store
 from detectors.base import Changed, Finding, OnFinding, OnFindings, OnRejudged, Rejudged
 from detectors.chain import NAME
+from detectors.declared import Declared
 from detectors.frames import SECOND_US, grid_step_us
 from detectors.late import Stretch
 from detectors.line import Action, Line, Request, Said
@@ -69,6 +70,7 @@ class _Site:
     due: Sequence[_Due]
     late: Sequence[Stretch]
     machines: Mapping[int, tuple[Asset, Sequence[Signal]]]
+    declared: Declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +150,10 @@ class Runner:
     def _rest_s(self, rows: int, worked_s: float) -> float:
         """How long to let samples gather: many machines are judged a few rows at once, as a row costs less then.
 
-        Not while history is caught up with.
+        Not while history is caught up with, or late data are judged again.
         """
-        return 0.0 if rows > BEHIND_ROWS * len(self._lines) else min(REST * worked_s, REST_S)
+        behind = self._replays.busy or rows > BEHIND_ROWS * len(self._lines)
+        return 0.0 if behind else min(REST * worked_s, REST_S)
 
     def _judge_again(self, site: _Site, patience: Patience) -> int:
         """What came late: at most ``TURN_S``, so that live data are not kept waiting."""
@@ -165,6 +168,7 @@ class Runner:
         with self._database.tx(site_id=site_id) as conn:
             clock = self._load_clock(conn)
             heard, marks, wanted = store.heard(conn), store.watermarks(conn), store.open_requests(conn)
+            told = declared.load(conn)
             arriving = set() if patience is Patience.NONE else self._arriving(conn, clock)
             by_asset = _by_asset(assets.signals_of_site(conn))
             found = {asset.asset_id: (asset, by_asset.get(asset.asset_id, [])) for asset in assets.assets(conn)}
@@ -178,7 +182,7 @@ class Runner:
                 waiting = wanted.get(asset.asset_id, until_us + 1) <= until_us
                 if waiting or until_us >= marks.get(asset.asset_id, 0) + grid_step_us(signals):
                     due.append(_Due(asset, signals, until_us, waiting))
-        return _Site(site_id, clock, due, waiting_late, found)
+        return _Site(site_id, clock, due, waiting_late, found, told)
 
     def _judged(self, marks: Mapping[int, int]) -> dict[int, int]:
         """Up to when each asset is judged; a line in memory may have crossed a hole beyond its watermark."""
@@ -252,7 +256,10 @@ class Runner:
             return store.requests(conn, after_us=positions)
 
     def _keep(self, site: _Site, those: Sequence[_Judged]) -> int:
-        """Tell and write what was judged, in one transaction. Another owner or an error drops the line."""
+        """Tell and write what was judged, in one transaction; where that fails for several, each in one of its own.
+
+        Another owner or an error drops the line.
+        """
         try:
             with self._database.tx(site_id=site.site_id) as conn:
                 marks = store.lock_watermarks(conn, [each.asset_id for each in those])
@@ -261,7 +268,9 @@ class Runner:
         except (psycopg.Error, MillwrightError) as error:
             if isinstance(error, psycopg.OperationalError):
                 raise
-            self._log.error("detectors.failed", assets=[each.line.asset.code for each in those], error=repr(error))
+            if len(those) > 1:  # one that fails must not keep the others from being judged
+                return sum(self._keep(site, [each]) for each in those)
+            self._log.error("detectors.failed", asset=those[0].line.asset.code, error=repr(error))
             return 0
         for each in mine:
             each.line.muted_us = max(each.line.muted_us, each.line.position_us)
@@ -291,11 +300,12 @@ class Runner:
         line = self._lines.get(asset_id)
         if line is None or line.signals != due.signals:
             with self._database.tx(site_id=site.site_id) as conn:
-                line = open_line(conn, due.asset, due.signals)
+                line = open_line(conn, due.asset, due.signals, site.declared)
             if line is None:
                 self._lines.pop(asset_id, None)
                 return None
             self._lines[asset_id] = line
+        site.declared.tell(line)
         return line
 
 
@@ -309,12 +319,13 @@ def _judged(
     return _Judged(line, asked, from_us, line.advance(mine, asked, until_us=min(end_us, due.until_us)))
 
 
-def open_line(conn: Connection, asset: Asset, signals: Sequence[Signal]) -> Line | None:
+def open_line(conn: Connection, asset: Asset, signals: Sequence[Signal], told: Declared) -> Line | None:
     """A line at its snapshot; without one that fits, at the first sample. None: there are no samples."""
     mark = store.watermarks(conn, [asset.asset_id]).get(asset.asset_id, 0)
     kept = store.snapshot(conn, asset.asset_id, NAME)
     if kept is not None:
         line = Line(asset, signals, position_us=kept.watermark_us, muted_us=mark)
+        told.tell(line)
         if kept.version == line.version:
             line.load(kept.state)
             return line

@@ -31,15 +31,21 @@ def pack(kind: str, arrays: Mapping[str, Array]) -> bytes:
     return msgspec.msgpack.encode(_Snapshot(FORMAT, kind, columns))
 
 
+def parts(kind: str, state: bytes) -> dict[str, bytes]:
+    """The bytes of each array of ``pack(kind, …)`` by name, for states whose parts come and go.
+
+    Raises ValueError with the reason when another kind wrote them.
+    """
+    return {name: column.data for name, column in _of(kind, state).columns.items()}
+
+
 def restore(kind: str, arrays: Mapping[str, Array], state: bytes) -> None:
     """Fill ``arrays`` in place from ``pack(kind, …)``'s bytes.
 
     Raises ValueError with the reason when the bytes were written by another kind, version or set of signals;
     nothing is changed then.
     """
-    snapshot = _decode(state)
-    if snapshot.format != FORMAT or snapshot.kind != kind:
-        raise ValueError(f"state of {snapshot.kind!r} (format {snapshot.format}) does not fit {kind!r}")
+    snapshot = _of(kind, state)
     if snapshot.columns.keys() != arrays.keys():
         raise ValueError(f"state of {kind!r} has other parts: {sorted(snapshot.columns.keys() ^ arrays.keys())}")
     for name, array in arrays.items():
@@ -48,6 +54,13 @@ def restore(kind: str, arrays: Mapping[str, Array], state: bytes) -> None:
             raise ValueError(f"part {name!r} has shape {column.shape}, expected {list(array.shape)}")
     for name, array in arrays.items():
         array[...] = np.frombuffer(snapshot.columns[name].data, dtype=array.dtype).reshape(array.shape)
+
+
+def _of(kind: str, state: bytes) -> _Snapshot:
+    snapshot = _decode(state)
+    if snapshot.format != FORMAT or snapshot.kind != kind:
+        raise ValueError(f"state of {snapshot.kind!r} (format {snapshot.format}) does not fit {kind!r}")
+    return snapshot
 
 
 def _decode(state: bytes) -> _Snapshot:

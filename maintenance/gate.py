@@ -4,7 +4,8 @@
                       └ what it would have opened is written down as a decision and counted
 
 A detector that a site has never heard is live: so is what ran before the gate was there. Another version of one that it
-knows begins in shadow. The first finding of a version writes its row; from then on the answer is one indexed read.
+knows begins in shadow, and so does what judges beside the default chain (``detectors.companions``). The first finding
+of a version writes its row; from then on the answer is one indexed read.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from scipy.special import betaincinv
 
 from core import clock, live, log
 from core.errors import NotFound
+from detectors import companions
 from maintenance import scorer, sentences
 from maintenance.scorer import WINDOW, Fault, Order
 from plant.model import Asset
@@ -109,7 +111,7 @@ def release_of(version: str) -> str:
 
 
 def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Standing:
-    """Live when nothing else was ever heard of this detector here."""
+    """Live when nothing else was ever heard of this detector here, and it is none that has to be trusted first."""
     row = conn.execute(
         """select exists (select 1 from gate_standings where detector = %(name)s)
              or exists (select 1 from findings where detector = %(name)s
@@ -118,8 +120,10 @@ def _first(conn: Connection, detector: str, version: str, asset: Asset) -> Stand
         {"name": detector, "version": version, "asset": asset.asset_id, "now": clock.load(conn).now()},
     ).fetchone()
     known, at = row or (False, None)
-    given = Standing.SHADOW if known else Standing.LIVE
+    beside = detector in companions.names()
+    given = Standing.SHADOW if known or beside else Standing.LIVE
     reason = "a new version of a detector that is known" if known else "the first version on this site"
+    reason = "it judges beside the default chain: shown in shadow first" if beside and not known else reason
     enter(conn, detector, version, given, reason=reason, at=at)
     return given
 

@@ -25,6 +25,7 @@ from plant.model import Floats, Role, Signal
 
 NAME = "vibration_trend"
 VERSION = "1"
+COMPANION = True  # judges beside the default chain (see ``detectors.companions``)
 QUANTITIES = frozenset({"vibration_velocity", "vibration_acceleration", "acceleration_envelope", "displacement"})
 LOST = math.log(4.0)  # four times the usual level: from zone A into zone D of ISO 20816-3
 NAMED = 0.2  # a signal that rose less than this share of the most risen one is not blamed
@@ -61,6 +62,9 @@ class VibrationTrend:
         levels.forget(self._levels, at_us=at_us)
         if self._context is not None:
             self._context.relearn(at_us)
+
+    def intervene(self, at_us: int) -> None:
+        levels.rest(self._levels, at_us=at_us)
 
     def dump(self) -> bytes:
         return pack(f"{NAME} {VERSION}", self._arrays())
@@ -122,6 +126,14 @@ class VibrationTrend:
         return Sentence(NAME, {**words, "percent": round(100.0 * math.expm1(rise))})
 
 
-def create(*, asset_id: int, site_id: int, asset_class: str, signals: Sequence[Signal]) -> VibrationTrend:  # noqa: ARG001
-    """The vibration levels of one asset (see ``DetectorFactory``)."""
+def create(
+    *,
+    asset_id: int,
+    site_id: int,
+    asset_class: str,  # noqa: ARG001
+    signals: Sequence[Signal],
+) -> VibrationTrend | None:
+    """The vibration levels of one asset (see ``DetectorFactory``); None when it has none."""
+    if not any(each.role is Role.MEASURED and each.quantity in QUANTITIES for each in signals):
+        return None
     return VibrationTrend(asset_id=asset_id, site_id=site_id, signals=signals)

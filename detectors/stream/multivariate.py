@@ -84,6 +84,12 @@ class StreamJudge:
         z = (np.asarray(rows, dtype=np.float64) - self._baseline.mean) / self._baseline.scale
         return Verdicts(*_judge(z, *self._learnt(), self._settings, self._tail, self._limit, self._memory))
 
+    def restart(self) -> None:
+        """The next row begins another run of the machine: short memories begin at the levels, no fault lasts."""
+        charts = self._memory[HEADER:].reshape(3, -1)  # short memories, levels, levels since the last change
+        charts[[0, 2]] = charts[1]
+        self._memory[:HEADER] = 0.0, 0.0, np.inf
+
     def dump(self) -> Floats:
         """The state, to go on from with ``load``: float64[HEADER + 6k + calibrator.SIZE]."""
         return np.concatenate([self._memory, self._tail])

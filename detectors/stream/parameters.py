@@ -39,6 +39,9 @@ class Parameters:
     calm_rows: float = 3.0
     """Rows in a row below half the limit that end a fault: one is chance."""
 
+    baseline_rows: int = 400
+    """Normal rows from which the judge of several signals learns: as many as the rig's published protocol gives."""
+
     map_values: int = 400
     """Values a novelty map keeps: twice as many change nothing."""
 
@@ -61,6 +64,11 @@ class Parameters:
     def short_share(self) -> float:
         """What one row counts in the short memory, by the usual span of an exponential mean."""
         return 2.0 / (self.short_rows + 1.0)
+
+    @property
+    def settle_rows(self) -> int:
+        """Rows after a change of the operating state that are not judged: the short memory must have left it."""
+        return int(3 * self.short_rows)
 
     @property
     def warm_rows(self) -> int:

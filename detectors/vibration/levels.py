@@ -70,6 +70,15 @@ def forget(levels: Levels, *, at_us: int) -> None:
     levels.episode[ACTIVE] = 0
 
 
+def rest(levels: Levels, *, at_us: int) -> None:
+    """Keep what is usual and gather the last day anew; a rise under way ends at ``at_us``."""
+    levels.open[:, [SUM, ROWS, DAYS]] = 0.0
+    levels.seen[:, [HELD, CALM]] = np.nan
+    if levels.episode[ACTIVE]:
+        levels.episode[ENDED_US] = at_us
+    levels.episode[ACTIVE] = 0
+
+
 def limits(levels: Levels) -> Floats:
     """Rise of the log level float64[k] that is material; NaN while the baseline is made."""
     return np.asarray(np.maximum(LIMIT, SPREADS * levels.seen[:, SPREAD]), np.float64)

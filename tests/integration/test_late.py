@@ -91,7 +91,7 @@ class Plant:
     def findings(self) -> list[tuple[object, ...]]:
         return self.rows(
             """select detector, mode, at, active, surprise from findings
-               where asset_id = %s and withdrawn_at is null order by at, mode, active""",
+               where asset_id = %s and withdrawn_at is null order by at, mode, active, detector""",
             self.asset_id,
         )
 
@@ -114,7 +114,7 @@ class Plant:
         line = Line(asset, signals, position_us=START_US, muted_us=0)
         said = line.advance(batch, requests, until_us=until_us)
         found = [(f.detector, f.failure_mode, f.at, f.active, f.surprise) for f in said.findings]
-        return sorted(found, key=lambda f: (f[2], f[1] is None, f[1] or "", f[3])), line.dump()
+        return sorted(found, key=lambda f: (f[2], f[1] is None, f[1] or "", f[3], f[0])), line.dump()
 
     def agree(self, requests: Sequence[Request] = ()) -> None:
         wanted, state = self.in_order(requests)

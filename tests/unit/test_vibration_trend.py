@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from detectors.algorithms import vibration_trend
+from detectors.algorithms.vibration_trend import VibrationTrend
 from detectors.base import Finding, Frame
 from maintenance.sentences import say
 from plant.model import Floats, Role, Signal
@@ -26,8 +29,14 @@ def bare(rise: Floats, *, seed: int = 1, level: float = 2.0) -> Frame:
     return Frame(1, [RADIAL, AXIAL], at_us, values, np.zeros((n, 2), np.bool_), np.full(n, -1, np.int16))
 
 
+def detector(signals: Sequence[Signal], *, asset_class: str = "pump") -> VibrationTrend:
+    made = vibration_trend.create(asset_id=1, site_id=1, asset_class=asset_class, signals=signals)
+    assert made is not None
+    return made
+
+
 def findings(frame: Frame) -> list[Finding]:
-    made = vibration_trend.create(asset_id=1, site_id=1, asset_class="fan", signals=frame.signals)
+    made = detector(frame.signals, asset_class="fan")
     return list(made.update(frame).findings)
 
 
@@ -67,7 +76,7 @@ def test_spikes_and_readings_of_nothing_are_no_rise() -> None:
 
 
 def test_after_a_repair_the_new_level_is_the_usual_one() -> None:
-    made = vibration_trend.create(asset_id=1, site_id=1, asset_class="fan", signals=[RADIAL, AXIAL])
+    made = detector([RADIAL, AXIAL], asset_class="fan")
     assert made.update(bare(rising())).findings
     made.relearn(START_US + 14 * 24 * HOUR_US)
     later = bare(np.full(14 * 144, 1.3), seed=2)
@@ -77,20 +86,15 @@ def test_after_a_repair_the_new_level_is_the_usual_one() -> None:
 
 def test_machines_without_vibration_are_left_alone() -> None:
     flow = Signal(9, 1, 1, "f", "flow", "flow", "m3/h", 0.0, 400.0, 600.0, Role.MEASURED)
-    made = vibration_trend.create(asset_id=1, site_id=1, asset_class="pump", signals=[flow])
-    at_us = START_US + np.arange(1, 101, dtype=np.int64) * STEP_US
-    frame = Frame(1, [flow], at_us, np.ones((100, 1)), np.zeros((100, 1), np.bool_), np.full(100, -1, np.int16))
-    assert not made.update(frame).findings
+    assert vibration_trend.create(asset_id=1, site_id=1, asset_class="pump", signals=[flow]) is None
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_starts_stops_and_loads_of_a_healthy_machine_raise_nothing(seed: int) -> None:
-    detector = vibration_trend.create(asset_id=1, site_id=1, asset_class="pump", signals=SIGNALS)
-    assert play(detector, live(seed, 16)) == []
+    assert play(detector(SIGNALS), live(seed, 16)) == []
 
 
 def test_wear_under_changing_load_is_seen_on_the_vibration() -> None:
-    detector = vibration_trend.create(asset_id=1, site_id=1, asset_class="pump", signals=SIGNALS)
-    found = play(detector, live(5, 12, mode="bearing", onset_day=7.0, wear_days=5.0))
+    found = play(detector(SIGNALS), live(5, 12, mode="bearing", onset_day=7.0, wear_days=5.0))
     assert found and 8.0 < day_of(found[0]) < 11.0
     assert list(found[0].contributions) == [7]
