@@ -163,10 +163,10 @@ def _carry(conn: Connection, actor: Actor, request: Ticket, order: Ticket, now: 
     marks = {"safety": order.safety or request.safety, "tags": tuple(dict.fromkeys((*order.tags, *request.tags)))}
     left = {name: value for name, value in request.fields.items() if order.fields.get(name) != value}
     details = {"ref": request.ref, "title": request.title, "fields": left}
-    service.record(conn, actor, order.ticket_id, kind="taken_over", details=details, changes=marks, now=now)
-    links.carry_comments(conn, actor, request, order, now=now)
-    attachments.carry(conn, actor, request.ticket_id, order.ticket_id, now=now)
     users = [each.user_id for each in watchers.of(conn, request.ticket_id)]
     if order.requester_id != request.requester_id:
         users += [request.requester_id] if request.requester_id is not None else []
     watchers.add(conn, order.ticket_id, users, why=Why.CONVERTED, now=now)
+    service.record(conn, actor, order.ticket_id, kind="taken_over", details=details, changes=marks, now=now)
+    links.carry_comments(conn, actor, request, order, now=now)
+    attachments.carry(conn, actor, request.ticket_id, order.ticket_id, now=now)

@@ -1,4 +1,4 @@
-"""What a timeline says about the rows beside its ticket: approvals, clocks, costs, parts, links, work. Pure.
+"""What a timeline says about the rows beside its ticket: approvals, clocks, costs, parts, links, work, watchers. Pure.
 
     events ──fold──> Books: table → key → column → value ──(tickets.held_compare)── rows as they are in the database
 
@@ -17,7 +17,7 @@ from tickets.chain import time_text
 from tickets.model import Event, LinkKind
 
 Row = dict[str, Any]  # times as RFC 3339, bytes as hex digits
-CLOCKS, LINKS = "sla_clocks", "ticket_links"
+CLOCKS, LINKS, WATCHERS, MOVES = "sla_clocks", "ticket_links", "ticket_watchers", "stock_moves"
 MOMENTS = ("running_since", "due_at", "next_at", "breached_at", "stopped_at")
 OF_POLICY = ("calendar_id", "calendar_version", "policy_id", "policy_version")
 BLANK_CLOCK: Mapping[str, Any] = {
@@ -57,10 +57,10 @@ class Books:
 
 def fold(events: Iterable[Event]) -> Books:
     """The books after these events, which are a ticket's whole timeline in order."""
-    books = Books(whole={table for table in TABLES if table not in (CLOCKS, LINKS)})
+    books = Books(whole={table for table in TABLES if table not in (CLOCKS, LINKS, WATCHERS)})
     for event in events:
         if event.kind == "opened" and "rows" in event.body:
-            books.whole |= {CLOCKS, LINKS}
+            books.whole |= {CLOCKS, LINKS} | ({WATCHERS} & event.body["rows"].keys())
         for table, rows in event.body.get("rows", {}).items():
             for key, change in rows.items():
                 _change(books, table, key, change, event.seq)
@@ -74,7 +74,11 @@ def _change(books: Books, table: str, key: str, change: Mapping[str, Mapping[str
     before, after = change.get("before", {}), change["after"]
     known = books.row(table, key)
     books.broken += [(table, key, name, seq) for name, was in before.items() if name in known and known[name] != was]
-    books.put(table, key, after if before or known else {**BLANK_CLOCK, **after})
+    if table == WATCHERS and after["why"] is None:
+        books.take(table, key)
+        return
+    blank = BLANK_CLOCK if table == CLOCKS else {}
+    books.put(table, key, after if before or known else {**blank, **after})
 
 
 def _by(event: Event) -> Row:
@@ -128,6 +132,9 @@ def _parts(books: Books, event: Event) -> None:
         row["consumed"] = max(row["consumed"] - quantity, 0)
     row["amount"] += body["amount"]
     books.put("ticket_parts", key, row)
+    moved = {"kind": body["move"], "quantity": quantity, "store_id": body["store_id"], "at": time_text(event.at)}
+    moved |= {"user_id": event.actor.actor_id} | _some(body, "part_id")
+    books.put(MOVES, len(books.tables.get(MOVES, {})) + 1, moved)
 
 
 # -- work -------------------------------------------------------------------------------------------------------------
@@ -255,4 +262,6 @@ TABLES = (
     "attachments",
     CLOCKS,
     LINKS,
+    WATCHERS,
+    MOVES,
 )

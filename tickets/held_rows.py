@@ -42,6 +42,9 @@ QUERIES: Mapping[str, LiteralString] = {
         from sla_clocks where ticket_id = any(%s)""",
     "ticket_links": """select from_id, kind || '>' || to_id, made_at, made_by from ticket_links
         where from_id = any(%s)""",
+    "ticket_watchers": "select ticket_id, user_id::text, why, since from ticket_watchers where ticket_id = any(%s)",
+    "stock_moves": """select ticket_id, row_number() over (partition by ticket_id order by move_id)::text, kind,
+        quantity, store_id, part_id, at, user_id from stock_moves where ticket_id = any(%s)""",
 }
 AS_KEPT: Mapping[str, Callable[[Any], Any]] = {"terms": digest, "fired": sorted}
 

@@ -133,13 +133,13 @@ def _take_over(conn: Connection, actor: Actor, ticket: Ticket, into: Ticket, now
         "fields": dict(ticket.fields),
     }
     marks = {"safety": into.safety or ticket.safety, "tags": tuple(dict.fromkeys((*into.tags, *ticket.tags)))}
+    users = [each.user_id for each in watchers.of(conn, ticket.ticket_id)]
+    followers = [*users, ticket.requester_id if ticket.requester_id != into.requester_id else None]
+    watchers.add(conn, into.ticket_id, followers, why=Why.MERGED, now=now)
     service.record(conn, actor, into.ticket_id, kind="taken_over", details=details, changes=marks, now=now)
     links.carry_comments(conn, actor, ticket, into, now=now)
     attachments.carry(conn, actor, ticket.ticket_id, into.ticket_id, now=now)
     approvals.carry(conn, actor, ticket, into, now=now)
-    users = [each.user_id for each in watchers.of(conn, ticket.ticket_id)]
-    followers = [*users, ticket.requester_id if ticket.requester_id != into.requester_id else None]
-    watchers.add(conn, into.ticket_id, followers, why=Why.MERGED, now=now)
     _move_links(conn, actor, ticket, into, now)
 
 

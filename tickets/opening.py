@@ -12,7 +12,7 @@ from core.errors import Conflict, NotFound
 from tickets import assigning, checklist_store, clock_rows, clocks, definitions, marks, store, words
 from tickets import fields as custom_fields
 from tickets.beside import Beside
-from tickets.held import CLOCKS
+from tickets.held import CLOCKS, WATCHERS
 from tickets.hooks import hooks
 from tickets.model import ASSIGNED, Actor, ActorKind, Audience, Opened, Step, Ticket, TicketKind
 from tickets.rows import one
@@ -101,7 +101,7 @@ def _create(
         return clocks.beside(planned, flow.states[ticket.status], now), notice, *(each(ticket) for each in more)
 
     def rows(status: str) -> Mapping[str, Any]:
-        return {CLOCKS: clock_rows.opened(clocks.opened(planned, flow.states[status], now))}
+        return {CLOCKS: clock_rows.opened(clocks.opened(planned, flow.states[status], now)), WATCHERS: {}}
 
     opening = store.Opening(ASSIGNED, None if decision is None else decision.step, beside, rows, origin)
     return store.create(conn, actor, values=row, details={"to": flow.initial}, opening=opening, now=now)

@@ -125,9 +125,10 @@ def comment(
     told = device_time.of(conn, actor, ticket, at, now=now)
     if reader is Audience.REQUESTER and actor.actor_id != ticket.requester_id:
         ticket = clocks.say(conn, ticket, at=told.at, now=now)
+    named = watchers.named_in(conn, ticket_id, text=said, reader=reader, now=now)
     step = Step("comment", details={"text": said, **told.details}, audience=reader)
     ticket = store.save(conn, ticket, actor, now, step)
-    watchers.on_comment(conn, actor, ticket, text=said, reader=reader, now=now)
+    watchers.on_comment(conn, actor, ticket, named=named, text=said, reader=reader, now=now)
     return ticket
 
 

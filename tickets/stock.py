@@ -17,11 +17,12 @@ from typing import Any
 from psycopg import Connection
 
 from core.errors import NotFound
-from tickets import quantities, service, store, words
+from tickets import quantities, service, shelves, store, words
 from tickets.errors import NotAllowed, NotYours, ShortOfStock
 from tickets.model import SYSTEM, Actor, ActorKind, Late, Ticket
 from tickets.notify import NoticeKind, planners, tell_of
 from tickets.rows import one
+from tickets.shelf_chain import Move
 from tickets.verbs import verb
 
 PLANNERS = frozenset({"planner", "manager", "admin"})
@@ -55,6 +56,8 @@ class Shelf:
     price: float
     on_hand: float
     reserved: float
+    moves: int  # so far
+    head_hash: bytes  # of the last
 
 
 @verb
@@ -327,11 +330,12 @@ def _take(conn: Connection, store_id: int, part_id: int, *, hand: float, promise
         """update stock_levels l set on_hand = on_hand + %(hand)s, reserved = greatest(reserved + %(promised)s, 0)
            from parts p where p.part_id = l.part_id and l.store_id = %(store)s and l.part_id = %(part)s
              and (l.allow_negative or on_hand + %(hand)s >= greatest(reserved + %(promised)s, 0))
-           returning l.store_id, l.part_id, p.code, p.name, p.price, on_hand, reserved""",
+           returning l.store_id, l.part_id, p.code, p.name, p.price, on_hand, reserved, moves, head_hash""",
         {"hand": hand, "promised": promised, "store": store_id, "part": part_id},
     ).fetchone()
     if row is not None:
-        return Shelf(*row)
+        *known, head = row
+        return Shelf(*known, head_hash=bytes(head))  # type: ignore[misc]
     code, free, where = one(
         conn,
         """select p.code, l.on_hand - l.reserved, s.code from stock_levels l join parts p using (part_id)
@@ -384,11 +388,8 @@ def _told(
 def _moved(
     conn: Connection, actor: Actor, shelf: Shelf, *, kind: str, quantity: float, ticket_id: int | None, now: datetime
 ) -> None:
-    conn.execute(
-        """insert into stock_moves (store_id, part_id, ticket_id, kind, quantity, price, at, user_id)
-           values (%s, %s, %s, %s, %s, %s, %s, %s)""",
-        (shelf.store_id, shelf.part_id, ticket_id, kind, quantity, shelf.price, now, actor.actor_id),
-    )
+    what = (shelf.moves + 1, shelf.store_id, shelf.part_id, ticket_id, kind, quantity, shelf.price, now, actor.actor_id)
+    shelves.append(conn, Move(*what, shelf.on_hand, shelf.reserved, shelf.head_hash))
     if kind in ("reserve", "consume", "correct"):
         _ask_for_more(conn, shelf, now)
 

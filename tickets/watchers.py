@@ -6,13 +6,16 @@ Somebody whose role is requester hears of what is meant for requesters only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from psycopg import Connection
 
+from tickets import verbs
+from tickets.chain import time_text
+from tickets.held import WATCHERS
 from tickets.model import Actor, Audience, Text, Ticket
 from tickets.notify import NoticeKind, tell
 
@@ -61,7 +64,7 @@ def follows(conn: Connection, ticket_id: int, user_id: int) -> bool:
 
 
 def add(conn: Connection, ticket_id: int, users: Iterable[int | None], *, why: Why, now: datetime) -> list[int]:
-    """Let the users follow; returns those who did not yet. None is nobody."""
+    """Let the users follow, inside a verb whose next event keeps it; returns those who did not yet. None is nobody."""
     new = []
     for user_id in sorted({user for user in users if user is not None}):
         added = conn.execute(
@@ -69,20 +72,43 @@ def add(conn: Connection, ticket_id: int, users: Iterable[int | None], *, why: W
                on conflict (ticket_id, user_id) do nothing""",
             (ticket_id, user_id, why.value, now),
         )
-        new += [user_id] * added.rowcount
+        if added.rowcount:
+            after = {"why": why.value, "since": time_text(now)}
+            verbs.leave(conn, ticket_id, WATCHERS, str(user_id), before={}, after=after)
+            new.append(user_id)
     return new
 
 
 def remove(conn: Connection, ticket_id: int, user_id: int) -> bool:
-    """Let the user follow no more; False when they did not."""
-    gone = conn.execute("delete from ticket_watchers where ticket_id = %s and user_id = %s", (ticket_id, user_id))
-    return gone.rowcount == 1
+    """Let the user follow no more, inside a verb whose next event keeps it; False when they did not."""
+    gone = conn.execute(
+        "delete from ticket_watchers where ticket_id = %s and user_id = %s returning why, since", (ticket_id, user_id)
+    ).fetchone()
+    if gone is None:
+        return False
+    before = {"why": gone[0], "since": time_text(gone[1])}
+    verbs.leave(conn, ticket_id, WATCHERS, str(user_id), before=before, after={"why": None, "since": None})
+    return True
 
 
-def on_comment(conn: Connection, actor: Actor, ticket: Ticket, *, text: str, reader: Audience, now: datetime) -> None:
-    """Tell whom a comment names, who follows the ticket, and (if it is meant for them) the requester."""
+def named_in(conn: Connection, ticket_id: int, *, text: str, reader: Audience, now: datetime) -> list[int]:
+    """Whom a comment that is about to be written names; from now on they follow the ticket."""
     named = _mentioned(conn, text, reader)
-    add(conn, ticket.ticket_id, named, why=Why.MENTIONED, now=now)
+    add(conn, ticket_id, named, why=Why.MENTIONED, now=now)
+    return named
+
+
+def on_comment(
+    conn: Connection,
+    actor: Actor,
+    ticket: Ticket,
+    *,
+    named: Collection[int],
+    text: str,
+    reader: Audience,
+    now: datetime,
+) -> None:
+    """Tell whom a comment names, who follows the ticket, and (if it is meant for them) the requester."""
     key = f"{ticket.ticket_id}:{ticket.event_count}"
     said: Text = {"en": f"{actor.name}: {_short(text)}", "zh": f"{actor.name}：{_short(text)}"}
     myself = {actor.actor_id}

@@ -15,7 +15,7 @@ from core.errors import Invalid
 from core.seals import Seal
 from core.settings import settings
 from tickets import audit as books
-from tickets import roots, store
+from tickets import roots, shelves, store
 
 PURPOSE = "audit"
 PROGRESS = 50_000  # tickets
@@ -31,7 +31,8 @@ def audit(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="millwright audit", description="The proof that nobody rewrote history.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verify = verbs.add_parser(
-        "verify", help="every ticket against its timeline, and both against the signed roots; exit code 1 on a problem"
+        "verify",
+        help="tickets against their timelines, both against the signed roots, and stock; exit code 1 on a problem",
     )
     verify.add_argument("--site", help="site code (default: every site)")
     verify.add_argument("--ticket", metavar="REF", help="this ticket alone; needs --site when there are several")
@@ -47,6 +48,17 @@ def audit(argv: list[str]) -> int:
             found += 1
     say(f"{found:,} problems" if found else "everything is as it was written")
     return int(bool(found))
+
+
+def problems(database: Database, seal: Seal) -> Iterator[str]:
+    """Every problem of every site, as it is found."""
+    with database.tx() as conn:
+        sites = conn.execute("select site_id, code from sites order by 1").fetchall()
+    for site_id, code in sites:
+        yield from _tickets(database, site_id, code)
+        with database.tx(site_id=site_id) as conn:
+            yield from roots.problems(conn, signer=seal, ticket_id=None)
+            yield from books.numbers(conn)
 
 
 def _sites(database: Database, asked: argparse.Namespace) -> list[tuple[int, str]]:
@@ -70,6 +82,7 @@ def _site(instance: Instance, asked: argparse.Namespace, site_id: int, code: str
         _uncovered(code, seen.uncovered)
     else:
         yield from _tickets(instance.database, site_id, code)
+        yield from _shelves(instance.database, site_id, code)
     with instance.database.tx(site_id=site_id) as conn:
         yield from roots.problems(conn, signer=seal_of(instance), ticket_id=ticket_id)
         yield from () if ticket_id else books.numbers(conn)
@@ -96,6 +109,20 @@ def _tickets(database: Database, site_id: int, code: str) -> Iterator[str]:
             told = tickets
     say(f"{code}: {tickets:,} tickets with {events:,} events")
     _uncovered(code, uncovered)
+
+
+def _shelves(database: Database, site_id: int, code: str) -> Iterator[str]:
+    after, seen, moves, older = (0, 0), 0, 0, 0
+    while True:
+        with database.tx(site_id=site_id) as conn:
+            part = shelves.verify(conn, after)
+            yield from [*part.problems, *([] if part.last else shelves.orphans(conn))]
+        seen, moves, older = seen + part.shelves, moves + part.moves, older + part.uncovered
+        if part.last is None:
+            break
+        after = part.last
+    say(f"{code}: {moves:,} stock movements on {seen:,} shelves")
+    _uncovered(code, {"stock_moves": older})
 
 
 def _uncovered(code: str, counts: Mapping[str, int]) -> None:

@@ -22,6 +22,7 @@ from tickets import (
     checklists,
     clocks,
     costs,
+    following,
     held,
     held_rows,
     hooks,
@@ -154,7 +155,18 @@ def _near(conn: Connection, world: World, ticket: Ticket) -> None:
     (found,) = (each for each in links.of(conn, one) if each.how == "caused_by")
     assert found.link_id is not None
     links.unlink(conn, world.planner, one, found.link_id, now=LATER)
+    _follow(conn, world, ticket, one)
     merging.merge(conn, world.planner, one, into_id=ticket.ticket_id, now=LATER)
+
+
+def _follow(conn: Connection, world: World, ticket: Ticket, merged: int) -> None:
+    """By a click, by being named, by the merge that follows; one went again."""
+    planner, lin = world.planner.actor_id, world.lin.actor_id
+    assert planner is not None and lin is not None
+    following.follow(conn, world.planner, ticket.ticket_id, user_id=planner, now=NOW)
+    following.unfollow(conn, world.planner, ticket.ticket_id, user_id=planner, now=LATER)
+    service.comment(conn, world.planner, ticket.ticket_id, text="@lin, look", audience="internal", now=LATER)
+    following.follow(conn, world.planner, merged, user_id=planner, now=LATER)
 
 
 def rows(book: Book) -> dict[str, list[tuple[str, dict[str, Any]]]]:
@@ -259,6 +271,8 @@ def _put_in(book: Book, table: str) -> None:
         "sla_clocks": "kind = 'resolution', clock_id = 992",
         "ticket_links": "kind = 'blocks', link_id = 993",
         "ticket_parts": "store_id = 994",
+        "ticket_watchers": "user_id = 995",
+        "stock_moves": "move_id = 995, seq = 995, ticket_id = (select ticket_id from ticket_parts limit 1)",
     }
     key = {"approvals": "approval_id", "cost_lines": "line_id", "labour": "labour_id", "downtimes": "downtime_id"}
     key |= {"signatures": "signature_id", "attachments": "attachment_id"}

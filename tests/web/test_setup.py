@@ -49,6 +49,7 @@ def test_a_part_is_set_up_counted_asked_for_and_put_into_a_kit(world: World, man
     manager.get_by_label("Number").fill("SEAL-77")
     manager.get_by_label("Name").fill("Shaft seal")
     manager.get_by_label("Price of one").fill("12.5")
+    manager.get_by_label("Smallest quantity (pcs)").fill("0.5")
     manager.get_by_role("button", name="Save", exact=True).click()
     shelf = manager.get_by_role("region", name="Hall 2")
     shelf.get_by_label("Counted").fill("3")
@@ -60,6 +61,8 @@ def test_a_part_is_set_up_counted_asked_for_and_put_into_a_kit(world: World, man
     expect(manager.get_by_role("status").get_by_text("SEAL-77 · Hall 2")).to_be_visible()
     (level,) = [each for each in api.get(f"{API}/stock").json()["items"] if each["code"] == "SEAL-77"]
     assert (level["on_hand"], level["minimum"], level["target"], level["price"]) == (3, 4, 10, 12.5)
+    (part,) = [each for each in api.get(f"{API}/parts").json()["items"] if each["code"] == "SEAL-77"]
+    assert part["smallest"] == 0.5
     moved = {"store_id": level["store_id"], "part_id": level["part_id"], "quantity": 2}
     shelf.get_by_label("Counted").fill("4")
     assert api.post(f"{API}/stock/receive", json=moved).status_code == 204

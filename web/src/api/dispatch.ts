@@ -93,7 +93,7 @@ export function board(visits: Visit[], zone: string): { days: string[]; people: 
   return { days: [...days].sort(), people: [...people.values()].sort((one, other) => one[1].localeCompare(other[1])) };
 }
 
-export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number; version: number; changed_by: string };
+export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number; smallest: number | null; version: number; changed_by: string };
 export type Store = { store_id: number; code: string; name: string; allow_negative: boolean; version: number; changed_by: string };
 export type KitLine = { kit_id: number; asset_class: string; mode: string; part_id: number; code: string; quantity: number; version: number; changed_by: string };
 

@@ -14,7 +14,7 @@ import { go } from "../router";
 
 const DAY_S = 86_400;
 type Draft = Omit<Part, "part_id" | "version" | "changed_by">;
-const NEW: Draft = { code: "", name: "", unit: "pcs", price: 0, lead_s: 7 * DAY_S };
+const NEW: Draft = { code: "", name: "", unit: "pcs", price: 0, lead_s: 7 * DAY_S, smallest: null };
 
 export function PartPage({ code }: { code: string | null }) {
   const { t } = useSpeech();
@@ -35,6 +35,7 @@ function linesOf(one: Draft, speech: Speech): Lines {
   return {
     [t("stock.number")]: one.code, [t("stock.name")]: one.name, [t("stock.unit")]: one.unit,
     [t("stock.price")]: number(one.price, speech), [t("stock.lead_s")]: t("stock.days", { n: number(one.lead_s / DAY_S, speech) }),
+    [t("stock.smallest")]: one.smallest === null ? t("stock.asUnit") : `${number(one.smallest, speech)} ${one.unit}`,
   };
 }
 
@@ -74,6 +75,11 @@ function PartForm({ part }: { part: Part | null }) {
           <TextInput label={t("stock.unit")} withAsterisk maxLength={16} w={110} value={draft.unit} onChange={(event) => set({ unit: event.currentTarget.value })} />
           <NumberInput label={t("stock.price")} w={140} min={0} hideControls value={draft.price} onChange={(value) => set({ price: Number(value) || 0 })} />
           <NumberInput label={t("stock.leadDays")} w={140} min={0} max={730} hideControls value={draft.lead_s / DAY_S} onChange={(value) => set({ lead_s: Math.round((Number(value) || 0) * DAY_S) })} />
+          <NumberInput
+            label={t("stock.smallestOf", { unit: draft.unit || "…" })} description={t("stock.smallestHint")} inputWrapperOrder={["label", "input", "description", "error"]}
+            placeholder={part?.smallest ? number(part.smallest, speech) : t("stock.asUnit")} w={260} min={1e-9} max={1e6} decimalScale={9} hideControls
+            value={draft.smallest ?? ""} onChange={(value) => set({ smallest: Number(value) > 0 ? Number(value) : null })}
+          />
         </div>
         {theirs
           ? <Overtaken by={theirs.changed_by} mine={linesOf(draft, speech)} theirs={linesOf(theirs, speech)} take={() => settle(take)} keep={() => settle(keep)} />
@@ -84,8 +90,8 @@ function PartForm({ part }: { part: Part | null }) {
   );
 }
 
-function bare({ code, name, unit, price, lead_s }: Draft): Draft {
-  return { code, name, unit, price, lead_s };
+function bare({ code, name, unit, price, lead_s, smallest }: Draft): Draft {
+  return { code, name, unit, price, lead_s, smallest };
 }
 
 function Shelves({ part }: { part: Part }) {
