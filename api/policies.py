@@ -123,6 +123,9 @@ window.edit        -      -       -         -        site    site    site  -
 meter.read         -      -       -         site     site    site    site  site
 meter.record       -      -       -         site     site    site    site  -
 alarm.design       -      -       -         -        site    site    site  -
+alarm_rule.read    -      -       -         site     site    site    site  site
+alarm_rule.edit    -      -       -         -        site    site    site  -
+alarm_rule.enable  -      -       -         -        -       site    site  -
 alarm.work         -      -       -         site     site    site    site  -
 library.edit       -      -       -         -        -       -       site  -
 verdict.read       -      -       -         site     site    site    site  site

@@ -19,13 +19,7 @@ from detectors.classic.model import AlarmRule
 from detectors.classic.store import Kept
 from maintenance import gate
 from maintenance.gate import Standing
-
-PREFIX = "rule:"
-
-
-def is_rule(detector: str) -> bool:
-    """Whether an alarm rule speaks: what it says was declared by a person, with its own waiting times. Pure."""
-    return detector.startswith(PREFIX)
+from maintenance.machine import RULE
 
 
 def look(conn: Connection, rule: AlarmRule, *, days: float, now: datetime) -> dict[str, Any]:
@@ -51,6 +45,6 @@ def enable(conn: Connection, by: str, rule_id: int, *, row_version: int, standin
     raised = (kept.preview or {}).get("raised", 0)
     days = (kept.preview or {}).get("days", 0)
     reason = f"enabled by {by}: it would have raised {raised} in {days:.0f} days"
-    gate.enter(conn, f"{PREFIX}{kept.rule.code}", str(kept.in_force), standing, reason=reason, at=now)
+    gate.enter(conn, f"{RULE}{kept.rule.code}", str(kept.in_force), standing, reason=reason, at=now)
     live.announce(conn, "alarm_rule", rule_id)
     return kept

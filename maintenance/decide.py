@@ -72,11 +72,12 @@ class Situation:
     mute: Mute | None = None
     repaired_at: datetime | None = None  # last verified repair of this asset
     moment: Moment | None = None
+    declared: bool = False  # an alarm rule of a person speaks: it has waited as long as that person wanted
 
 
 def decide(situation: Situation, policy: Policy) -> Decision:
     """Open, update, wait or none, with reasons; deterministic."""
-    for rule in (_ended, _ordered, _silenced, _sensor, _hasty):
+    for rule in (_ended, _ordered, _silenced, _sensor, _declared, _hasty):
         if decision := rule(situation, policy):
             return decision
     return _weigh(situation, policy)
@@ -146,6 +147,10 @@ def _silenced(situation: Situation, policy: Policy) -> Decision | None:
 
 def _sensor(situation: Situation, _policy: Policy) -> Decision | None:
     return Decision(Action.OPEN, (Reason("sensor"),)) if situation.kind is FindingKind.SENSOR else None
+
+
+def _declared(situation: Situation, _policy: Policy) -> Decision | None:
+    return Decision(Action.OPEN, (Reason("declared"),)) if situation.declared else None
 
 
 def _hasty(situation: Situation, policy: Policy) -> Decision | None:

@@ -44,6 +44,7 @@ from plant.model import Signal
 from tickets.model import Ticket
 
 SURE_ENOUGH = 0.6  # probability from which another diagnosis is told to the crew
+RULE = "rule:"  # detectors that are alarm rules of people
 SAME_SIGNALS = 0.5  # overlap from which a muted alarm is the same alarm, whatever it is called now
 
 
@@ -153,6 +154,7 @@ def _act(turn: Turn, kept: KeptAlarm, finding: Finding, now: datetime, policy: P
         order=orders.stage(ticket),
         mute=mute_of(turn.mutes(kept.kind, finding.at), kept),
         repaired_at=turn.repaired_at(),
+        declared=finding.detector.startswith(RULE),
     )
     decision = decide.decide(situation, policy)
     if situation.order is OrderStage.NONE:

@@ -40,9 +40,10 @@ class Classic:
 
     def take(self, rules: Sequence[InForce]) -> None:
         """Judge by these from now on; a version that stays keeps its timers. Rules for other machines are left out."""
-        if self._taken is not None and list(rules) == list(self._taken):
+        if rules is self._taken or (self._taken is not None and list(rules) == list(self._taken)):
+            self._taken = rules
             return
-        self._taken = tuple(rules)
+        self._taken = rules
         known, self._judges = self._judges, {}
         for force in rules:
             judge = known.get(force.version_id)

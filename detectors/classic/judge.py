@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ TOWARDS = {Kind.HIGH: 1, Kind.RISE: 1, Kind.LOW: -1, Kind.FALL: -1, Kind.CHANGE:
 STOPPED = (0, 2)
 
 Rows = npt.NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -177,12 +179,10 @@ class Judge:
         ids = [self._signals[self._columns[j]].signal_id for j in holding]
         rule, first = self.force.rule, self._conditions[holding[0]]
         directions = {i: TOWARDS[self._conditions[j].kind] for i, j in zip(ids, holding, strict=True)}
-        return self._say(
-            at_us, Turn.BEGINS, directions, HEALTH[rule.severity], self._sentence(first, holding, at_us, compared)
-        )
+        sentence = self._sentence(first, holding[0], at_us, compared)
+        return self._say(at_us, Turn.BEGINS, directions, HEALTH[rule.severity], sentence)
 
-    def _sentence(self, condition: Condition, holding: list[int], at_us: int, compared: Floats) -> Sentence:
-        j = holding[0]
+    def _sentence(self, condition: Condition, j: int, at_us: int, compared: Floats) -> Sentence:
         signal = self._signals[self._columns[j]]
         words: dict[str, str | float] = {
             "rule": self.force.rule.name, "signal": signal.name or signal.code, "unit": signal.unit,
@@ -240,7 +240,7 @@ def _conversion(condition: Condition, signal: Signal) -> tuple[float, float]:
     return way.scale, way.offset
 
 
-def _array(data: bytes, like: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def _array(data: bytes, like: npt.NDArray[Number]) -> npt.NDArray[Number]:
     if len(data) != like.nbytes:
         raise ValueError(f"memory of an alarm rule has {len(data)} bytes, expected {like.nbytes}")
     return np.frombuffer(data, dtype=like.dtype).reshape(like.shape).copy()

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Any
 
 import msgspec
@@ -56,7 +57,7 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     for_s: Seconds = 0.0
 
 
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One signal of the machine, by its code. ``dead_band`` and rates are differences in ``unit``."""
 
     kind: Kind
@@ -73,7 +74,7 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     all: Annotated[tuple[Condition, ...], Meta(min_length=1, max_length=MOST_CONDITIONS)]
 
 
-class AlarmRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class AlarmRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of a class of machines ('' any), or of one machine by its code ('' every one)."""
 
     code: Code
@@ -138,13 +139,12 @@ def read_text(text: str) -> AlarmRule:
 
 
 def text_of(rule: AlarmRule) -> str:
-    """The rule as TOML; ``read_text`` reads it back."""
-    said = plain(rule)
-    groups = said.pop("any")
-    lines = [f"{name} = {_toml(value)}" for name, value in said.items()]
-    for group in groups:
+    """The rule as TOML, without what is as usual; ``read_text`` reads it back."""
+    said = _lean(rule)
+    lines = [f"{name} = {_toml(value)}" for name, value in said.items() if name != "any"]
+    for group in rule.any:
         lines += ["", "[[any]]", "all = ["]
-        lines += [f"  {_toml(condition)}," for condition in group["all"]]
+        lines += [f"  {_toml(_flat(condition))}," for condition in group.all]
         lines.append("]")
     return "\n".join(lines) + "\n"
 
@@ -163,6 +163,21 @@ def check_units(rule: AlarmRule, signals: Sequence[Signal]) -> None:
                 wrong.append(f"{condition.signal}: {error.message}")
     if wrong:
         raise BadAlarmRule(wrong[0], errors=[{"detail": each} for each in wrong])
+
+
+def _lean(said: msgspec.Struct) -> dict[str, Any]:
+    usual = {each.name: each.default for each in msgspec.structs.fields(said)}
+    whole: dict[str, Any] = msgspec.to_builtins(said)
+    return {name: value for name, value in whole.items() if getattr(said, name) != usual[name]}
+
+
+def _flat(condition: Condition) -> dict[str, Any]:
+    """A single step stands beside the condition."""
+    said = _lean(condition)
+    said.pop("steps", None)
+    if len(condition.steps) == 1:
+        return said | _lean(condition.steps[0])
+    return said | {"steps": [_lean(step) for step in condition.steps]}
 
 
 def _short(document: Any) -> Any:
@@ -212,7 +227,7 @@ def _wrong_condition(condition: Condition) -> Iterator[str]:
         if any(step.limit <= 0 for step in steps):
             yield f"{name}: a change is told by its size, which is more than 0."
     sign = -1.0 if kind is Kind.LOW else 1.0
-    for near, far in zip(steps, steps[1:], strict=False):
+    for near, far in pairwise(steps):
         if sign * far.limit <= sign * near.limit or far.for_s >= near.for_s:
             yield f"{name}: each further step lies farther out and waits shorter than the one before."
 

@@ -1,4 +1,4 @@
-"""What an alarm rule would have raised over the recorded history, by the same engine that judges live. SQL and judgement.
+"""What an alarm rule would have raised over recorded history, by the engine that judges live. SQL and judgement.
 
 Large plants are looked at for as many days and machines as fit a bounded number of samples; the answer says how many.
 """
@@ -38,7 +38,7 @@ class Episode:
 class Preview:
     """``raised`` alarms in ``days`` on ``looked_at`` of ``machines`` that it fits; the newest episodes of them.
 
-    ``lacking``: machines that it fits, but that have not the signals of any of its groups. ``loudest``: most by machine.
+    ``lacking``: machines that it fits, but that lack signals of each of its groups. ``loudest``: alarms by machine.
     """
 
     days: float

@@ -36,8 +36,8 @@ def judge(
 ) -> tuple[Int8s, Int64s, Floats]:
     """int8[n, c] (no, yes, unknown) of each condition at each row, since when (µs), and the number compared.
 
-    ``kinds``, ``bands``, ``over_us`` [c]; ``limits``, ``waits_us`` [c, s], unused steps are NaN; ``values`` float64[n, c]
-    in canonical units, NaN where missing; rows where ``runs`` is false end every timer; ``gap_us``: how long a timer
+    ``kinds``, ``bands``, ``over_us`` [c]; ``limits``, ``waits_us`` [c, s], unused steps are NaN; ``values`` [n, c] in
+    canonical units, NaN where missing; rows where ``runs`` is false end every timer; ``gap_us``: how long a timer
     outlives rows without a value at least.
     """
     marks, heard_us, window = memory

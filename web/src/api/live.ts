@@ -3,7 +3,7 @@ import { useEffect, useSyncExternalStore } from "react";
 import { chosenSite, query } from "./client";
 import { queryClient } from "./queries";
 
-const TOPICS = ["ticket", "alarm", "prediction", "asset", "quarantine", "source", "telemetry", "notification", "gate"] as const;
+const TOPICS = ["ticket", "alarm", "prediction", "asset", "quarantine", "source", "telemetry", "notification", "gate", "alarm_rule"] as const;
 export type Topic = (typeof TOPICS)[number];
 
 // What a topic touches besides itself: a ticket's change shows in the predictions' column "order".

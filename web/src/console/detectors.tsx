@@ -17,7 +17,7 @@ export default function Detectors({ me }: { me: Me }) {
   const reports = useDetectors();
   return (
     <>
-      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div><div className="row">{GATE_READERS.includes(me.role) && <a className="tall-link" href="#/detectors/gate">{t("gate.title")}</a>}<a className="tall-link" href="#/detectors/verdicts">{t("judged.title")}</a></div></div>
+      <div className="page-head"><div><h1>{t("detector.title")}</h1><p>{t("detector.lead")}</p></div><div className="row"><a className="tall-link" href="#/detectors/rules">{t("ar.title")}</a>{GATE_READERS.includes(me.role) && <a className="tall-link" href="#/detectors/gate">{t("gate.title")}</a>}<a className="tall-link" href="#/detectors/verdicts">{t("judged.title")}</a></div></div>
       <Await query={reports}>
         {(items) =>
           items.length === 0 ? (

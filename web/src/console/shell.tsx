@@ -27,6 +27,7 @@ const Libraries = lazy(() => import("./libraries"));
 const Verdicts = lazy(() => import("./verdicts"));
 const Quarantine = lazy(() => import("./quarantine"));
 const Detectors = lazy(() => import("./detectors"));
+const AlarmRules = lazy(() => import("./alarm_rules"));
 const Gate = lazy(() => import("./gate"));
 const Week = lazy(() => import("./week"));
 const Sources = lazy(() => import("./sources"));
@@ -138,6 +139,7 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Sources />;
     case "detectors":
       if (id === "gate") return <Gate me={me} />;
+      if (id === "rules") return <AlarmRules me={me} />;
       return id === "verdicts" ? <Verdicts me={me} /> : <Detectors me={me} />;
     case "dispatch":
       return <Dispatch me={me} />;
