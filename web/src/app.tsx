@@ -10,6 +10,8 @@ import { useRoute } from "./router";
 const Console = lazy(() => import("./console/shell"));
 const Phone = lazy(() => import("./phone/shell"));
 const SignIn = lazy(() => import("./session/sign_in").then((door) => ({ default: door.SignIn })));
+const Invite = lazy(() => import("./session/sign_in").then((door) => ({ default: door.Invite })));
+const BackAtTheDoor = lazy(() => import("./session/sign_in").then((door) => ({ default: door.BackAtTheDoor })));
 const LinkSignIn = lazy(() => import("./session/sign_in").then((door) => ({ default: door.LinkSignIn })));
 
 async function leave(): Promise<void> {
@@ -19,10 +21,13 @@ async function leave(): Promise<void> {
 
 export function App() {
   const route = useRoute();
-  const [section, token] = route.path;
+  const [section, token, more] = route.path;
   return (
     <Suspense fallback={<Waiting />}>
-      {section === "link" && token ? <LinkSignIn token={token} /> : <Inside section={section} />}
+      {section === "link" && token ? <LinkSignIn token={token} />
+        : section === "invite" && token ? <Invite token={token} />
+        : section === "door" ? <BackAtTheDoor kind={token} value={more ?? ""} />
+        : <Inside section={section} />}
     </Suspense>
   );
 }
@@ -43,7 +48,7 @@ function Home({ me, section }: { me: Me; section: string | undefined }) {
   useEffect(() => {
     if (!hasChosenLanguage() && (me.locale === "en" || me.locale === "zh")) setLanguage(me.locale);
   }, [me.locale, setLanguage]);
-  const phone = section === "my" || (section === undefined && me.role === "engineer");
+  const phone = !me.second_needed && (section === "my" || (section === undefined && me.role === "engineer"));
   return phone ? <Phone me={me} signOut={() => void leave()} /> : <Console me={me} signOut={() => void leave()} />;
 }
 

@@ -17,6 +17,8 @@ export type Me = {
   site: { code: string; name: string; timezone: string };
   locale: string;
   engineer_id: number | null;
+  kind: "person" | "agent";
+  second_needed: boolean;
 };
 
 export type Clock = { now: string; factor: number; offset_s: number };

@@ -11,6 +11,7 @@ const Fields = lazy(() => import("./fields"));
 const Codes = lazy(() => import("./codes"));
 const Checklists = lazy(() => import("./checklists"));
 const Policies = lazy(() => import("./policies"));
+const Access = lazy(() => import("./access"));
 
 const PLACES = ["lifecycles", "sla", "calendars", "fields", "codes", "checklists", "policies"] as const;
 
@@ -19,7 +20,7 @@ export default function Settings({ path, me }: { path: string[]; me: Me }) {
   const [place, id] = path;
   switch (place) {
     case undefined:
-      return <Hub />;
+      return <Hub me={me} />;
     case "lifecycles":
       return <Lifecycles kind={id} me={me} />;
     case "sla":
@@ -34,18 +35,20 @@ export default function Settings({ path, me }: { path: string[]; me: Me }) {
       return <Checklists id={id} />;
     case "policies":
       return <Policies path={path.slice(1)} me={me} />;
+    case "access":
+      return <Access />;
     default:
       return <Empty title={t("app.notFound")} />;
   }
 }
 
-function Hub() {
+function Hub({ me }: { me: Me }) {
   const { t } = useSpeech();
   return (
     <>
       <div className="page-head"><div><h1>{t("setting.title")}</h1><p>{t("setting.lead")}</p></div></div>
       <div className="tiles" style={{ gridTemplateColumns: "repeat(auto-fit, minmax(260px, 1fr))" }}>
-        {PLACES.map((name) => (
+        {[...PLACES, ...(me.role === "admin" ? (["access"] as const) : [])].map((name) => (
           <section key={name} className="panel stack tight">
             <h2><a className="tall-link" style={{ padding: 0 }} href={`#/settings/${name}`}>{t(`setting.${name}` as Key)}</a></h2>
             <p className="soft">{t(`setting.${name}Lead` as Key)}</p>

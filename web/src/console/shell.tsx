@@ -40,6 +40,7 @@ const Reports = lazy(() => import("./reports"));
 const Guides = lazy(() => import("./guides"));
 const Found = lazy(() => import("./search"));
 const Settings = lazy(() => import("./settings"));
+const Security = lazy(() => import("./security"));
 const System = lazy(() => import("./system"));
 
 const PAGES = ["predictions", "review", "alarms", "orders", "approvals", "week", "reports", "dispatch", "plans", "people", "stock", "assets", "sources", "quarantine", "detectors", "guides", "rules", "settings", "system"] as const;
@@ -93,6 +94,7 @@ export default function Console({ me, signOut }: { me: Me; signOut: () => void }
         <LanguageSwitch me={me} />
         <SchemeSwitch />
         <Account me={me} signOut={signOut}>
+          <a href="#/account">{t("secure.title")}</a>
           {me.engineer_id !== null && <a href="#/my">{t("nav.my")}</a>}
         </Account>
       </header>
@@ -111,6 +113,7 @@ export default function Console({ me, signOut }: { me: Me; signOut: () => void }
 function page(section: string, route: Route, me: Me, notFound: string): ReactNode {
   const id = route.path[1];
   const number = Number(id);
+  if (me.second_needed) return <Security me={me} />; // nothing else is open until there is one
   switch (section) {
     case "predictions":
       return id ? <PredictionPage alarmId={number} /> : <Predictions />;
@@ -155,6 +158,8 @@ function page(section: string, route: Route, me: Me, notFound: string): ReactNod
       return <Rules id={id} me={me} />;
     case "settings":
       return <Settings path={route.path.slice(1)} me={me} />;
+    case "account":
+      return <Security me={me} />;
     case "system":
       return <System />;
     default:

@@ -47,6 +47,7 @@ export default function Phone({ me, signOut }: { me: Me; signOut: () => void }) 
         <LanguageSwitch me={me} />
         <Account me={me} signOut={signOut}>
           <div className="row"><SchemeSwitch /><a href="#/predictions">{t("nav.console")}</a></div>
+          <a href="#/account">{t("secure.title")}</a>
         </Account>
       </header>
       {link === "lost" && <div className="phone-link"><ToneMark tone="stale">{t("link.lost")}</ToneMark></div>}
