@@ -41,7 +41,6 @@ class Act(StrEnum):
     AGENT_ADDED = "agent_added"
     AGENT_CHANGED = "agent_changed"
     PROVIDER_SET = "provider_set"
-    PROVIDER_REMOVED = "provider_removed"
     PROVIDER_RULES_SET = "provider_rules_set"
     PROVIDER_LINKED = "provider_linked"
     POLICY_SET = "policy_set"

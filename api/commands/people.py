@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from psycopg import Connection
 
-from api import identity
+from api import identity, members
+from api.accounts import scopes
 from api.commands.parts import instance_of, say
 from api.instance import Instance
 from api.policies import ROLES
@@ -108,13 +109,31 @@ def token(argv: list[str]) -> int:
     parser.add_argument("login")
     parser.add_argument("--name", default="command line", help="what it is for")
     parser.add_argument("--days", type=int, help="valid for so many days (default: until revoked)")
+    parser.add_argument(
+        "--scope",
+        action="append",
+        metavar="SCOPE",
+        help="good for this alone, like ticket.read, ticket.*, *.read; repeatable",
+    )
     arguments = parser.parse_args(argv)
     instance = instance_of(settings())
     now = clock.wall_now()
     until = now + timedelta(days=arguments.days) if arguments.days else None
     with instance.database.tx() as conn:
-        print(identity.create_token(conn, arguments.login, name=arguments.name, now=now, expires_at=until))
+        chosen = _scopes(conn, arguments.login, arguments.scope)
+        print(
+            identity.create_token(conn, arguments.login, name=arguments.name, now=now, expires_at=until, scopes=chosen)
+        )
     return 0
+
+
+def _scopes(conn: Connection, login: str, wanted: list[str] | None) -> list[str] | None:
+    """The scopes of a token, if its owner has such rights on any site; None = all. Raises BadScope."""
+    if not wanted:
+        return None
+    user_id = identity.user_named(conn, login)
+    roles = [row[0] for row in conn.execute("select role from memberships where user_id = %s", (user_id,))]
+    return scopes.checked(wanted, lambda action: any(members.may(role, action) for role in roles))
 
 
 def site_of(conn: Connection, code: str | None) -> int:

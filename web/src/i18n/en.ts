@@ -176,7 +176,6 @@ export const en = {
   "deed.agent_added": "agent added",
   "deed.agent_changed": "agent changed",
   "deed.provider_set": "sign-in provider changed",
-  "deed.provider_removed": "sign-in provider removed",
   "deed.provider_rules_set": "rules of a sign-in provider changed",
   "deed.provider_linked": "linked with a sign-in provider",
   "deed.policy_set": "second factor policy changed",

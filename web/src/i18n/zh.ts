@@ -177,7 +177,6 @@ export const zh: Record<Key, string> = {
   "deed.agent_added": "添加代理",
   "deed.agent_changed": "更改代理",
   "deed.provider_set": "更改登录提供方",
-  "deed.provider_removed": "移除登录提供方",
   "deed.provider_rules_set": "更改登录提供方规则",
   "deed.provider_linked": "关联登录提供方",
   "deed.policy_set": "更改第二重验证要求",
