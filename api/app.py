@@ -1,6 +1,6 @@
 """The app: every router, every layer around it, and nothing that starts without a Policy.
 
-RequestLog ─ KnownHost ─ Uploads ─ Deadline ─ GZip ─ StrictJson ─ routes (Guarded) ─ web files
+RequestLog ─ KnownHost ─ Uploads ─ Deadline ─ GZip ─ StrictJson ─ McpDoor ─ routes (Guarded) ─ web files
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from api.live import Hub
 from api.middleware import Deadline, KnownHost, RequestLog
 from api.policies import check_routes
 from api.routers import ROUTERS, health
+from api.tools import server as tool_server
+from api.tools.server import McpDoor, check_tools
 from api.uploads import Uploads, files_of
 from api.web import WebApp
 from core import clock, secrets
@@ -84,13 +86,14 @@ def create_app(
     problems.install(app)
     app.add_exception_handler(Replay, _replay)
     known = {*LOOPBACK, *hosts, *({settings.host} - set(ANY_ADDRESS))}
+    app.add_middleware(McpDoor, whole=app)
     app.add_middleware(StrictJson)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)
     app.add_middleware(Deadline, seconds=deadline_s or settings.statement_timeout_s + SPARE_S)
     app.add_middleware(Uploads, database=database, files=files_of(settings), settings=settings)
     app.add_middleware(KnownHost, hosts=known)
     app.add_middleware(RequestLog)
-    check_routes(app.routes)
+    check_tools(check_routes(app.routes))
     return app
 
 
@@ -108,7 +111,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     ahead = Ahead(app.state.database, app.state.clock_source)
     ahead.start()
     try:
-        yield
+        async with tool_server.running(app):
+            yield
     finally:
         hearing.cancel()
         ahead.end()

@@ -36,6 +36,8 @@ VERBS = {
     "gateway": Verb("edge.gateway:main", "hear machines, spool on disk, send on; `gateway check FILE` validates"),
     "migrate": Verb("api.commands.run:migrate", "bring the database schema to this version"),
     "doctor": Verb("api.commands.run:doctor", "say in words what is wrong"),
+    "backup": Verb("api.commands.backup:backup", "back up database, attachments and secrets; list and verify backups"),
+    "restore": Verb("api.commands.backup:restore_verb", "bring a backup back, to any moment since it was made"),
     "reset": Verb("api.commands.run:reset", "delete this instance's data"),
     "user": Verb("api.commands.people:user", "add a person, set a password, list people"),
     "link": Verb("api.commands.people:link", "print a sign-in link (single use, 15 minutes)"),
@@ -57,6 +59,7 @@ VERBS = {
     "library": Verb("api.commands.assets:library_verb", "check a failure-mode library file"),
     "replay": Verb("api.commands.replay:replay", "recorded weeks again in a sandbox, and what comes out otherwise", 2),
     "backtest": Verb("api.commands.backtest:backtest", "what a maintenance policy would have done, beside what failed"),
+    "mcp": Verb("api.commands.mcp:mcp", "tools for a local agent over MCP, with the rights of a token"),
     "docs": Verb("api.commands.docs:docs", "write the OpenAPI document and the command reference into docs/"),
 }
 

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import auth, idempotency
+from api import auth, idempotency, rehearsals
 from api.accounts.admit import admit
 from api.accounts.records import By
 from api.errors import NotSignedIn
@@ -51,12 +51,14 @@ class Context:
     clock: Clock
     now: datetime  # plant time
     claim: idempotency.Claim | None
+    through: str = ""  # the program that acts for the person
 
     @property
     def actor(self) -> Actor:
-        agent = self.role == AGENT or self.person.kind is UserKind.AGENT
+        agent = self.role == AGENT or self.person.kind is UserKind.AGENT or self.through
         kind = ActorKind.AGENT if agent else ActorKind.PERSON
-        return Actor(kind, self.person.user_id, self.person.name, self.role)
+        name = f"{self.person.name} · {self.through}" if self.through else self.person.name
+        return Actor(kind, self.person.user_id, name, self.role)
 
     def by(self, request: Request) -> By:
         """Who this is in the record of what was done to accounts."""
@@ -76,7 +78,8 @@ def context(request: Request) -> Iterator[Context]:
         person = who(conn, secret.secret, kind=secret.kind, now=wall_now())
         if person is None:
             raise NotSignedIn
-        yield enter(conn, request, person)
+        with rehearsals.of(conn, request, policy_of(request.scope["route"]).action):
+            yield enter(conn, request, person)
 
 
 def enter(conn: Connection, request: Request, person: Person) -> Context:
@@ -91,7 +94,8 @@ def enter(conn: Connection, request: Request, person: Person) -> Context:
     admit(conn, person, role=role, action=policy_of(request.scope["route"]).action)
     clock: Clock = request.app.state.clock_source(conn)
     request.state.claim = claim = idempotency.claim(conn, request, user_id=person.user_id)
-    return Context(conn, person, site, role, grant, engineers.of_user(conn, person.user_id), clock, clock.now(), claim)
+    own = engineers.of_user(conn, person.user_id)
+    return Context(conn, person, site, role, grant, own, clock, clock.now(), claim, rehearsals.through(request))
 
 
 def _site(person: Person, request: Request) -> Site:
@@ -115,11 +119,14 @@ class Guarded(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_and_keep(request: Request) -> Response:
-            """The transaction is still open here, and the answer is rendered."""
+            """After the endpoint the transaction is still open, and the answer is rendered."""
+            rehearsals.refuse(request, policy_of(self).action)
             response = await handle(Decoded(request.scope, request.receive))
             claim: idempotency.Claim | None = getattr(request.state, "claim", None)
             if claim:
                 await run_in_threadpool(claim.keep, response)
+            if rehearsals.asked(request):
+                response.headers[rehearsals.HEADER] = "1"
             return response
 
         return handle_and_keep

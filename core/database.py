@@ -217,6 +217,14 @@ def savepoint(conn: Connection) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def rehearsal(conn: Connection) -> Iterator[None]:
+    """Within a transaction: what the block wrote is checked (deferred constraints too) and undone at its end."""
+    with conn.transaction(force_rollback=True):
+        yield
+        conn.execute("set constraints all immediate")
+
+
 def use_site(conn: Connection, site_id: int | None) -> None:
     """Set the current site for the rest of the transaction."""
     conn.execute("select set_config('app.site_id', %s, true)", (_named(site_id),))
