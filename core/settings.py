@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     sparkplug_host_id: str = Field(
         "millwright", description="Sparkplug host id; its STATE says so.", pattern=r"^[^/+#\s]{1,64}$"
     )
+    river_estimators: str = Field(
+        "", description="Estimators of river that judge every machine, by commas: anomaly.HalfSpaceTrees, drift.ADWIN."
+    )
     verify_hours: float = Field(12.0, description="Plant hours of healthy running data a repair must show.", gt=0)
     verify_limit_hours: float = Field(72.0, description="Plant hours after which a person is asked instead.", gt=0)
     attachments_dir: Path | None = Field(None, description="Where files of tickets are kept; unset = in data_dir.")

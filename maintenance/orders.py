@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import Connection
 
-from detectors.base import Finding
+from detectors.base import Finding, FindingKind
 from maintenance import decide, libraries, sentences, store
 from maintenance.decide import OrderStage
 from maintenance.model import Decision, Forecast, Mode, Policy, Reason, Words
@@ -67,7 +67,7 @@ def stage(ticket: Ticket | None) -> OrderStage:
 def open_machine(conn: Connection, case: Case, *, now: datetime, policy: Policy) -> Opened:
     """The preventive order of a machine alarm, or the one that is open for this fault already."""
     title = sentences.say("order.title", {"asset": case.asset.code, "mode": case.mode.name})
-    text = sentences.join([store.said(case.kept.sentence), *map(sentences.reason, case.decision.reasons)])
+    text = sentences.join(_said(case))
     opened = _open(
         conn,
         case,
@@ -85,6 +85,14 @@ def open_machine(conn: Connection, case: Case, *, now: datetime, policy: Policy)
     return opened
 
 
+def _said(case: Case) -> list[dict[str, str]]:
+    """What the detector said, why it is an order, and what to check first unless the failure mode says that."""
+    kept = case.kept.sentence
+    machine = case.kept.kind is FindingKind.MACHINE
+    first = [] if machine and case.mode.checks else sentences.check(str(kept.get("key", "")), kept.get("values", {}))
+    return [store.said(kept), *map(sentences.reason, case.decision.reasons), *first]
+
+
 def open_sensor(conn: Connection, case: Case, *, title: Words, now: datetime) -> Opened:
     """The order to repair a sensor or the way of its data; it never says that the machine is ill."""
     opened = _open(
@@ -92,7 +100,7 @@ def open_sensor(conn: Connection, case: Case, *, title: Words, now: datetime) ->
         case,
         kind=TicketKind.SENSOR_FAULT,
         title=title,
-        text=sentences.join([store.said(case.kept.sentence), *map(sentences.reason, case.decision.reasons)]),
+        text=sentences.join(_said(case)),
         priority=decide.SENSOR_PRIORITY,
         skill="instrumentation",
         deadline=None,

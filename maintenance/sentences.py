@@ -18,6 +18,7 @@ DIMENSIONLESS = "1"  # a unit that nobody says
 LOOSE = re.compile(r" +([,.;:，。；：、]| |$)")  # a space that an empty blank leaves before a mark
 WHOLE_FROM = 100.0  # larger numbers are said without decimals
 DAYS_FROM_H = 48.0
+YEAR_H = 24.0 * 365
 CHANCES = frozenset({"percent", "risk"})  # blanks that hold a probability
 LEAST_PERCENT = 0.1
 
@@ -51,6 +52,11 @@ def say(key: str, values: Mapping[str, Any] | None = None) -> dict[str, str]:
     known = values or {}
     variants = templates().get(key, templates()[GENERIC])
     return {language: _fill(variants[language], known, language) for language in LANGUAGES}
+
+
+def check(key: str, values: Mapping[str, Any] | None = None) -> list[dict[str, str]]:
+    """What to check first when a detector says ``key``: one sentence in every language, or none."""
+    return [say(f"check.{key}", values)] if f"check.{key}" in templates() else []
 
 
 def reason(why: Reason, *, group: str = "decision") -> dict[str, str]:
@@ -90,6 +96,16 @@ def span(hours: float) -> dict[str, str]:
     if abs(hours) < DAYS_FROM_H:
         return {"en": f"{number(hours)} h", "zh": f"{number(hours)} 小时"}
     return {"en": f"{number(hours / 24)} days", "zh": f"{number(hours / 24)} 天"}
+
+
+def pace(expected: float, seconds: float) -> dict[str, str]:
+    """How often that happens of which ``expected`` come in so many seconds: a count, or the time between two."""
+    if expected >= 1:
+        return say("group.usual_count", {"expected": expected})
+    apart_h = seconds / 3600 / max(expected, 1e-12)
+    if apart_h > YEAR_H:
+        return say("group.usual_rare")
+    return say("group.usual_span", {"span": span(apart_h)})
 
 
 def blanks(template: str) -> frozenset[str]:

@@ -18,6 +18,7 @@ from detectors.base import Frame
 from plant.model import Role, Signal
 
 ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "detectors.md"
 MINUTE_US = 60_000_000
 
 
@@ -66,3 +67,10 @@ def test_it_sees_wear_and_is_quiet_before(loudest: ModuleType) -> None:
     onset_us = frame(rows=rows, grows_at=grows_at).at_us[grows_at]
     assert min(finding.at.timestamp() * 1e6 for finding in began) > onset_us
     assert max(began[-1].contributions, key=lambda key: began[-1].contributions[key]) == 2
+
+
+def test_it_inherits_the_battery_and_needs_nothing_but_its_file_and_a_line_in_the_docs(loudest: ModuleType) -> None:
+    battery = importlib.import_module("tests.contract.test_detector_battery")
+    plugins = battery.factories()
+    assert plugins["loudest"]().name == loudest.NAME
+    assert f"## `{loudest.NAME}`" not in DOCS.read_text()  # the fitness check names it until somebody wrote what it is

@@ -58,10 +58,12 @@ def test_a_rule_is_written_previewed_enabled_and_changed_as_text(window: Page, w
         text = page.get_by_label("TOML")
         text.fill(text.input_value().replace("limit = 90", "limit = 70"))
         page.get_by_role("button", name="Take it over").click()
-        form.get_by_role("button", name="Save").click()
         expect(page.get_by_role("alert")).to_contain_text("farther out")
-        form.get_by_role("button", name="Cancel").click()
-        expect(one).to_contain_text("In force since")
+        text.fill(text.input_value().replace("limit = 70", "limit = 95"))
+        page.get_by_role("button", name="Take it over").click()
+        form.get_by_role("button", name="Save").click()
+        expect(one).to_contain_text("An earlier revision is in force")
+        expect(one).to_contain_text("95 °C at once")
         look(page, "alarm-rules")
     assert [each["in_force"] for each in world.as_("manager").get(f"{API}/alarm-rules").json()] == [1]
 
