@@ -12,7 +12,7 @@ from psycopg import Connection
 from detectors.base import FindingKind
 from maintenance import grouping_store, orders, sentences, store
 from maintenance.decide import OrderStage
-from maintenance.grouping_scan import Burst
+from maintenance.grouping_scan import WIDTHS_S, Burst
 from maintenance.grouping_store import Group, Member
 from maintenance.model import Policy, Reason, Words
 from plant import assets
@@ -35,7 +35,7 @@ def open_common(conn: Connection, group: Group, burst: Burst, members: Sequence[
         "count": burst.machines,
         "watched": group.monitored,
         "seconds": max(1.0, round(burst.last_s - burst.first_s)),
-        "expected": burst.expected,
+        "usual": sentences.pace(burst.expected, max(burst.last_s - burst.first_s, WIDTHS_S[0])),
         "medium": sentences.say(f"medium.{group.medium or 'tree'}"),
     }
     title, why = sentences.say("group.title", values), sentences.say("group.why", values)

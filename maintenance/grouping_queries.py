@@ -9,6 +9,7 @@ from psycopg.rows import dict_row
 
 from core.errors import NotFound
 from maintenance import sentences
+from maintenance.grouping_scan import WIDTHS_S
 
 GROUPS: LiteralString = """
   select g.group_id, g.kind, g.asset_id, a.code as asset_code, g.medium, g.first_at, g.last_at, g.monitored, g.expected,
@@ -43,12 +44,13 @@ def group(conn: Connection, group_id: int, *, limit: int = 2000) -> dict[str, An
 
 def _group(row: dict[str, Any]) -> dict[str, Any]:
     scope = row["asset_code"] or sentences.say("group.site")
+    lasted_s = (row["last_at"] - row["first_at"]).total_seconds()
     why = {
         "scope": scope,
         "count": row["members"],
         "watched": row["monitored"],
-        "seconds": max(1.0, (row["last_at"] - row["first_at"]).total_seconds()),
-        "expected": row["expected"],
+        "seconds": max(1.0, lasted_s),
+        "usual": sentences.pace(row["expected"], max(lasted_s, WIDTHS_S[0])),
     }
     ticket = None
     if row["ticket_id"] is not None:

@@ -69,11 +69,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Where a meter stands and how much comes in a day, over the last four weeks."""
+    """Where a meter stands and how much comes in a day, over the last four weeks; None: one reading tells no rate."""
 
     total: float
     at: datetime
-    per_day: float
+    per_day: float | None
 
 
 # -- asking -----------------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def rates(conn: Connection, meter_ids: Sequence[int], *, now: datetime) -> dict[
     found = {}
     for meter_id, total, at, first, first_at in rows:
         days = None if first_at is None else (at - first_at) / timedelta(days=1)
-        found[meter_id] = Rate(total, at, (total - first) / days if days else 0.0)
+        found[meter_id] = Rate(total, at, (total - first) / days if days else None)
     return found
 
 

@@ -236,7 +236,7 @@ def levels_now(
     ).fetchall()
     rates = meters.rates(conn, [row[0] for row in rows], now=now)
     return {
-        code: Level(rates[ident].total, today, rates[ident].per_day, rates[ident].total)
+        code: Level(rates[ident].total, today, rates[ident].per_day or 0.0, rates[ident].total)
         for ident, code in rows
         if ident in rates
     }
@@ -279,7 +279,7 @@ def _levels(conn: Connection, plans: Sequence[Kept], *, zone: ZoneInfo, now: dat
                 rate = rates[ident]
                 base = _base(conn, plan_id, ident, code)
                 found.setdefault(plan_id, {})[code] = Level(
-                    rate.total, rate.at.astimezone(zone).date(), rate.per_day, base
+                    rate.total, rate.at.astimezone(zone).date(), rate.per_day or 0.0, base
                 )
     return found
 

@@ -161,14 +161,10 @@ def detectors(conn: Connection) -> list[dict[str, Any]]:
     made = []
     for row in spoken:
         own = [each for each in judged if each.detector == row["detector"]]
-        total: dict[str, int] = {"confirmed": 0, "other_fault": 0, "nothing_found": 0, "sensor": 0}
-        for each in own:
-            for verdict, count in each.verdicts.items():
-                total[verdict] += count
         made.append(
             {
                 **row,
-                "verdicts": total,
+                "verdicts": verdicts.counted(own),
                 "precision": verdicts.overall(own),
                 "right": sum(each.right for each in own),
                 "judged": sum(each.judged for each in own),

@@ -47,8 +47,8 @@ def on_finding(turn: Turn, finding: Finding, now: datetime, policy: Policy) -> D
     return _act(turn, kept, finding, policy, order)
 
 
-def judge_again(conn: Connection, kept: KeptAlarm, now: datetime, policy: Policy) -> None:
-    """What it waited for is over: decide again as if it were said just now. The asset is locked."""
+def judge_again(turn: Turn, kept: KeptAlarm, now: datetime, policy: Policy) -> None:
+    """What it waited for may be over: decide again as if it were said just now. The asset is locked."""
     finding = Finding(
         detector=kept.detector,
         version="",
@@ -65,9 +65,7 @@ def judge_again(conn: Connection, kept: KeptAlarm, now: datetime, policy: Policy
         health=kept.health,
         sentence=Sentence(str(kept.sentence.get("key", "")), kept.sentence.get("values", {})),
     )
-    turn = Turn(conn, kept.asset_id)
     on_finding(turn, finding, now, policy)
-    turn.close()
 
 
 def on_source(

@@ -7,7 +7,7 @@ settle                         what time does to alarms: clearing, shelves that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -100,10 +100,18 @@ def settle(conn: Connection, now: datetime, policy: Policy = POLICY) -> int:
         if store.try_lock_asset(conn, asset_id):
             seen += 1
             _settle(conn, alarm_id, ticket_id, now, policy)
-    for asset_id, alarm_id in store.waiting_sensors(conn, now):
-        if store.try_lock_asset(conn, asset_id):
+    return seen + _judge_sensors(conn, store.waiting_sensors(conn, now), now, policy)
+
+
+def _judge_sensors(conn: Connection, waiting: Mapping[int, Sequence[int]], now: datetime, policy: Policy) -> int:
+    """Sensors that wait are judged again, those of one machine in one turn; returns how many were."""
+    seen = 0
+    for asset_id in store.try_lock_assets(conn, waiting):
+        turn = Turn(conn, asset_id)
+        for kept in store.lock_alarms(conn, waiting[asset_id]):
             seen += 1
-            sensor.judge_again(conn, store.alarm(conn, alarm_id), now, policy)
+            sensor.judge_again(turn, kept, now, policy)
+        turn.close()
     return seen
 
 

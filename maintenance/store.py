@@ -62,8 +62,13 @@ def lock_asset(conn: Connection, asset_id: int) -> None:
 
 def try_lock_asset(conn: Connection, asset_id: int) -> bool:
     """Like :func:`lock_asset`, but False at once while somebody else judges it."""
-    query = "select 1 from assets where asset_id = %s for no key update skip locked"
-    return conn.execute(query, (asset_id,)).fetchone() is not None
+    return bool(try_lock_assets(conn, [asset_id]))
+
+
+def try_lock_assets(conn: Connection, asset_ids: Iterable[int]) -> list[int]:
+    """Those of these that nobody else judges now, by id; they are locked like by :func:`lock_asset`."""
+    query = "select asset_id from assets where asset_id = any(%s) order by asset_id for no key update skip locked"
+    return [row[0] for row in conn.execute(query, (list(asset_ids),))]
 
 
 # -- findings ---------------------------------------------------------------------------------------------------------
@@ -128,17 +133,18 @@ def waiting_alarms(conn: Connection, now: datetime) -> list[tuple[int, int, int 
     ).fetchall()
 
 
-def waiting_sensors(conn: Connection, now: datetime) -> list[tuple[int, int]]:
-    """(asset id, alarm id) of sensors' alarms whose last word was to wait: for others, a delay, the end of work."""
-    return conn.execute(
-        """select l.asset_id, l.alarm_id from alarms l
+def waiting_sensors(conn: Connection, now: datetime) -> dict[int, list[int]]:
+    """Asset id → ids of sensors' alarms whose last word was to wait: for others, a delay, the end of work."""
+    rows = conn.execute(
+        """select l.asset_id, array_agg(l.alarm_id order by l.alarm_id) from alarms l
            where l.kind = 'sensor' and l.state in ('active', 'acknowledged') and l.returned_at is null
              and l.ticket_id is null and l.held = '' and l.raised_at > %s and l.mode not like 'source:%%'
              and (select action from decisions d where d.alarm_id = l.alarm_id
                   order by decision_id desc limit 1) = 'wait'
-           order by l.asset_id, l.alarm_id""",
+           group by l.asset_id""",
         (now - WAITING_SENSOR,),
-    ).fetchall()
+    )
+    return dict(rows.fetchall())
 
 
 def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
@@ -148,21 +154,11 @@ def add_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
              surprise, health, severity, onset_at)
            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) returning alarm_id""",
         (
-            kept.asset_id,
-            kept.kind.value,
-            kept.mode,
-            kept.detector,
-            kept.alarm.state.value,
-            kept.alarm.started_at,
-            kept.alarm.raised_at,
-            kept.alarm.last_at,
-            kept.alarm.deviating_since,
-            kept.surprise,
-            kept.health,
-            kept.severity,
-            kept.alarm.onset_at or kept.alarm.started_at,
+            kept.asset_id, kept.kind.value, kept.mode, kept.detector, kept.alarm.state.value, kept.alarm.started_at,
+            kept.alarm.raised_at, kept.alarm.last_at, kept.alarm.deviating_since, kept.surprise, kept.health,
+            kept.severity, kept.alarm.onset_at or kept.alarm.started_at,
         ),
-    ).fetchone()
+    ).fetchone()  # fmt: skip
     if row is None:
         raise RuntimeError("insert … returning gave no row")
     values = {name: getattr(kept, name) for name in KeptAlarm.__slots__}
@@ -173,9 +169,9 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
     """Write all that can change of an alarm, and tell the screens."""
     life = kept.alarm
     conn.execute(
-        """with saved as (update alarms set mode = %s, severity = %s, surprise = %s, health = %s, contributions = %s,
-             sentence = %s, diagnosis = %s, ticket_id = %s, state = %s, started_at = %s, last_at = %s,
-             deviating_since = %s, deviating = %s, findings = %s,
+        """with saved as (update alarms set detector = %s, mode = %s, severity = %s, surprise = %s, health = %s,
+             contributions = %s, sentence = %s, diagnosis = %s, ticket_id = %s, state = %s, started_at = %s,
+             last_at = %s, deviating_since = %s, deviating = %s, findings = %s,
              returns = %s, returned_at = %s, cleared_at = %s, acked_by = %s, acked_at = %s, shelved_until = %s,
              shelved_by = %s, shelve_reason = %s, onset_at = coalesce(%s, onset_at), shelf = %s,
              told_at = case when state = 'cleared' and %s <> 'cleared' then null else told_at end where alarm_id = %s
@@ -183,6 +179,7 @@ def save_alarm(conn: Connection, kept: KeptAlarm) -> KeptAlarm:
            select pg_notify(%s, json_build_object('site', site_id, 'topic', 'alarm', 'id', alarm_id)::text),
              pg_notify(%s, json_build_object('site', site_id, 'topic', 'asset', 'id', asset_id)::text) from saved""",
         (
+            kept.detector,
             kept.mode,
             kept.severity,
             kept.surprise,

@@ -19,7 +19,7 @@ from scipy.special import betaincinv
 
 from core.errors import NotFound
 from maintenance.model import Policy
-from tickets.model import RIGHT_VERDICTS
+from tickets.model import RIGHT_VERDICTS, Verdict
 
 ELSEWHERE = 0.25  # what a verdict on another machine counts beside one on this
 BELIEF = 4.0  # verdicts that the machine's precision counts as, for one mode of it
@@ -99,6 +99,15 @@ def share_right(counts: Mapping[str, int], *, mode: str = "") -> float:
     """Right ÷ judged of one detector's verdicts (at least one)."""
     right = right_words(mode)
     return sum(count for verdict, count in counts.items() if verdict in right) / sum(counts.values())
+
+
+def counted(judged: Iterable[Precision]) -> dict[str, int]:
+    """How often each word was said over several assets and modes; a word that nobody said counts 0."""
+    found: dict[str, int] = {word.value: 0 for word in Verdict}
+    for each in judged:
+        for word, count in each.verdicts.items():
+            found[word] += count
+    return found
 
 
 def overall(judged: Iterable[Precision]) -> float | None:

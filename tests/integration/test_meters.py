@@ -131,3 +131,17 @@ def test_running_hours_are_told_by_hand_once_at_most(machine: Machine) -> None:
     machine.heard(range(60))
     machine.known(1)
     assert machine.collect(6) == pytest.approx(12_001.0, abs=0.02)
+
+
+def test_one_reading_tells_no_rate(database: Database, site: int) -> None:
+    with database.tx(site_id=site) as conn:
+        pump = assets.create_asset(conn, code="P-2", name="Pump", asset_class="pump")
+        meter = meters.create(
+            conn, asset_id=pump, code="n", name="Starts", unit="1", way="by_hand", signal_id=None, now=T0
+        ).meter_id
+        meters.record(conn, meter, value=40.0, at=T0, by_name="Li")
+        assert meters.rates(conn, [meter], now=T0 + HOUR)[meter] == meters.Rate(40.0, T0, None)
+        meters.record(conn, meter, value=41.0, at=T0 + HOUR, by_name="Li")
+        assert meters.rates(conn, [meter], now=T0 + 2 * HOUR)[meter].per_day is None
+        meters.record(conn, meter, value=40.0 + 24.0, at=T0 + 24 * HOUR, by_name="Li")
+        assert meters.rates(conn, [meter], now=T0 + 25 * HOUR)[meter].per_day == pytest.approx(24.0)

@@ -22,3 +22,17 @@ def test_nobody_knows_the_third_digit_of_a_rare_or_a_sure_thing(percent: float, 
     assert sentences.chance(percent) == said
     values = {"when": "2026-03-01 08:00", "total": 1.0, "currency": "EUR", "percent": percent}
     assert f"{said} %" in sentences.say("moment.chosen_now", values)["en"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "seconds", "en", "zh"),
+    [
+        (2.4, 60.0, "2.4 in such a time", "这段时间内为 2.4 台"),
+        (6.94e-4, 60.0, "one in 24 h", "约 24 小时才有 1 台"),
+        (6.94e-5, 60.0, "one in 10 days", "约 10 天才有 1 台"),
+        (1e-7, 60.0, "fewer than one in a year", "一年不到 1 台"),
+        (0.0, 60.0, "fewer than one in a year", "一年不到 1 台"),
+    ],
+)
+def test_what_is_rare_is_said_by_the_time_between_two(expected: float, seconds: float, en: str, zh: str) -> None:
+    assert sentences.pace(expected, seconds) == {"en": en, "zh": zh}
