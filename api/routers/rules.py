@@ -213,6 +213,7 @@ class DeliveryShown(Output):
     status_code: int | None
     answer: str
     settled_at: Moment | None
+    replays: int
 
 
 @routes.get("/rules", dependencies=READ)
@@ -371,7 +372,7 @@ def change_webhook(ctx: Ctx, endpoint_id: Id, body: WebhookChange) -> WebhookSho
 
 @routes.post("/webhooks/{endpoint_id}/secret", dependencies=HOOK)
 def renew_webhook_secret(ctx: Ctx, endpoint_id: Id) -> Secret:
-    """A new signing secret, shown this once; the old one ends at once."""
+    """A new signing secret, shown this once; for 24 hours messages are signed with the old one as well."""
     ctx.shows_a_secret()
     return Secret(secret=outbox.renew_secret(ctx.conn, endpoint_id))
 
@@ -382,6 +383,12 @@ def list_deliveries(ctx: Ctx, endpoint_id: Id, limit: Limit = 50, cursor: Cursor
     before = position(cursor, start=NEWEST)
     found = outbox.deliveries(ctx.conn, endpoint_id, before=before, limit=limit + 1)
     return page([DeliveryShown.model_validate(each) for each in found], limit, "delivery_id")
+
+
+@routes.post("/webhooks/{endpoint_id}/deliveries/{delivery_id}/replay", dependencies=HOOK)
+def replay_delivery(ctx: Ctx, endpoint_id: Id, delivery_id: Id) -> DeliveryShown:
+    """Send a message once more that was settled: delivered, failed or refused. Its `webhook-id` stays the same."""
+    return DeliveryShown.model_validate(outbox.replay(ctx.conn, endpoint_id, delivery_id, now=ctx.now))
 
 
 def _argument(param: forms.Param) -> str:

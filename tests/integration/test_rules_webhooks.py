@@ -14,11 +14,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from psycopg import Connection
 
 import tickets.rules.jobs  # noqa: F401 - registers the handlers
 from core.clock import load
 from core.database import Database
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from tests.integration.tickets_world import NOW, build
 from tickets import service
 from tickets.hooks import only
@@ -245,3 +246,55 @@ def test_a_secret_is_renewed_and_an_endpoint_switched_off(database: Database, si
         assert attempt(database, site).state == "refused"
         with database.tx(site_id=site) as conn:
             assert delivery.forget(conn, NOW + timedelta(days=31)) == 1
+
+
+def test_a_renewed_secret_and_the_old_one_sign_side_by_side_for_a_day(
+    database: Database, site: int, superuser: Connection
+) -> None:
+    with receiving(200, 200, 200) as receiver:
+        old = told(database, site, receiver.url)
+        attempt(database, site)
+        with database.tx(site_id=site) as conn:
+            (endpoint,) = outbox.endpoints(conn)
+            new = outbox.renew_secret(conn, endpoint.endpoint_id)
+        again(database, site)
+        superuser.execute("update webhook_endpoints set old_until = now() - interval '1 second'")
+        again(database, site)
+    found = [signers(heard, old=old, new=new) for heard in receiver.heard]
+    assert found == [["old"], ["new", "old"], ["new"]]
+
+
+def again(database: Database, site: int) -> outbox.Delivery:
+    with database.tx(site_id=site) as conn:
+        (endpoint,) = outbox.endpoints(conn)
+        (settled,) = outbox.deliveries(conn, endpoint.endpoint_id)
+        outbox.replay(conn, endpoint.endpoint_id, settled.delivery_id, now=NOW)
+    return attempt(database, site)
+
+
+def signers(heard: tuple[dict[str, str], str], **secrets: str) -> list[str]:
+    """Whose signatures a message carries, in their order."""
+    headers, body = heard
+    names = {
+        targets.signature(
+            secret, message_id=headers["webhook-id"], timestamp=int(headers["webhook-timestamp"]), body=body
+        ): name
+        for name, secret in secrets.items()
+    }
+    return [names[each] for each in headers["webhook-signature"].split(" ")]
+
+
+def test_a_settled_message_is_sent_again_by_hand_under_its_id(database: Database, site: int) -> None:
+    with receiving(410, 200) as receiver:
+        told(database, site, receiver.url)
+        with database.tx(site_id=site) as conn:
+            (endpoint,) = outbox.endpoints(conn)
+            (waiting,) = outbox.deliveries(conn, endpoint.endpoint_id)
+            with pytest.raises(Conflict):
+                outbox.replay(conn, endpoint.endpoint_id, waiting.delivery_id, now=NOW)
+            with pytest.raises(NotFound):
+                outbox.replay(conn, endpoint.endpoint_id + 1, waiting.delivery_id, now=NOW)
+        assert attempt(database, site).state == "failed"
+        done = again(database, site)
+    assert (done.state, done.replays, done.attempts) == ("delivered", 1, 1)
+    assert len({headers["webhook-id"] for headers, _ in receiver.heard}) == 1

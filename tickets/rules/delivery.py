@@ -41,19 +41,21 @@ class Answer:
 def attempt(conn: Connection, delivery_id: int, *, allowed: Sequence[Network], now: datetime) -> None:
     """Send a message that waits; its row says what became of it. Never raises for what the other side does."""
     row = conn.execute(
-        """select d.message_id, d.body, d.attempts, e.url, e.secret, e.status from webhook_deliveries d
+        """select d.message_id, d.body, d.attempts, e.url, e.secret, e.status,
+             case when e.old_until > now() then e.old_secret end from webhook_deliveries d
            join webhook_endpoints e using (endpoint_id)
            where d.delivery_id = %s and d.state = 'waiting' for update of d skip locked""",
         (delivery_id,),
     ).fetchone()
     if row is None:
         return
-    message_id, body, attempts, url, secret, status = row
+    message_id, body, attempts, url, secret, status, old = row
+    keys = [secret, *([old] if old else [])]
     if status != "on":
         _settle(conn, delivery_id, "refused", Answer(None, "The webhook is switched off."), now)
         return
     try:
-        answer = send(targets.locate(url, allowed=allowed), secret=secret, message_id=message_id, body=body)
+        answer = send(targets.locate(url, allowed=allowed), secrets=keys, message_id=message_id, body=body)
     except BadTarget as error:
         _settle(conn, delivery_id, "refused", Answer(None, error.message), now)
         return
@@ -65,8 +67,8 @@ def attempt(conn: Connection, delivery_id: int, *, allowed: Sequence[Network], n
         _again(conn, delivery_id, answer, timedelta(seconds=PAUSES_S[attempts]))
 
 
-def send(target: Target, *, secret: str, message_id: str, body: str) -> Answer:
-    """One POST to the address that was checked; no redirect is followed, no proxy is used."""
+def send(target: Target, *, secrets: Sequence[str], message_id: str, body: str) -> Answer:
+    """One POST to the address that was checked, signed with each secret; no redirect is followed, no proxy is used."""
     timestamp = int(clock.wall_now().timestamp())
     address = f"[{target.address}]" if ":" in target.address else target.address
     host = f"[{target.host}]" if ":" in target.host else target.host
@@ -76,7 +78,9 @@ def send(target: Target, *, secret: str, message_id: str, body: str) -> Answer:
         "user-agent": "millwright-webhook",
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": targets.signature(secret, message_id=message_id, timestamp=timestamp, body=body),
+        "webhook-signature": " ".join(
+            targets.signature(each, message_id=message_id, timestamp=timestamp, body=body) for each in secrets
+        ),
     }
     url = f"{target.scheme}://{address}:{target.port}{target.path}"
     try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import Connection
 
 from core import jobs
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from tickets.chain import canonical, time_text
 from tickets.rows import one
 from tickets.rules import targets
@@ -21,6 +21,7 @@ from tickets.rules.world import World
 
 JOB = "rules.webhook"
 SECRET_BYTES = 32
+OVERLAP = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Delivery:
     status_code: int | None
     answer: str
     settled_at: datetime | None
+    replays: int  # by hand
 
 
 def put(conn: Connection, rule: Rule, world: World, *, endpoint: str, kind: str) -> str:
@@ -128,9 +130,13 @@ def change(conn: Connection, endpoint_id: int, *, url: str | None, status: str |
 
 
 def renew_secret(conn: Connection, endpoint_id: int) -> str:
-    """A new secret; messages that wait are signed with it. Raises NotFound."""
+    """A new secret; for a day messages are signed with the one before as well. Raises NotFound."""
     secret = new_secret()
-    changed = conn.execute("update webhook_endpoints set secret = %s where endpoint_id = %s", (secret, endpoint_id))
+    changed = conn.execute(
+        """update webhook_endpoints set old_secret = secret, old_until = now() + %s, secret = %s
+           where endpoint_id = %s""",
+        (OVERLAP, secret, endpoint_id),
+    )
     if changed.rowcount == 0:
         raise NotFound(f"There is no webhook {endpoint_id} on this site.")
     return secret
@@ -142,11 +148,30 @@ def endpoints(conn: Connection) -> list[Endpoint]:
     return [Endpoint(*row) for row in rows]
 
 
+def replay(conn: Connection, endpoint_id: int, delivery_id: int, *, now: datetime) -> Delivery:
+    """Send a settled message once more, under the same id and from the first attempt on. Raises NotFound, Conflict."""
+    (state,) = one(
+        conn,
+        "select state from webhook_deliveries where endpoint_id = %s and delivery_id = %s for update",
+        (endpoint_id, delivery_id),
+        missing=f"There is no message {delivery_id} of this webhook; they are kept for 30 days.",
+    )
+    if state == "waiting":
+        raise Conflict("The message waits for its next attempt already.")
+    conn.execute(
+        """update webhook_deliveries set state = 'waiting', attempts = 0, next_at = %s, settled_at = null,
+             replays = replays + 1 where delivery_id = %s""",
+        (now, delivery_id),
+    )
+    jobs.later(conn, JOB, {"delivery_id": delivery_id})
+    return deliveries(conn, endpoint_id, before=delivery_id + 1, limit=1)[0]
+
+
 def deliveries(conn: Connection, endpoint_id: int, *, before: int | None = None, limit: int = 50) -> list[Delivery]:
     """What was sent, newest first."""
     rows = conn.execute(
         """select d.delivery_id, d.message_id, t.ref, d.made_at, d.state, d.attempts, d.next_at, d.status_code,
-             d.answer, d.settled_at from webhook_deliveries d left join tickets t using (ticket_id)
+             d.answer, d.settled_at, d.replays from webhook_deliveries d left join tickets t using (ticket_id)
            where d.endpoint_id = %s and (%s::bigint is null or d.delivery_id < %s)
            order by d.delivery_id desc limit %s""",
         (endpoint_id, before, before, limit),

@@ -10,3 +10,7 @@ alter table stock_levels
   add column moves     int not null default 0 check (moves >= 0),
   add column head_hash bytea not null default '';
 create index stock_moves_ticket on stock_moves (ticket_id, move_id) where ticket_id is not null;
+
+-- a renewed secret and the one before it sign side by side for a day; a settled message may be sent again by hand
+alter table webhook_endpoints add column old_secret text, add column old_until timestamptz; -- of the wall
+alter table webhook_deliveries add column replays int not null default 0 check (replays >= 0);
