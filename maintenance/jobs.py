@@ -9,7 +9,18 @@ from typing import Any
 from psycopg import Connection
 
 from core.jobs import every
-from maintenance import alarms_forget, alarms_telling, gate, grouping, guard, holding, policy_gate, service, silence
+from maintenance import (
+    alarms_forget,
+    alarms_telling,
+    gate,
+    grouping,
+    guard,
+    holding,
+    noisy,
+    policy_gate,
+    service,
+    silence,
+)
 from maintenance.replay import marks
 from maintenance.replay.marks import witnessed
 
@@ -48,6 +59,7 @@ def settle_holds(conn: Connection, payload: dict[str, Any], now: datetime) -> No
 def stop_what_is_seldom_right(conn: Connection, payload: dict[str, Any], now: datetime) -> None:  # noqa: ARG001 - a job's signature
     gate.fall_back(conn, now)
     policy_gate.fall_back(conn, now)
+    noisy.demote(conn, now)
 
 
 @every(seconds=5, name="maintenance.telling")
