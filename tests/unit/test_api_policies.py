@@ -52,6 +52,9 @@ def test_every_route_of_the_app_has_one_policy_and_every_row_of_the_table_a_rout
     assert opened == {
         "/api/v1/session", "/api/v1/session/link", "/api/v1/clock", "/api/v1/health", "/api/v1/openapi.json",
         "/health/live", "/health/ready", "/metrics", "/api/v1/calendar/{token}.ics",
+        "/api/v1/session/second", "/api/v1/session/password", "/api/v1/session/passkey",
+        "/api/v1/session/passkey/options", "/api/v1/session/providers", "/api/v1/session/oidc/{code}",
+        "/api/v1/session/oidc/{code}/callback",
     }  # fmt: skip
 
 
