@@ -1,24 +1,37 @@
 """How many samples a second one core judges, beside the memory's own speed.
 
-python -m benchmarks.detect [--quick] [--seed N]
+python -m benchmarks.detect [--quick] [--bank-only] [--seed N]
 
 ``bank_N_m_s`` is millions of samples a second of the fused bank with N signals, evidence written out, the signals of a
 batch in arrival order (a random permutation, nothing sorted beforehand); ``bank_1m_sorted_m_s`` has a million signals
 in order. Each is the best of several turns on warm memories. ``vs_memory_bound`` sets the sorted million against one
 copy, in the same run, of the bytes that a sample moves: its signal's state read and written, index and value read,
 evidence written. ``lone_message_p99_us`` is one call with one sample.
+
+``river_hst_s`` and ``river_gaussian_s`` are samples a second of river's HalfSpaceTrees and GaussianScorer, score and
+learn, each one model of one signal with its defaults and nothing else to do; ``vs_river_…`` sets ``bank_100k_m_s``
+against them. They are null where river is not installed.
+
+``detect_core_share`` is the share of a core that the detector process takes, of all there is to do: ``millwright up``
+with 1,000 machines of ten signals at 1 Hz over MQTT. ``detect_lag_s`` is how far the median machine is judged behind
+the wall. ``--bank-only`` leaves this out.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import detect_plant
 from benchmarks.result import finish
 from detectors import bank
 
@@ -31,7 +44,10 @@ GOALS = {
     "bank_1m_sorted_m_s": ">= 50",
     "vs_memory_bound": ">= 0.35",
     "lone_message_p99_us": "<= 50",
+    "detect_core_share": "<= 0.25",
 }
+RIVER = {"hst": "HalfSpaceTrees", "gaussian": "GaussianScorer"}
+RIVER_SAMPLES = 2_000
 LEAST_SAMPLES = 1_000_000  # a turn takes in at least so many
 WARM_BATCHES = 40
 
@@ -41,10 +57,58 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="within a minute")
     parser.add_argument("--seed", type=int, default=1, help="of the values and of the order of arrival")
+    parser.add_argument("--bank-only", action="store_true", help="without the plant")
     chosen = parser.parse_args(argv)
-    figures = banks(turns=5 if chosen.quick else 20, seed=chosen.seed)
-    finish("detect", broker="none", figures=figures, goals=GOALS)
+    turns, broker = 5 if chosen.quick else 20, "none"
+    figures = banks(turns=turns, seed=chosen.seed)
+    figures |= beside_river(figures["bank_100k_m_s"] or 0.0, turns=min(turns, 5), seed=chosen.seed)
+    if not chosen.bank_only:
+        with tempfile.TemporaryDirectory(prefix="millwright-detect-") as folder:
+            plant, broker = detect_plant.run(Path(folder) / "data", quick=chosen.quick, seed=chosen.seed)
+        figures |= plant
+    finish("detect", broker=broker, figures=figures, goals=GOALS)
     return 0
+
+
+def beside_river(bank_m_s: float, *, turns: int, seed: int) -> Figures:
+    """river's estimators on one signal in [0, 1), the range that HalfSpaceTrees expects."""
+    values = [{"x": value} for value in np.random.default_rng(seed).random(RIVER_SAMPLES).tolist()]
+    figures: Figures = {}
+    for name, kind in RIVER.items():
+        rate = river_s(kind, values, turns)
+        figures[f"river_{name}_s"] = rate
+        figures[f"vs_river_{name}"] = bank_m_s * 1e6 / rate if rate else None
+    return figures
+
+
+def river_s(kind: str, values: list[dict[str, float]], turns: int) -> float | None:
+    """Samples a second; None where river is not installed."""
+    try:
+        made = getattr(importlib.import_module("river.anomaly"), kind)
+    except ModuleNotFoundError:
+        return None
+    model = made() if kind != "GaussianScorer" else _OfOne(made())
+
+    def turn() -> None:
+        for value in values:
+            model.score_one(value)
+            model.learn_one(value)
+
+    turn()
+    return len(values) / best_s(turn, turns)
+
+
+class _OfOne:
+    """A supervised estimator of river, which takes its one value as the target."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def score_one(self, value: dict[str, float]) -> float:
+        return float(self._model.score_one(None, value["x"]))
+
+    def learn_one(self, value: dict[str, float]) -> None:
+        self._model.learn_one(None, value["x"])
 
 
 def banks(*, turns: int, seed: int) -> Figures:

@@ -40,7 +40,7 @@ def run(folder: Path, *, quick: bool, seed: int) -> tuple[Figures, str]:
             )
             time.sleep(warm_s)
             figures = measure(up, site_id, publisher, seconds)
-        return figures, next(each.name for each in up.status().parts if each.name == "broker")
+        return figures, up.endpoints.broker_kind
 
 
 def make_plant(up: Running) -> tuple[int, str]:

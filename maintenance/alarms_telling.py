@@ -196,6 +196,8 @@ ALARMS: LiteralString = """
   left join lateral (select max(at) as at from alarm_moves where alarm_id = l.alarm_id
                        and what not in ('stale', 'chattering')) m on true
   where l.state in ('active', 'acknowledged') and l.held = ''
+    and not coalesce((select bool_and(g.standing = 'shadow') from gate_standings g where g.detector = l.detector),
+                     false)
     and not exists (select 1 from alarm_group_members g where g.alarm_id = l.alarm_id and g.onset_at = l.onset_at
                     and g.left_at is null) """
 UNTOLD: LiteralString = """and l.told_at is null and l.returned_at is null and l.raised_at <= %(until)s

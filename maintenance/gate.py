@@ -105,6 +105,15 @@ def standing(conn: Connection, detector: str, version: str, asset: Asset) -> Sta
     return _first(conn, detector, release, asset)
 
 
+def silent(conn: Connection, detector: str) -> bool:
+    """Whether all that is known of a detector on this site is in shadow: what it says moves nothing of the others."""
+    row = conn.execute(
+        "select bool_and(standing = 'shadow') from gate_standings where detector = %s", (detector,)
+    ).fetchone()
+    known = row[0] if row else None
+    return detector in companions.names() if known is None else bool(known)
+
+
 def release_of(version: str) -> str:
     """What is judged as one: ``1.7`` is version 1 with its seventh learnt model; learning is no new version. Pure."""
     return version.split(".")[0]

@@ -19,7 +19,7 @@ from psycopg.types.json import Jsonb
 
 from core import live
 from core.settings import settings
-from maintenance import libraries, library, orders, residuals, sentences, store, verify
+from maintenance import gate, libraries, library, orders, residuals, sentences, store, verify
 from maintenance.diagnose import affinity
 from maintenance.model import Deviation, Reason, VerifyPolicy, top
 from maintenance.residuals import Span
@@ -189,7 +189,8 @@ def _span(conn: Connection, kept: Verification, now: datetime) -> Span:
 
 
 def _watch(conn: Connection, kept: Verification) -> Watch:
-    active = [began for _, on, began, _ in store.latest_findings(conn, kept.asset_id) if on]
+    said = store.latest_findings(conn, kept.asset_id)
+    active = [began for detector, on, began, _ in said if on and not gate.silent(conn, detector)]
     if any(began > kept.started_at for began in active):
         return Watch.FRESH
     return Watch.OLD if active else Watch.QUIET

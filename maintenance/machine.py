@@ -19,6 +19,7 @@ from maintenance import (
     alarms,
     decide,
     forecast,
+    gate,
     holding,
     libraries,
     moments,
@@ -54,9 +55,18 @@ def on_finding(turn: Turn, finding: Finding, now: datetime, policy: Policy) -> D
     known = _known(turn, finding, policy)
     if not finding.active:
         return _ended(turn, known, finding, now, policy)
+    if _silent(turn, finding.detector):
+        gate.standing(turn.conn, finding.detector, finding.version, turn.asset)  # its first word writes it down
+        if any(not _silent(turn, each.detector) for each in known):
+            return None  # what runs in shadow neither joins nor holds an alarm of those that do not
     kept = _attach(turn, known, finding)
     turn.add_health(kept.alarm_id, finding)
     return _act(turn, kept, finding, now, policy)
+
+
+def _silent(turn: Turn, detector: str) -> bool:
+    """Whether a detector is in shadow here."""
+    return turn.once(("silent", detector), lambda: gate.silent(turn.conn, detector))
 
 
 def precision(conn: Connection, detector: str, asset_id: int, policy: Policy, *, mode: str | None = None) -> float:
@@ -90,6 +100,7 @@ def _attach(turn: Turn, known: list[KeptAlarm], finding: Finding) -> KeptAlarm:
             finding.surprise, finding.health, fresh, store.sentence_json(finding), found, None,
             alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at),
         ))  # fmt: skip
+    running = running if _silent(turn, finding.detector) else [_taken_over(turn, each, finding) for each in running]
     kept = max(running, key=lambda each: (each.alarm.cleared_at is None, store.overlap(each.evidence, fresh)))
     tuning = alarms.DEFAULT
     if kept.alarm.returned_at:
@@ -98,6 +109,14 @@ def _attach(turn: Turn, known: list[KeptAlarm], finding: Finding) -> KeptAlarm:
         return kept
     taken = {each.mode for each in known}
     return turn.save(_again(kept, finding, signals, knowledge, taken=taken, tuning=tuning))
+
+
+def _taken_over(turn: Turn, kept: KeptAlarm, finding: Finding) -> KeptAlarm:
+    """The alarm; one raised in shadow begins anew with the first word of a detector that is not."""
+    if not _silent(turn, kept.detector):
+        return kept
+    life = alarms.raised(finding.detector, started_at=finding.started_at, at=finding.at)
+    return replace(kept, detector=finding.detector, evidence={}, alarm=replace(life, findings=0))
 
 
 def _raise(turn: Turn, finding: Finding, kept: KeptAlarm) -> KeptAlarm:
