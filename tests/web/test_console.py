@@ -225,7 +225,7 @@ def test_the_door(web: Web, visit: Visit) -> None:
     page.goto(web.base_url)
     page.get_by_label("Login").fill("nobody")
     page.get_by_label("Password").fill("wrong password")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Login or password is wrong.")
     page.goto(f"{web.base_url}/#/link/not-a-link")
     page.reload()
@@ -246,7 +246,7 @@ def test_signing_out_leaves_nothing_behind(web: Web, visit: Visit) -> None:
     page.wait_for_function("() => localStorage.getItem('millwright.kept') !== null")
     page.get_by_role("button", name=re.compile("Account")).click()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign in", exact=True)).to_be_visible()
     assert page.evaluate("localStorage.getItem('millwright.kept')") is None
 
 
