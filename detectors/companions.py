@@ -35,10 +35,25 @@ class Companions:
             for create in _factories().values()
         )
         self._each = [detector for detector in made if detector is not None]
+        self._broken: dict[str, str] = {}
 
     def update(self, frame: Frame) -> list[Finding]:
-        """What they say of these rows, one companion after another."""
-        return [finding for each in self._each for finding in each.update(frame).findings]
+        """What they say of these rows, one companion after another. One that breaks is silent until it is opened anew:
+        a plugin's error must not keep the plant from being judged."""
+        return [finding for each in tuple(self._each) for finding in self._heard(each, frame)]
+
+    def _heard(self, detector: Detector, frame: Frame) -> Sequence[Finding]:
+        try:
+            return detector.update(frame).findings
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises
+            self._each.remove(detector)
+            self._broken[detector.name] = repr(error)
+            return ()
+
+    def take_broken(self) -> Mapping[str, str]:
+        """Names and errors of those that broke since this was asked last."""
+        found, self._broken = self._broken, {}
+        return found
 
     def relearn(self, at_us: int) -> None:
         for each in self._each:

@@ -9,7 +9,7 @@ that starts from a snapshot and replays comes to the same state, and says nothin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -111,6 +111,10 @@ class Line:
     def ask(self, alarms_month: float) -> None:
         """At most so many alarms a month of each companion that can be asked, from the next row on."""
         self._companions.ask(alarms_month)
+
+    def take_broken(self) -> Mapping[str, str]:
+        """Companions that broke since this was asked last, and why."""
+        return self._companions.take_broken()
 
     def take_rules(self, rules: Sequence[InForce]) -> None:
         """The alarm rules of the site, from the next row on; what one remembers waits for it when loaded before."""

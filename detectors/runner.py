@@ -246,6 +246,9 @@ class Runner:
         """
         wanted = self._wanted(site, due)
         said = [_judged(self._lines, each, batch, wanted, end_us) for each in due]
+        for each in said:
+            if broken := each.line.take_broken():
+                self._log.error("detectors.companion_broke", asset=each.line.asset.code, **broken)
         silent = [each for each in said if not (each.said.findings or each.said.carried_out)]
         loud = [[each] for each in said if each.said.findings or each.said.carried_out]
         return sum(self._keep(site, each) for each in [silent, *loud] if each)

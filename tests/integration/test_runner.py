@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from core import clock
 from core.database import Database
 from core.errors import Conflict
 from detectors import store
-from detectors.base import Finding
+from detectors.base import Finding, Frame, Judgement
 from detectors.findings import moment
 from detectors.line import Action, Line
 from detectors.runner import Patience, Runner, complete_until, relearn
@@ -38,10 +39,10 @@ def life() -> Life:
 class Plant:
     """One pump in a database, and a way to let time pass there."""
 
-    def __init__(self, database: Database, site: int) -> None:
+    def __init__(self, database: Database, site: int, *, code: str = "P-101") -> None:
         self.database, self.site = database, site
         with database.tx(site_id=site) as conn:
-            self.asset_id = assets.create_asset(conn, code="P-101", name="Pump", asset_class="pump")
+            self.asset_id = assets.create_asset(conn, code=code, name="Pump", asset_class="pump")
             self.ids = [
                 assets.create_signal(
                     conn,
@@ -245,6 +246,41 @@ def test_sites_do_not_see_each_other(database: Database, plant: Plant, life: Lif
     assert other.one("select watermark_us from asset_watermarks") == life.at_us[1_999]
     assert plant.findings()
     assert not other.findings()
+
+
+def test_one_machine_that_cannot_be_kept_does_not_keep_the_others_from_being_judged(plant: Plant, life: Life) -> None:
+    """Its row goes while it is judged, so that writing its watermark fails."""
+    gone = Plant(plant.database, plant.site, code="P-102")
+
+    class Interrupted(Runner):
+        def _wanted(self, *found: Any) -> Any:
+            with plant.database.tx(site_id=plant.site) as conn:
+                conn.execute("delete from signals where asset_id = %s", (gone.asset_id,))
+                conn.execute("delete from assets where asset_id = %s", (gone.asset_id,))
+            return super()._wanted(*found)
+
+    for each in (plant, gone):
+        each.live_to(life, 300)
+    Interrupted(plant.database, clock.load, keep).run_once()
+    with plant.database.tx(site_id=plant.site) as conn:
+        assert store.watermarks(conn) == {plant.asset_id: life.at_us[299]}
+
+
+def test_a_companion_that_breaks_is_left_out_and_the_rest_goes_on(plant: Plant, life: Life) -> None:
+    class Broken:
+        name, version = "broken", "1"
+
+        def update(self, frame: Frame) -> Judgement:
+            raise ZeroDivisionError
+
+    plant.live_to(life, 3_100)
+    runner = Runner(plant.database, clock.load, keep)
+    runner.run_once()
+    line = runner._lines[plant.asset_id]
+    line._companions._each.insert(0, Broken())  # type: ignore[arg-type]
+    plant.live_to(life, len(life.at_us))
+    runner.run_once()
+    assert plant.findings() == wanted(plant, life, len(life.at_us))
 
 
 def test_a_broken_state_is_rebuilt_from_the_samples(plant: Plant, life: Life) -> None:

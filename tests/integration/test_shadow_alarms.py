@@ -36,7 +36,7 @@ def hear(conn: Connection, pump: Asset, detector: str, hour: float, *, active: b
         contributions={signal.signal_id: 1.0}, directions={signal.signal_id: 1}, health=0.2, sentence=Sentence("x", {}),
     )  # fmt: skip
     decision = service.on_finding(conn, finding, finding.at)
-    return decision and decision.action
+    return None if decision is None else decision.action
 
 
 def alarm(conn: Connection) -> store.KeptAlarm:
@@ -63,7 +63,7 @@ def test_a_live_detector_takes_the_alarm_over_and_begins_anew(conn: Connection, 
     first = hear(conn, pump, "chain", 8)
     taken = alarm(conn)
     assert first is not Action.OPEN, "what was said in shadow hurries no order"
-    assert (taken.detector, taken.alarm.deviating, taken.alarm.findings) == ("chain", {"chain"}, 1)
+    assert (taken.detector, taken.alarm.deviating, taken.alarm.findings) == ("chain", frozenset({"chain"}), 1)
     assert Action.OPEN in {hear(conn, pump, "chain", hour) for hour in range(9, 16)}
     assert told(conn, 17) > 0
 
