@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import respond
-from core.errors import MillwrightError, Unavailable
+from core.errors import MillwrightError
 from core.strict_json import MAX_BYTES, JsonMalformed, JsonTooLarge, loads
 
 BODY_DIGEST = "millwright.body_digest"
@@ -23,8 +23,8 @@ BODY_VALUE = "millwright.body_value"  # what the body says: nobody decodes it ag
 UPLOAD = "millwright.upload"  # a body that ``api.uploads`` has received as a file
 BODY_WITHIN_S = 30.0
 LARGE = 64 * 1024
-LARGE_AT_ONCE = 2  # are looked at; the others wait
-MOST_HELD = 16 * 1024 * 1024  # bytes of large bodies in memory, all requests together
+LARGE_AT_ONCE = 1  # is looked at; the others wait
+MOST_HELD = 8 * 1024 * 1024  # bytes of large bodies in memory, all requests together
 
 
 class NotJson(MillwrightError):
@@ -45,10 +45,11 @@ class Gone(Exception):
     """The client closed the connection before its body was complete."""
 
 
-class TooManyLarge(Unavailable):
+class TooManyLarge(MillwrightError):
     """Too many large bodies are coming in at once. Send it again in a moment."""
 
     code = "too_many_large"
+    status = 429
 
 
 class Decoded(Request):
@@ -75,8 +76,8 @@ class StrictJson:
             return
         body = bytearray()
         try:
-            await self._take(scope, receive, body)
-            await self.app(scope, replay(bytes(body), receive), send)
+            whole = await self._take(scope, receive, body)
+            await self.app(scope, replay(whole, receive), send)
         except MillwrightError as error:
             await respond(error, scope, {"connection": "close"})(scope, receive, send)
         except Gone:
@@ -84,8 +85,8 @@ class StrictJson:
         finally:
             self._held -= _counted(len(body))
 
-    async def _take(self, scope: Scope, receive: Receive, body: bytearray) -> None:
-        """The whole body into ``body``, its digest and value into the scope."""
+    async def _take(self, scope: Scope, receive: Receive, body: bytearray) -> bytes:
+        """The whole body, by way of ``body``; its digest and value go into the scope."""
         headers = Headers(scope=scope)
         _declared(headers)
         try:
@@ -93,10 +94,12 @@ class StrictJson:
                 await self._read(receive, body)
         except TimeoutError:
             raise BodyTooSlow from None
-        scope[BODY_DIGEST] = hashlib.sha256(body).digest()
-        if body:
+        whole = bytes(body)
+        scope[BODY_DIGEST] = hashlib.sha256(whole).digest()
+        if whole:
             _require_json(headers)
-            scope[BODY_VALUE] = await self._value(bytes(body))
+            scope[BODY_VALUE] = await self._value(whole)
+        return whole
 
     async def _read(self, receive: Receive, body: bytearray) -> None:
         more = True
@@ -110,7 +113,7 @@ class StrictJson:
             self._held += _counted(len(body) + len(chunk)) - _counted(len(body))
             body += chunk
             if self._held > MOST_HELD:
-                raise TooManyLarge
+                raise TooManyLarge(retry_after_s=2)
 
     async def _value(self, body: bytes) -> Any:
         if len(body) <= LARGE:

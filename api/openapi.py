@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import Field
+from pydantic_core import to_json
 from starlette.routing import BaseRoute
 
 from api.deps import IF_ANY
@@ -17,19 +19,21 @@ DESCRIPTION = """From sensor to verified repair. Errors are RFC 9457 problem doc
 (`docs/errors.md`). Sign in with `POST /session` (cookie) or send `Authorization: Bearer mwt_…`; a change by cookie
 needs `X-Requested-With: millwright`. `X-Site` chooses the site. A POST with an `Idempotency-Key` has one effect however
 often it is sent. A PATCH, transition or assignment of a ticket needs `If-Match` with its ETag."""
+MAKING = threading.Lock()
 HTTP_METHODS = ("get", "post", "patch", "put", "delete")
 MEANINGS = {
     400: "The request is malformed.",
     401: "Not signed in.",
     403: "The role does not allow this.",
     404: "There is no such thing on this site.",
+    408: "The body did not come in time.",
     409: "It conflicts with the present state.",
     412: "If-Match names an old version; `current` holds the present one.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not JSON.",
     422: "Some input does not fit.",
     428: "If-Match is missing.",
-    429: "Too many tries; see Retry-After.",
+    429: "Too much or too often; see Retry-After.",
     503: "A part does not answer in time; see Retry-After.",
 }
 SITE = {
@@ -68,6 +72,16 @@ class Problem(Output):
     code: str = Field(examples=["not_found"])
     instance: str = Field(examples=["urn:millwright:request:1f2e3d4c5b6a7988"])
     errors: list[FieldProblem] | None = None
+
+
+def text(app: FastAPI) -> bytes:
+    """The document as JSON, made once a process; not for the event loop, since making it takes seconds."""
+    with MAKING:
+        found: bytes | None = getattr(app.state, "openapi_text", None)
+        if found is None:
+            found = app.state.openapi_text = to_json(document(app))
+            app.openapi_schema = None  # a hundred thousand objects that nobody reads again
+    return found
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -126,7 +140,7 @@ def _errors(operation: dict[str, Any], method: str, path: str, policy: Policy) -
     found = {400, 422, 503}
     found |= set() if policy.is_open else {401, 403, 404}
     found |= {404} if "{" in path else set()
-    found |= {413, 415} if "requestBody" in operation else set()
+    found |= {408, 413, 415, 429} if "requestBody" in operation else set()
     found |= {409} if method in ("post", "put", "patch", "delete") else set()
     found |= {412, 428} if versioned else set()
     return found | ({401, 403, 429} if path.endswith(("/session", "/session/link")) else set())

@@ -8,9 +8,11 @@ Who holds a connection without sending a head gives way: after HEAD_S, or at onc
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import resource
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
@@ -27,13 +29,16 @@ from core.errors import Invalid, MillwrightError
 
 HEAD_S = 10.0
 WRITE_S = 30.0
-HEAD_BYTES = 32 * 1024
+HEAD_BYTES = 16 * 1024
+HEAD_LINES = 200
 MOST_CONNECTIONS = 1000
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # of glibc's malloc.h
+LARGE_BLOCK = 256 * 1024
 FILES = 4096  # open files of this process: connections, and as many again for the rest
 
 
 class NotHttp(Invalid):
-    """This is no HTTP/1.1 request, or its head is larger than 32 KiB."""
+    """This is no HTTP/1.1 request, or its head has more than 16 KiB or 200 lines."""
 
     code = "not_http"
     status = 400
@@ -88,6 +93,9 @@ class Door(H11Protocol):
         self.write.stop()
 
     def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and data.partition(b"\r\n\r\n")[0].count(b"\n") > HEAD_LINES:
+            self._refuse(NotHttp())  # each line is looked at by itself: thousands of them would hold up everybody
+            return
         super().data_received(data)
         self._watch()
 
@@ -119,11 +127,10 @@ class Door(H11Protocol):
         """Answer and close; an answer that has begun is only cut."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.write(self._answer(error))
-        if (
-            self.cycle is not None and not self.cycle.response_complete
-        ):  # whoever works on an answer learns that nobody waits
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        cycle = getattr(self, "cycle", None)  # None before the first request, whatever its type says
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # whoever works on an answer learns that nobody waits for it
+            cycle.message_event.set()
         self.transport.close()
 
     def _answer(self, error: MillwrightError) -> bytes:
@@ -138,6 +145,7 @@ def config(app: ASGIApp, *, host: str, port: int, log_level: str = "warning", **
     """How the product serves ``app``; sign-in links and metrics are for this machine alone, so no proxy is believed."""
     fixed: Mapping[str, Any] = {
         "http": Door,
+        "ws": "none",
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
@@ -155,9 +163,14 @@ def run(app: ASGIApp, *, host: str, port: int, log_level: str) -> None:
 
 
 def settle() -> None:
-    """What was loaded stays: the collector need not look at it again, which takes 100 ms of everybody's time."""
+    """What was loaded stays: the collector need not look at it again, which takes 100 ms of everybody's time. What
+    large bodies took goes back to the system as soon as they are gone."""
     gc.collect()
     gc.freeze()
+    with suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK)
+        libc.mallopt(M_ARENA_MAX, 2)
 
 
 def allow_files() -> None:

@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from core.errors import Invalid
 
@@ -15,12 +25,21 @@ T = TypeVar("T")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)")
 MOST_ITEMS = 200
+MOST_UNKNOWN = 20
 
 
 class Input(BaseModel):
-    """A request body: a field that we do not know is an error, not a surprise."""
+    """A request body: a field that we do not know is an error, not a surprise; many of them are one error."""
 
     model_config = ConfigDict(extra="forbid", str_max_length=100_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, value: Any) -> Any:
+        """Thousands of unknown fields would be thousands of errors, which take longer to write than anyone reads."""
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + MOST_UNKNOWN:
+            raise PydanticCustomError("too_many_fields", "has more fields than are known")
+        return value
 
 
 class Change(Input):

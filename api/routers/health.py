@@ -6,10 +6,9 @@ from collections import Counter
 
 from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Gauge
-from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
-from api import auth, health, pipeline
+from api import auth, health, openapi, pipeline
 from api.deps import router
 from api.policies import open_to_all
 from api.shapes import Output
@@ -59,9 +58,9 @@ async def ready(request: Request, response: Response) -> Health:
 
 
 @routes.get("/openapi.json", dependencies=SPEC, response_class=Response, operation_id="openapi")
-async def description(request: Request) -> Response:
+def description(request: Request) -> Response:
     """This document."""
-    return Response(to_json(request.app.openapi()), media_type="application/json")
+    return Response(openapi.text(request.app), media_type="application/json")
 
 
 @bare.get("/metrics", dependencies=LOCAL, response_class=Response, operation_id="metrics")

@@ -113,7 +113,7 @@ def test_large_bodies_that_stop_halfway_are_not_all_held(world: World, monkeypat
             each.sendall(half)
         third.sendall(half)
         status, said = answer(third)
-        assert (status, said["code"]) == (503, "too_many_large")
+        assert (status, said["code"]) == (429, "too_many_large")
         assert planner.post(f"{API}/tickets", json={"kind": "request", "title": "t"}).status_code == 201
     began = time.monotonic()
     while planner.post(f"{API}/tickets", content=large, headers=JSON).status_code != 201:
