@@ -46,7 +46,7 @@ from tickets import seed
 
 JOB = "MILLWRIGHT_SERVED_JOB"
 BEAT_S = 0.005
-READY_S = 40.0
+READY_S = 120.0
 SITE = "bench"
 
 

@@ -79,6 +79,7 @@ NO_HTTP = {
     "negative length": HEAD.encode() + b"Content-Length: -1\r\n\r\n",
     "folded": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n folded: x\r\nA b: c\r\n\r\n",
     "a head of a megabyte": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: " + b"a" * 1_000_000,
+    "three hundred lines": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 300 + b"\r\n",
     "no chunk": HEAD.encode() + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
 
