@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, LiteralString
 
-from psycopg import Connection, errors
+from psycopg import Connection
 from psycopg.types.json import Jsonb
 
 from core.errors import NotFound
-from detectors.classic.errors import AlarmRuleExists, NotPreviewed, StaleAlarmRule
+from detectors.classic.errors import AlarmRuleExists, BadAlarmRule, NotPreviewed, StaleAlarmRule
 from detectors.classic.model import AlarmRule, InForce, parse, plain
 
 ROW: LiteralString = """
@@ -65,33 +65,29 @@ def get(conn: Connection, rule_id: int) -> Kept:
 
 def add(conn: Connection, by: str, rule: AlarmRule, *, now: datetime) -> Kept:
     """A new rule, which judges nothing until it is enabled. Raises AlarmRuleExists."""
-    try:
-        with conn.transaction():
-            row = conn.execute(
-                """insert into alarm_rules (code, definition, changed_by, changed_at) values (%s, %s, %s, %s)
-                   returning rule_id""",
-                (rule.code, Jsonb(plain(rule)), by, now),
-            ).fetchone()
-    except errors.UniqueViolation:
-        raise AlarmRuleExists(f"There is an alarm rule {rule.code!r} already.") from None
-    return get(conn, _id(row))
+    row = conn.execute(
+        """insert into alarm_rules (code, definition, changed_by, changed_at) values (%s, %s, %s, %s)
+           on conflict (site_id, code) where retired_at is null do nothing returning rule_id""",
+        (rule.code, Jsonb(plain(rule)), by, now),
+    ).fetchone()
+    if row is None:
+        raise AlarmRuleExists(f"There is an alarm rule {rule.code!r} already.")
+    return get(conn, int(row[0]))
 
 
 def change(conn: Connection, by: str, rule_id: int, rule: AlarmRule, *, row_version: int, now: datetime) -> Kept:
     """What is written from now on; what is in force stays so until this version is enabled.
 
-    Raises NotFound, StaleAlarmRule, AlarmRuleExists.
+    Raises NotFound, StaleAlarmRule, BadAlarmRule (another code).
     """
-    lock(conn, rule_id, row_version=row_version)
-    try:
-        with conn.transaction():
-            conn.execute(
-                """update alarm_rules set code = %s, definition = %s, version = version + 1, changed_by = %s,
-                     changed_at = %s where rule_id = %s""",
-                (rule.code, Jsonb(plain(rule)), by, now, rule_id),
-            )
-    except errors.UniqueViolation:
-        raise AlarmRuleExists(f"There is an alarm rule {rule.code!r} already.") from None
+    kept = lock(conn, rule_id, row_version=row_version)
+    if rule.code != kept.rule.code:
+        raise BadAlarmRule(f"The code stays {kept.rule.code!r}: verdicts and standing hang on it. Write another rule.")
+    conn.execute(
+        """update alarm_rules set definition = %s, version = version + 1, changed_by = %s, changed_at = %s
+           where rule_id = %s""",
+        (Jsonb(plain(rule)), by, now, rule_id),
+    )
     return get(conn, rule_id)
 
 
@@ -154,9 +150,3 @@ def _stop(conn: Connection, by: str, rule_id: int, now: datetime) -> None:
 def _kept(row: Sequence[Any]) -> Kept:
     rule_id, definition, *rest = row
     return Kept(rule_id, parse(definition), *rest)
-
-
-def _id(row: Sequence[Any] | None) -> int:
-    if row is None:
-        raise RuntimeError("insert … returning gave no row")
-    return int(row[0])

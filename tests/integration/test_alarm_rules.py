@@ -150,6 +150,8 @@ def test_from_writing_to_an_order_and_back(world: World, plant: Plant) -> None:
     changed = rule(any=[{"all": [HOT | {"steps": [{"limit": 90, "for_s": 0}]}]}])
     seen = planner.get(one).json()["version"]
     assert planner.put(one, json=changed, headers={"if-match": f'"{seen - 1}"'}).status_code in (409, 412)
+    other = planner.put(one, json=changed | {"code": "other"}, headers={"if-match": f'"{seen}"'})
+    assert problem(other)["code"] == "bad_alarm_rule"
     written = planner.put(one, json=changed, headers={"if-match": f'"{seen}"'}).json()
     assert (written["revision"], written["in_force"], written["previewed"]) == (2, 1, False)
     assert "limit = 90" in written["text"]

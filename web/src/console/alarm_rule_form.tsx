@@ -69,7 +69,7 @@ export function RuleForm({ one, close }: { one: KeptRule | null; close: () => vo
       <h2>{one ? one.rule.name : t("ar.new")}</h2>
       <div className="row wrap" style={{ alignItems: "flex-start" }}>
         <TextInput label={t("ar.name")} withAsterisk maxLength={200} value={draft.name} onChange={(event) => change({ name: event.currentTarget.value })} />
-        <TextInput label={t("ar.code")} description={t("ar.codeHint")} withAsterisk maxLength={40} value={draft.code} onChange={(event) => change({ code: event.currentTarget.value })} />
+        <TextInput label={t("ar.code")} description={t("ar.codeHint")} withAsterisk maxLength={40} disabled={one !== null} value={draft.code} onChange={(event) => change({ code: event.currentTarget.value })} />
         <NativeSelect label={t("mp.class")} value={draft.asset_class} data={[{ value: "", label: t("ad.everyClass") }, ...[...new Set([...classes, draft.asset_class])].filter(Boolean).map((value) => ({ value, label: code("class", value) }))]} onChange={(event) => change({ asset_class: event.currentTarget.value })} />
         <AssetSelect label={t("alarms.machine")} blank={t("mt.everyAsset")} value={machine ? String(machine.asset_id) : ""} change={(id) => change({ asset: (assets.data ?? []).find((each) => String(each.asset_id) === id)?.code ?? "" })} />
       </div>
