@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def build(root: Path, *, force: bool = False, dev: bool = False, check: bool = F
     ``dev`` also installs the type checker and the test runner; ``check`` runs them. Raises :class:`BuildError`.
     """
     web, dist = root / "web", root / "web" / "dist"
+    write_types(root)
     wanted = source_hash(web)
     if not (force or dev or check) and _built_hash(dist) == wanted:
         say("up to date")
@@ -60,6 +62,13 @@ def build(root: Path, *, force: bool = False, dev: bool = False, check: bool = F
     (dist / ".build-hash").write_text(source_hash(web) + "\n", encoding="utf-8")
     say(f"built in {time.monotonic() - started:.0f} s")
     return dist
+
+
+def write_types(root: Path) -> None:
+    """The API's types, made from its document by the program beside this one."""
+    program = root / "deploy" / "web_types.py"
+    if program.is_file():
+        runpy.run_path(str(program))["write"](root)
 
 
 def source_hash(web: Path) -> str:

@@ -1,5 +1,6 @@
 // Plans and stock: what the API says of them, and the hooks that read it.
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { ask, type Answer, type Schemas } from "./ask";
 import { call, query } from "./client";
 import { everyPage, queryClient } from "./queries";
 import type { Words } from "./rules";
@@ -19,13 +20,8 @@ export type Visit = {
 export type After = "off" | "propose" | "adopt";
 export type DispatchSettings = Record<string, unknown> & { replanning: After };
 export type PlanDetail = Plan & { visits: Visit[] };
-export type Level = {
-  store_id: number; store: string; part_id: number; code: string; name: string; unit: string; price: number;
-  on_hand: number; reserved: number; free: number; minimum: number; target: number; asked_for: number;
-};
-export type Purchase = {
-  request_id: number; store_id: number; part_id: number; code: string; name: string; quantity: number; status: string; made_at: string; expected_at: string | null;
-};
+export type Level = Schemas["LevelShown"];
+export type Purchase = Schemas["PurchaseShown"];
 
 /** The plans, asked for every second while one is being made. */
 export function usePlans() {
@@ -50,13 +46,13 @@ export function useDispatchSettings(enabled: boolean) {
 }
 
 export function useLevels() {
-  return useQuery({ queryKey: ["stock", "levels"], queryFn: ({ signal }) => call<Page<Level>>("/stock", { signal }), refetchInterval: 30_000 });
+  return useQuery({ queryKey: ["stock", "levels"], queryFn: ({ signal }) => ask("GET /stock", { signal }), refetchInterval: 30_000 });
 }
 
 export function usePurchases(settled: boolean) {
   return useQuery({
     queryKey: ["stock", "purchases", settled],
-    queryFn: ({ signal }) => call<Page<Purchase>>(`/purchase-requests${query({ settled })}`, { signal }),
+    queryFn: ({ signal }) => ask("GET /purchase-requests", { query: { settled }, signal }),
   });
 }
 
@@ -93,9 +89,9 @@ export function board(visits: Visit[], zone: string): { days: string[]; people: 
   return { days: [...days].sort(), people: [...people.values()].sort((one, other) => one[1].localeCompare(other[1])) };
 }
 
-export type Part = { part_id: number; code: string; name: string; unit: string; price: number; lead_s: number; smallest: number | null; version: number; changed_by: string };
-export type Store = { store_id: number; code: string; name: string; allow_negative: boolean; version: number; changed_by: string };
-export type KitLine = { kit_id: number; asset_class: string; mode: string; part_id: number; code: string; quantity: number; version: number; changed_by: string };
+export type Part = Answer<"PUT /parts">;
+export type Store = Answer<"PUT /stores">;
+export type KitLine = Schemas["KitLineShown"];
 
 export function usePartList() {
   return useQuery({ queryKey: ["stock", "parts"], queryFn: ({ signal }) => everyPage<Part>("/parts", signal) });
@@ -110,11 +106,11 @@ export function useKits() {
 }
 
 export async function readStores(signal?: AbortSignal): Promise<Store[]> {
-  return (await call<Page<Store>>("/stores", { signal })).items;
+  return (await ask("GET /stores", { signal })).items;
 }
 
 export async function readKits(signal?: AbortSignal): Promise<KitLine[]> {
-  return (await call<Page<KitLine>>("/kits", { signal })).items;
+  return (await ask("GET /kits", { signal })).items;
 }
 
 export async function partNamed(code: string): Promise<Part | undefined> {

@@ -1,9 +1,8 @@
 // One part: its words and price, and for each store how few of it are too few and how many were counted.
 import { useState } from "react";
 import { Button, NumberInput, TextInput } from "@mantine/core";
-import { call, query } from "../api/client";
+import { ask } from "../api/ask";
 import { partNamed, refreshStock, useLevels, usePartList, useStores, type Level, type Part, type Store } from "../api/dispatch";
-import type { Page } from "../api/types";
 import { useSpeech, type Speech } from "../i18n";
 import { number } from "../i18n/format";
 import { useDraft } from "../parts/draft";
@@ -50,7 +49,7 @@ function PartForm({ part }: { part: Part | null }) {
     const body = { ...draft, code: draft.code.trim(), name: draft.name.trim() };
     let made: Part;
     try {
-      made = await call<Part>("/parts", { method: "PUT", version, body });
+      made = await ask("PUT /parts", { version, body });
     } catch (error) {
       if (isUnseen(error as never)) setFound((await partNamed(body.code)) ?? null);
       if (isUnseen(error as never)) await refreshStock();
@@ -128,15 +127,15 @@ function Shelf({ part, store, level }: { part: Part; store: Store; level: Level 
   const [moved, setMoved] = useState<number | null>(null);
   const place = { store_id: store.store_id, part_id: part.part_id };
   const limits = () => job.run(async () => {
-    await call("/stock/levels", { method: "PUT", body: { ...place, minimum: Number(minimum), target: Number(target) } });
+    await ask("PUT /stock/levels", { body: { ...place, minimum: Number(minimum), target: Number(target) } });
     await refreshStock();
     toast(t("stock.saved", { what: `${part.code} · ${store.name}` }));
   });
   const count = () => job.run(async () => {
-    const now = (await call<Page<Level>>(`/stock${query(place)}`)).items[0]?.on_hand ?? 0;
+    const now = (await ask("GET /stock", { query: place })).items[0]?.on_hand ?? 0;
     if (now !== (moved ?? seen)) return setMoved(now);
     const quantity = Number(counted) - now;
-    if (quantity !== 0) await call("/stock/receive", { method: "POST", body: { ...place, quantity, kind: "correct" } });
+    if (quantity !== 0) await ask("POST /stock/receive", { body: { ...place, quantity, kind: "correct" } });
     setCounted("");
     setMoved(null);
     await refreshStock();
