@@ -42,7 +42,7 @@ bench: install-dev ## the benchmarks, quick
 
 soak: install-dev ## the drills at full size: kills, power cuts (root), freezes, poison, bursts; half an hour
 	@$(BIN)/python -m benchmarks.drill telemetry --kills 300 --samples 100000 --powercut 20
-	@for name in freeze poison schema burst sla maintenance; do $(BIN)/python -m benchmarks.drill $$name || exit 1; done
+	@for name in freeze poison schema burst sla maintenance restore; do $(BIN)/python -m benchmarks.drill $$name || exit 1; done
 	@MILLWRIGHT_MACHINE=2000x50 $(BIN)/python -m pytest -q --timeout 3600 tests/integration/test_tickets_machine.py
 
 web: ## build the web app

@@ -19,6 +19,7 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 from psycopg import Connection
 
+from api import backing
 from api.checks import Check, State
 from api.doctor_pipeline import broker_certificate
 from api.doctor_pipeline import checks as pipeline_checks
@@ -54,7 +55,7 @@ def check(settings: Settings) -> list[Check]:
     instance = Instance(settings)
     running = lock.holder(instance.data_dir)
     found = [python(), data_dir(instance.data_dir), disk(instance.data_dir), memory(), secret_file(instance.data_dir)]
-    found += broker_certificate(instance.data_dir)
+    found += [*broker_certificate(instance.data_dir), *backing.check(instance)]
     found += [running_check(instance.data_dir, running), *parts(read_status(instance.data_dir), running)]
     if running is None:
         found += [port("web", settings.port, instance), port("broker", settings.broker_port, instance)]

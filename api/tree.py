@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from api import broker_watch, devices, first
+from api import backing, broker_watch, devices, first
 from api.instance import Endpoints, Instance
 from api.supervisor import CommandPart, ServerPart, Supervisor
 from core import log, places
@@ -53,6 +53,7 @@ def run(instance: Instance, *, on_ready: Callable[[Running], None], say: Callabl
         broker = _broker(instance, supervisor, ports, database, denials, say)
         _endpoints(address, server, broker).write(instance.data_dir)
         _parts(instance, supervisor, port)
+        backing.start(instance, supervisor, server, say)
         if broker:
             supervisor.every(1.0, broker_watch.Watch(database, broker, denials).look)
         _until_it_answers(address, supervisor)

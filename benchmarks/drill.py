@@ -3,6 +3,7 @@
 python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercut 20] [--seed N] [--quick]
 python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]
 python -m benchmarks.drill sla [--kills 200] [--jumps 20] [--sync] [--seed N] [--quick]
+python -m benchmarks.drill restore [--mb 1000] [--quick]
 python -m benchmarks.drill maintenance [--kills 200] [--races 1000] [--seed N] [--quick]
 """
 
@@ -12,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.drills import burst, disk, freeze, maintenance, poison, powercut, schema, sla, telemetry
+from benchmarks.drills import burst, disk, freeze, maintenance, poison, powercut, restore, schema, sla, telemetry
 from benchmarks.drills.parts import Build
 from benchmarks.result import finish
 from core import log
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--races", type=int, default=1000, help="maintenance: faults that eight workers see at once")
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--powercut", type=int, default=0, help="so many power cuts each of spool and database (root)")
+    parser.add_argument("--mb", type=int, default=1000, help="restore: size of the samples")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="smoke size: 20 kills, 5,000 samples")
     chosen = parser.parse_args(argv)
@@ -83,6 +85,10 @@ DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "schema": lambda chosen: (schema.run(5 if chosen.quick else 50, chosen.seed), schema.GOALS),
     "sla": _sla,
     "maintenance": _maintenance,
+    "restore": lambda chosen: (
+        restore.run(50 if chosen.quick else chosen.mb, 1.0 if chosen.quick else 4.0),
+        restore.GOALS,
+    ),
     "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
 }
 

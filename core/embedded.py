@@ -63,7 +63,8 @@ CONFIGURATION = {
     "wal_buffers": "8MB",
     "wal_compression": "on",
     "checkpoint_timeout": "10min",
-    "max_wal_senders": "3",
+    "max_wal_senders": "6",
+    "max_slot_wal_keep_size": "4GB",  # what an archive that is away may hold back
     # who may come in, and what is written down
     "password_encryption": "scram-sha-256",
     "unix_socket_permissions": "0700",
@@ -122,7 +123,10 @@ class EmbeddedServer:
         durability: Durability = Durability.FULL,
         log: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        folder: str = "cluster",
     ) -> None:
+        self.folder = folder
+        self.patience_s = LAST_OWNER_S
         self.data_dir = data_dir.resolve()
         self.secrets = secrets
         self.port = port
@@ -140,7 +144,7 @@ class EmbeddedServer:
 
     @property
     def cluster(self) -> Path:
-        return self.home / "cluster"
+        return self.home / self.folder
 
     @property
     def host(self) -> str:
@@ -179,6 +183,10 @@ class EmbeddedServer:
         except psycopg.Error as error:
             raise DatabaseDown(f"The embedded database started, but its roles cannot be set up: {error}") from error
         return self.dsns()
+
+    def attach(self, sockets: Path) -> None:
+        """Know where the server listens that another process runs on this cluster; it stays that one's to stop."""
+        self._sockets = sockets
 
     def stop(self, *, within_s: float = 10.0) -> None:
         """Fast shutdown (open transactions roll back); harder when it takes longer than ``within_s``."""
@@ -283,7 +291,7 @@ class EmbeddedServer:
 
     def _launch(self, binaries: Path, deadline: float) -> None:
         """Start and wait; while the last owner's processes go away, try again for a few seconds."""
-        patience = time.monotonic() + LAST_OWNER_S
+        patience = time.monotonic() + self.patience_s
         while True:
             self._clear_the_way(patience)
             self.child = spawn(

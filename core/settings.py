@@ -73,6 +73,14 @@ class Settings(BaseSettings):
     verify_hours: float = Field(12.0, description="Plant hours of healthy running data a repair must show.", gt=0)
     verify_limit_hours: float = Field(72.0, description="Plant hours after which a person is asked instead.", gt=0)
     attachments_dir: Path | None = Field(None, description="Where files of tickets are kept; unset = in data_dir.")
+    backup: Literal["nightly", "off"] = Field(
+        "nightly", description="Back up the embedded database, its log and the attachments: nightly, or off."
+    )
+    backup_dir: Path | None = Field(None, description="Where backups are kept, best on another disk; unset = data_dir.")
+    backup_at: str = Field(
+        "02:30", description="When the nightly backup is made, in the first site's time zone.", pattern=r"^\d\d:\d\d$"
+    )
+    backup_keep: int = Field(3, description="How many backups are kept; each is a whole copy.", ge=1)
     attachment_image_mb: float = Field(25.0, description="Largest picture, in MB.", gt=0)
     attachment_audio_mb: float = Field(50.0, description="Largest sound, in MB.", gt=0)
     attachment_video_mb: float = Field(300.0, description="Largest video, in MB.", gt=0)

@@ -22,6 +22,7 @@ SUBVERBS = {
     "lifecycle": ("export", "check", "preview", "publish", "versions", "restore", "migrate"),
     "audit": ("verify",),
     "evidence": ("verify", "pack", "key"),
+    "backup": ("make", "list", "verify"),
     "assets": ("import", "export"),
     "library": ("check",),
 }

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from prometheus_client import CollectorRegistry, Gauge
 from starlette.concurrency import run_in_threadpool
 
-from api import auth, health, openapi, pipeline
+from api import auth, backing, health, openapi, pipeline
 from api.deps import router
 from api.policies import open_to_all
 from api.shapes import Output
@@ -68,6 +68,7 @@ async def prometheus(request: Request) -> Response:
     """Prometheus text: this process, and what the other parts keep in the database."""
     auth.require_loopback(request)
     plant = await run_in_threadpool(_plant, request.app.state.database)
+    backing.show(plant, request.app.state.settings)
     text, kind = metrics.exposition(plant)
     return Response(text, media_type=kind)
 

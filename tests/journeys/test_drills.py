@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from benchmarks.drills import burst, disk, freeze, poison, powercut, schema, telemetry
+from benchmarks.drills import burst, disk, freeze, poison, powercut, restore, schema, telemetry
 from benchmarks.drills.parts import Build
 from tests.conftest import missing
 
@@ -62,3 +62,9 @@ def test_a_burst_is_held_in_bounded_memory_and_counted() -> None:
     found = burst.run(5.0, SEED)
     assert (found["uncounted"], found["unalarmed"]) == (0, 0)
     assert found["growth_mb.ingest"] < 150
+
+
+def test_a_database_comes_back_to_a_moment_and_from_the_base_backup_alone_it_does_not() -> None:
+    found = restore.run(5, 0.5)
+    assert (found["lost_before_point"], found["found_after_point"]) == (0, 0)
+    assert found["control_lost"]
