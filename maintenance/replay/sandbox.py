@@ -31,10 +31,11 @@ COUNT = itertools.count(1)
 MASTERS: Sequence[str] = (
     "sites", "users", "memberships", "assets", "signals", "bindings", "retention_tiers", "asset_feeds", "libraries",
     "alarm_tunings", "suppress_rules", "asset_works", "maintenance_policies", "maintenance_policy_versions",
-    "life_models", "gate_standings", "alarm_rules", "alarm_rule_versions", "asked_alarm_rates",
-    "calendars", "sla_policies", "lifecycles", "teams", "engineers", "shifts", "team_members", "asset_teams", "engineer_certificates", "absences", "asset_places", "production_windows",
-    "window_overrides", "stop_costs", "job_needs", "dispatch_settings", "on_call", "stores", "parts", "stock_levels",
-    "job_plans", "field_definitions", "failure_codes", "checklist_templates", "guide_settings", "rules",
+    "life_models", "gate_standings", "alarm_rules", "alarm_rule_versions", "asked_alarm_rates", "calendars",
+    "sla_policies", "lifecycles", "teams", "engineers", "shifts", "team_members", "asset_teams",
+    "engineer_certificates", "absences", "asset_places", "production_windows", "window_overrides", "stop_costs",
+    "job_needs", "dispatch_settings", "on_call", "stores", "parts", "stock_levels", "job_plans", "field_definitions",
+    "failure_codes", "checklist_templates", "guide_settings", "rules",
 )  # fmt: skip
 
 

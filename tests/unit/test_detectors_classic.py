@@ -34,7 +34,9 @@ def high(limit: float = 80.0, for_s: float = 0.0, **more: Any) -> dict[str, Any]
     return {"kind": "high", "signal": "temp", "unit": "°C", "limit": limit, "for_s": for_s, **more}
 
 
-def frame(temp: Sequence[float] | Floats, flow: float | Sequence[float] = 10.0, state: int = 1, start: int = 1) -> Frame:
+def frame(
+    temp: Sequence[float] | Floats, flow: float | Sequence[float] = 10.0, state: int = 1, start: int = 1
+) -> Frame:
     n = len(temp)
     values = np.column_stack([np.asarray(temp, float), np.full(n, 0.0) + flow, np.full(n, float(state))])
     at_us = (np.arange(n, dtype=np.int64) + start) * MINUTE_US
