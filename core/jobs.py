@@ -110,7 +110,10 @@ def _enqueue(conn: Connection, name: str, payload: dict[str, Any], *, delay: tim
     if name not in HANDLERS:
         raise ConfigError(f"There is no job {name!r}.")
     row = conn.execute("select current_site()").fetchone()
-    body = {"site_id": row[0] if row else None, **payload, "effect": str(uuid.uuid4())}
+    site_id = row[0] if row else None
+    if payload.get("site_id", site_id) != site_id:
+        raise ConfigError(f"The job {name!r} would run on another site than the one it is asked for on.")
+    body = {**payload, "site_id": site_id, "effect": str(uuid.uuid4())}
     SyncQueries(SyncPsycopgDriver(conn)).enqueue(
         name, json.dumps(body).encode(), execute_after=delay, dedupe_key=key, on_conflict="skip"
     )

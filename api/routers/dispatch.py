@@ -9,7 +9,7 @@ from fastapi import Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
-from api import ticket_view
+from api import own, ticket_view
 from api.deps import Ctx, Version, router
 from api.policies import allow, open_to_all
 from api.shapes import Code, Cursor, Id, Input, Limit, Moment, Number, Output, Page, Ref, When, Whole, Words
@@ -333,6 +333,7 @@ def put_place(ctx: Ctx, asset_id: Id, body: PlaceWanted) -> None:
 @routes.get("/tickets/{ticket_id}/needs", dependencies=READ)
 def get_needs(ctx: Ctx, ticket_id: Id) -> NeedsShown:
     """What planning the order needs."""
+    own.readable(ctx, ticket_id)
     return NeedsShown.model_validate(people.needs(ctx.conn, ticket_id))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Response
 from pydantic import Field
 
+from api import own
 from api.deps import Ctx, VersionIfAny, router
 from api.policies import allow
 from api.shapes import (
@@ -236,6 +237,7 @@ def receive(ctx: Ctx, body: Received) -> None:
 @routes.get("/tickets/{ticket_id}/parts", dependencies=READ)
 def list_ticket_parts(ctx: Ctx, ticket_id: Id) -> Page[LineShown]:
     """What the order has reserved and used."""
+    own.readable(ctx, ticket_id)
     return Page(items=[LineShown.model_validate(each) for each in stock.lines(ctx.conn, ticket_id)])
 
 

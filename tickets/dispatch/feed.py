@@ -44,8 +44,12 @@ def make(conn: Connection, engineer_id: int, *, now: datetime) -> str:
 
 
 def revoke(conn: Connection, engineer_id: int) -> None:
-    """No address leads to their calendar any more."""
-    conn.execute("update engineers set feed_hash = null, feed_since = null where engineer_id = %s", (engineer_id,))
+    """No address leads to their calendar any more. Raises NotFound."""
+    done = conn.execute(
+        "update engineers set feed_hash = null, feed_since = null where engineer_id = %s", (engineer_id,)
+    )
+    if done.rowcount == 0:
+        raise NotFound(f"There is no engineer {engineer_id} on this site.")
 
 
 def parse(token: str) -> Address:

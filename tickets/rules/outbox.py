@@ -168,7 +168,9 @@ def replay(conn: Connection, endpoint_id: int, delivery_id: int, *, now: datetim
 
 
 def deliveries(conn: Connection, endpoint_id: int, *, before: int | None = None, limit: int = 50) -> list[Delivery]:
-    """What was sent, newest first."""
+    """What was sent, newest first. Raises NotFound."""
+    if conn.execute("select 1 from webhook_endpoints where endpoint_id = %s", (endpoint_id,)).fetchone() is None:
+        raise NotFound(f"There is no webhook {endpoint_id} on this site.")
     rows = conn.execute(
         """select d.delivery_id, d.message_id, t.ref, d.made_at, d.state, d.attempts, d.next_at, d.status_code,
              d.answer, d.settled_at, d.replays from webhook_deliveries d left join tickets t using (ticket_id)
