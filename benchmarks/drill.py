@@ -4,6 +4,7 @@ python -m benchmarks.drill telemetry [--kills 300] [--samples 100000] [--powercu
 python -m benchmarks.drill freeze | poison | schema | burst [--seed N] [--quick]
 python -m benchmarks.drill sla [--kills 200] [--jumps 20] [--sync] [--seed N] [--quick]
 python -m benchmarks.drill restore [--mb 1000] [--quick]
+python -m benchmarks.drill api [--kills 100] [--seed N] [--quick]
 python -m benchmarks.drill maintenance [--kills 200] [--races 1000] [--seed N] [--quick]
 """
 
@@ -13,7 +14,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks.drills import burst, disk, freeze, maintenance, poison, powercut, restore, schema, sla, telemetry
+from benchmarks.drills import api, burst, disk, freeze, maintenance, poison, powercut, restore, schema, sla, telemetry
 from benchmarks.drills.parts import Build
 from benchmarks.result import finish
 from core import log
@@ -78,6 +79,12 @@ def _maintenance(chosen: argparse.Namespace) -> Found:
     return maintenance.figures(kills, faults, chosen.seed), maintenance.GOALS
 
 
+def _api(chosen: argparse.Namespace) -> Found:
+    kills, tamperings = (8, 200) if chosen.quick else (chosen.kills or 100, 1000)
+    goals = {**api.GOALS, "tamperings_detected": f"== {tamperings}"}
+    return api.figures(kills, tamperings, chosen.seed), goals
+
+
 DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
     "telemetry": _telemetry,
     "freeze": lambda chosen: (freeze.run(4.0 if chosen.quick else 10.0, chosen.seed), freeze.GOALS),
@@ -89,6 +96,7 @@ DRILLS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
         restore.run(50 if chosen.quick else chosen.mb, 1.0 if chosen.quick else 4.0),
         restore.GOALS,
     ),
+    "api": _api,
     "burst": lambda chosen: (burst.run(5.0 if chosen.quick else 20.0, chosen.seed), burst.GOALS),
 }
 
