@@ -17,6 +17,7 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 from psycopg import Connection
+from typing_extensions import override
 
 import maintenance.jobs  # noqa: F401 - registers what the worker runs
 import tickets.jobs  # noqa: F401
@@ -26,6 +27,7 @@ from core.database import Database
 from detectors import runner, store
 from detectors.line import Line
 from detectors.runner import Patience, Runner
+from detectors.store import samples_of
 from maintenance import feedback, late, service
 from maintenance.guard import GUARD
 from plant import assets, telemetry
@@ -61,21 +63,31 @@ class Job(msgspec.Struct):
 class Counted(Runner):
     """The product's runner that also counts, in the same transaction, the samples it judged for the first time."""
 
-    def _judge(self, conn: Connection, site: runner._Site, line: Line, batch: SampleBatch, until_us: int) -> int:
-        asset_id, said_us = line.asset.asset_id, line.muted_us
-        rows = super()._judge(conn, site, line, batch, until_us)
-        fresh = int(np.count_nonzero((batch.at_us > said_us) & (batch.at_us <= line.position_us)))
-        if fresh:
-            conn.execute(
-                "insert into drill_judged (asset_id, after_us, until_us, samples) values (%s, %s, %s, %s)",
-                (asset_id, said_us, line.position_us, fresh),
-            )
-        return rows
+    _batch: SampleBatch
+
+    @override
+    def _advance(self, site: runner._Site, due: Sequence[runner._Due], batch: SampleBatch, end_us: int) -> int:
+        self._batch = batch
+        return super()._advance(site, due, batch, end_us)
+
+    @override
+    def _write(self, conn: Connection, site: runner._Site, those: Sequence[runner._Judged]) -> None:
+        super()._write(conn, site, those)
+        for each in those:
+            line = each.line
+            mine = samples_of(self._batch, line.signals, line.muted_us)
+            fresh = int(np.count_nonzero(mine.at_us <= line.position_us))
+            if fresh:
+                conn.execute(
+                    "insert into drill_judged (asset_id, after_us, until_us, samples) values (%s, %s, %s, %s)",
+                    (each.asset_id, line.muted_us, line.position_us, fresh),
+                )
 
 
 class Forgetful(Counted):
     """The known defect: what came while it was down is never looked at, and its memory is gone."""
 
+    @override
     def _line(self, site: runner._Site, due: runner._Due) -> Line | None:
         asset_id = due.asset.asset_id
         if asset_id not in self._lines:
