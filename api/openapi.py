@@ -143,4 +143,4 @@ def _errors(operation: dict[str, Any], method: str, path: str, policy: Policy) -
     found |= {408, 413, 415, 429} if "requestBody" in operation else set()
     found |= {409} if method in ("post", "put", "patch", "delete") else set()
     found |= {412, 428} if versioned else set()
-    return found | ({401, 403, 429} if path.endswith(("/session", "/session/link")) else set())
+    return found | ({401, 403, 429} if "/session" in path else set())

@@ -118,9 +118,9 @@ def parse(document: Any) -> AlarmRule:
     try:
         rule = msgspec.convert(_short(document), AlarmRule, strict=False)
     except msgspec.ValidationError as error:
-        raise BadAlarmRule(f"The alarm rule cannot be read: {error}.", errors=[{"detail": str(error)}]) from None
+        raise _bad("unreadable", [str(error)], f"The alarm rule cannot be read: {error}.") from None
     if wrong := list(_wrong(rule)):
-        raise BadAlarmRule(f"The alarm rule does not hold together: {wrong[0]}", errors=[{"detail": w} for w in wrong])
+        raise _bad("contradiction", wrong, f"The alarm rule does not hold together: {wrong[0]}")
     return rule
 
 
@@ -135,7 +135,7 @@ def read_text(text: str) -> AlarmRule:
     try:
         return parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise BadAlarmRule(f"This is no TOML: {error}.", errors=[{"detail": str(error)}]) from None
+        raise _bad("no_toml", [str(error)], f"This is no TOML: {error}.") from None
 
 
 def text_of(rule: AlarmRule) -> str:
@@ -162,7 +162,11 @@ def check_units(rule: AlarmRule, signals: Sequence[Signal]) -> None:
             except (units.WrongUnit, units.UnknownUnit) as error:
                 wrong.append(f"{condition.signal}: {error.message}")
     if wrong:
-        raise BadAlarmRule(wrong[0], errors=[{"detail": each} for each in wrong])
+        raise _bad("wrong_unit", wrong, wrong[0])
+
+
+def _bad(code: str, wrong: Sequence[str], sentence: str) -> BadAlarmRule:
+    return BadAlarmRule(sentence, errors=[{"code": code, "detail": each} for each in wrong])
 
 
 def _lean(said: msgspec.Struct) -> dict[str, Any]:

@@ -156,7 +156,9 @@ def test_late_data_are_told_to_those_who_look_after_it(plant: Plant, database: D
     plant.fault(database, "lag", T0, lag_s=42.0)
     plant.turn(T0)
     plant.turn(T0 + S)
-    rows = plant.conn.execute("select login, kind, body->'title'->>'en' from notifications join users using (user_id)")
+    rows = plant.conn.execute(
+        "select login, n.kind, body->'title'->>'en' from notifications n join users using (user_id)"
+    )
     assert rows.fetchall() == [("ann", "lag", "Data of gw come late")]
     assert plant.tickets() == []
 
