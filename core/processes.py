@@ -220,9 +220,13 @@ def pids() -> list[int]:
 
 
 def working_in(folder: Path) -> list[int]:
-    """Processes whose working directory is ``folder`` (as far as we may look): how a server's children are known."""
+    """Processes whose working directory is ``folder`` (as far as we may look): how a server's children are known.
+
+    Those whose parent is none of them come first, whatever their numbers: these begin anew at the system's highest.
+    """
     target = str(folder.resolve())
-    return [pid for pid in pids() if _link(pid, "cwd") == target]
+    found = [pid for pid in pids() if _link(pid, "cwd") == target]
+    return sorted(found, key=lambda pid: parent_of(pid) in found)
 
 
 def pss_mb(processes: Iterable[int]) -> float:
