@@ -171,7 +171,7 @@ def retire_alarm_rule(ctx: Ctx, rule_id: Id, version: Version) -> None:
 
 
 @routes.post("/alarm-rules/read", dependencies=READ)
-def read_alarm_rule(ctx: Ctx, body: TextWanted) -> RuleRead:  # noqa: ARG001
+def read_alarm_rule(ctx: Ctx, body: TextWanted) -> RuleRead:  # noqa: ARG001 - the right is asked
     """A rule from its text, or what is wrong with it; keeps nothing."""
     return RuleRead(rule=model.plain(model.read_text(body.text)))
 

@@ -101,7 +101,7 @@ async def ask(
         raise TypeError("Tools run in a House.")
     async with house.opener(asking.request_context.request) as client:
         try:
-            response = await client.request(method, url, params=asked, json=body, headers=headers)  # type: ignore[arg-type]
+            response = await client.request(method, url, params=asked, json=body, headers=headers)  # type: ignore[arg-type]  # invariant
         except httpx.HTTPError as error:
             raise ToolError(f"Millwright does not answer ({type(error).__name__}). Try again.") from error
     return _read(response)

@@ -54,7 +54,7 @@ async def search(ctx: Asking, text: Words, limit: Most = 20) -> Any:
 @tool(FIND)
 async def find_tickets(
     ctx: Asking,
-    open: bool | None = True,  # noqa: A002
+    open: bool | None = True,  # noqa: A002 - the name agents see
     status: str | None = None,
     kind: str | None = None,
     text: Words = "",
