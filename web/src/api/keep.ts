@@ -6,6 +6,7 @@ const VERSION = 1;
 const KEPT = new Set(["me", "ticket", "work", "article", "asset", "modes", "clock"]);
 const SAVE_MS = 1500;
 const MAX_CHARS = 2_000_000;
+let waiting: number | undefined; // the timer of the next save
 
 export function restoreKept(client: QueryClient): void {
   try {
@@ -19,19 +20,20 @@ export function restoreKept(client: QueryClient): void {
 }
 
 export function keepAnswers(client: QueryClient): void {
-  let timer: number | undefined;
   client.getQueryCache().subscribe((event) => {
     if (event.type !== "updated" || event.action.type !== "success") return;
-    timer ??= window.setTimeout(() => {
-      timer = undefined;
+    waiting ??= window.setTimeout(() => {
+      waiting = undefined;
       save(client);
     }, SAVE_MS);
   });
-  window.addEventListener("pagehide", () => timer !== undefined && save(client));
+  window.addEventListener("pagehide", () => waiting !== undefined && save(client));
 }
 
 /** Signing out leaves nothing of this person behind. */
 export function forgetKept(client: QueryClient): void {
+  window.clearTimeout(waiting);
+  waiting = undefined;
   client.clear();
   for (const key of Object.keys(localStorage)) {
     const personal = key === KEY || key.startsWith("millwright.attempt.") || key.startsWith("millwright.draft.");
@@ -43,6 +45,7 @@ function save(client: QueryClient): void {
   const state = dehydrate(client, {
     shouldDehydrateQuery: (query) => query.state.status === "success" && KEPT.has(String(query.queryKey[0])),
   });
+  if (state.queries.length + state.mutations.length === 0) return localStorage.removeItem(KEY); // nobody is here
   const text = JSON.stringify({ version: VERSION, state });
   try {
     if (text.length < MAX_CHARS) localStorage.setItem(KEY, text);
